@@ -1,0 +1,81 @@
+//! What a guest asks for, what the operator gave, and the little that is left when both agree.
+//!
+//! A guest *requests* (`.needs(..)`, or the manifest section of a component); the operator *grants*
+//! in the main config or in `grants.toml`, outside the watched folders. Nothing else lets a guest
+//! out. Dropping a file into a folder grants nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// One thing a guest may be allowed to reach.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Request {
+    /// `http:HOST[:PORT]` or `http:https://HOST[:PORT]`. Without a scheme both; without a port the
+    /// scheme's own. `*.example.net` takes any one subdomain or more.
+    Http(Arc<str>),
+    /// `secret:NAME`: a value the guest can use but not see.
+    Secret(Arc<str>),
+    /// `file:PATTERN` in the guest's own folder; `*` never matches `/` or `..`.
+    File(Arc<str>),
+}
+
+impl Request {
+    pub fn parse(text: &str) -> Result<Request, String> {
+        let hint =
+            || format!("`{text}` is no request; write http:HOST, secret:NAME or file:PATTERN");
+        let (kind, what) = text.split_once(':').ok_or_else(hint)?;
+        let what = what.trim();
+        if what.is_empty() {
+            return Err(hint());
+        }
+        match kind.trim() {
+            "http" => Ok(Request::Http(what.into())),
+            "secret" => Ok(Request::Secret(what.into())),
+            "file" => Ok(Request::File(what.into())),
+            _ => Err(hint()),
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Http(host) => write!(out, "http:{host}"),
+            Request::Secret(name) => write!(out, "secret:{name}"),
+            Request::File(pattern) => write!(out, "file:{pattern}"),
+        }
+    }
+}
+
+/// A value that never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    pub fn new(value: &str) -> Secret {
+        Secret(value.into())
+    }
+
+    /// The value itself, for the one place that puts it on the wire.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("***")
+    }
+}
+
+/// What one guest got: its requests that were granted, with the secrets' values.
+#[derive(Clone, Debug, Default)]
+pub struct Granted {
+    /// Host patterns as in [`Request::Http`].
+    pub http: Vec<Arc<str>>,
+    /// Loopback and private addresses are refused unless this says so or the pattern names one.
+    pub private_addresses: bool,
+    pub secrets: BTreeMap<Arc<str>, Secret>,
+    pub files: Vec<Arc<str>>,
+}

@@ -1,0 +1,11 @@
+//! Code we host: Rhai scripts and Wasm components, and what they may do.
+//!
+//! A guest is a stranger: limits, grants, a closed list of faults. Never decides what is judged or
+//! delivered when; the kernel and the shell do.
+
+pub mod grant;
+pub mod http;
+pub mod sink;
+
+pub mod rhai;
+pub mod wasm;

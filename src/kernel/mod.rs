@@ -1,0 +1,16 @@
+//! The pure kernel: bytes to events, with no clock, I/O, thread, randomness or hash-map order.
+//!
+//! Modules stand in reading order; each may use those above it and no other.
+
+pub mod model;
+
+pub mod event;
+
+pub mod decode;
+pub mod rule;
+
+pub mod window;
+
+pub mod alert;
+
+pub mod delivery;

@@ -1,0 +1,277 @@
+//! A series: one metric name with one set of labels. Labels: sorted name=value pairs.
+//!
+//! Both are kept as one block of text in which fields end with a byte that no UTF-8 text contains
+//! (`0xFF`): one allocation a series, hashed and compared as bytes, cheap to clone.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::limits::Limits;
+use super::refusal::Refusal;
+
+const END: u8 = 0xFF;
+
+/// A set of labels, sorted by name, each name once. An empty value is the same as no label.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Labels(Arc<[u8]>);
+
+/// A metric name and its labels.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Series(Arc<[u8]>);
+
+/// The dense number that the series table gave a series. Numbers follow first appearance in the
+/// recorded sequence, so they are the same in every run over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SeriesId(pub u32);
+
+impl SeriesId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Labels {
+    pub fn empty() -> Labels {
+        Labels(Arc::from([]))
+    }
+
+    /// Sorts by name and leaves out empty values. Of two values for one name the last wins.
+    pub fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
+        let mut pairs: Vec<(N, V)> = pairs.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        Labels(Arc::from(encode_pairs(&pairs)))
+    }
+
+    pub fn iter(&self) -> Pairs<'_> {
+        Pairs { rest: &self.0 }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The labels with these names, those that are there.
+    pub fn only<S: AsRef<str>>(&self, names: &[S]) -> Labels {
+        Labels::new(
+            self.iter().filter(|(name, _)| names.iter().any(|wanted| wanted.as_ref() == *name)),
+        )
+    }
+
+    /// These labels with `others` laid over them.
+    pub fn with(&self, others: &Labels) -> Labels {
+        Labels::new(self.iter().chain(others.iter()))
+    }
+
+    /// The canonical bytes, for hashing: `name 0xFF value 0xFF` for each label in order.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Series {
+    pub fn new<N: AsRef<str>, V: AsRef<str>>(
+        name: &str,
+        labels: impl IntoIterator<Item = (N, V)>,
+    ) -> Series {
+        let mut pairs: Vec<(N, V)> = labels.into_iter().collect();
+        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        let mut text = Vec::with_capacity(64);
+        text.extend_from_slice(name.as_bytes());
+        text.push(END);
+        text.extend_from_slice(&encode_pairs(&pairs));
+        Series(Arc::from(text))
+    }
+
+    /// As [`Series::new`], but a name or label past its limit is a refusal.
+    pub fn within<N: AsRef<str>, V: AsRef<str>>(
+        limits: &Limits,
+        name: &str,
+        labels: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Series, Refusal> {
+        let series = Series::new(name, labels);
+        if name.is_empty() || name.len() > limits.name_bytes_max {
+            return Err(Refusal::NameTooLong);
+        }
+        let mut count = 0;
+        for (label, value) in series.labels().iter() {
+            count += 1;
+            if label.len() > limits.name_bytes_max {
+                return Err(Refusal::NameTooLong);
+            }
+            if value.len() > limits.value_bytes_max {
+                return Err(Refusal::LabelTooLong);
+            }
+        }
+        if count > limits.labels_max { Err(Refusal::TooManyLabels) } else { Ok(series) }
+    }
+
+    pub fn name(&self) -> &str {
+        text_of(&self.0[..self.name_end()])
+    }
+
+    pub fn labels(&self) -> Labels {
+        Labels(Arc::from(&self.0[self.name_end() + 1..]))
+    }
+
+    pub fn pairs(&self) -> Pairs<'_> {
+        Pairs { rest: &self.0[self.name_end() + 1..] }
+    }
+
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.pairs().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+    }
+
+    /// The canonical bytes: `metric 0xFF`, then as [`Labels::bytes`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn name_end(&self) -> usize {
+        memchr::memchr(END, &self.0).expect("a series' text holds its name's end")
+    }
+}
+
+fn encode_pairs<N: AsRef<str>, V: AsRef<str>>(sorted: &[(N, V)]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (at, (name, value)) in sorted.iter().enumerate() {
+        let overridden = sorted.get(at + 1).is_some_and(|next| next.0.as_ref() == name.as_ref());
+        if overridden || value.as_ref().is_empty() {
+            continue;
+        }
+        text.extend_from_slice(name.as_ref().as_bytes());
+        text.push(END);
+        text.extend_from_slice(value.as_ref().as_bytes());
+        text.push(END);
+    }
+    text
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("fields are made from text")
+}
+
+/// The labels of a set in order, as `(name, value)`.
+pub struct Pairs<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<(&'a str, &'a str)> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let name = memchr::memchr(END, self.rest).expect("a label's name has an end");
+        let after = &self.rest[name + 1..];
+        let value = memchr::memchr(END, after).expect("a label's value has an end");
+        let pair = (text_of(&self.rest[..name]), text_of(&after[..value]));
+        self.rest = &after[value + 1..];
+        Some(pair)
+    }
+}
+
+/// `{host="a",dc="b"}` as Prometheus writes it; nothing at all for the empty set.
+impl fmt::Display for Labels {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, value)) in self.iter().enumerate() {
+            write!(out, "{}{name}={value:?}", if at == 0 { "{" } else { "," })?;
+        }
+        if self.is_empty() { Ok(()) } else { out.write_str("}") }
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// `http_requests{code="200"}`.
+impl fmt::Display for Series {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}{}", self.name(), self.labels())
+    }
+}
+
+impl fmt::Debug for Series {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+/// A JSON object, `{"host":"a"}`.
+impl Serialize for Labels {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Labels, D::Error> {
+        let pairs = std::collections::BTreeMap::<String, String>::deserialize(deserializer)?;
+        Ok(Labels::new(pairs))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct SeriesText {
+    name: String,
+    labels: Labels,
+}
+
+impl Serialize for Series {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SeriesText { name: self.name().to_owned(), labels: self.labels() }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Series {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Series, D::Error> {
+        let text = SeriesText::deserialize(deserializer)?;
+        Ok(Series::new(&text.name, text.labels.iter()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_sorted_and_empty_values_are_no_labels() {
+        let labels = Labels::new([("zone", "eu"), ("host", "a"), ("dc", ""), ("host", "b")]);
+        assert_eq!(labels.to_string(), r#"{host="b",zone="eu"}"#);
+        assert_eq!(labels, Labels::new([("host", "b"), ("zone", "eu")]));
+        assert_eq!((labels.get("dc"), labels.get("zone")), (None, Some("eu")));
+        assert_eq!(labels.only(&["zone", "rack"]).to_string(), r#"{zone="eu"}"#);
+        assert_eq!(labels.with(&Labels::new([("zone", "us")])).get("zone"), Some("us"));
+    }
+
+    #[test]
+    fn a_series_past_a_limit_is_refused() {
+        let limits =
+            Limits { labels_max: 1, name_bytes_max: 4, value_bytes_max: 3, ..Limits::default() };
+        let check = |name: &str, labels: &[(&str, &str)]| {
+            Series::within(&limits, name, labels.iter().copied()).err()
+        };
+        assert_eq!(check("load", &[("host", "abc")]), None);
+        assert_eq!(check("load1", &[]), Some(Refusal::NameTooLong));
+        assert_eq!(check("", &[]), Some(Refusal::NameTooLong));
+        assert_eq!(check("load", &[("hosts", "a")]), Some(Refusal::NameTooLong));
+        assert_eq!(check("load", &[("host", "abcd")]), Some(Refusal::LabelTooLong));
+        assert_eq!(check("load", &[("a", "1"), ("b", "2")]), Some(Refusal::TooManyLabels));
+    }
+
+    #[test]
+    fn labels_survive_json() {
+        let labels = Labels::new([("a", "x\"y"), ("b", "ü")]);
+        let text = serde_json::to_string(&labels).expect("labels are plain text");
+        assert_eq!(serde_json::from_str::<Labels>(&text).expect(&text), labels);
+    }
+}

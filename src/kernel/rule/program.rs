@@ -1,0 +1,137 @@
+//! The traits behind which a rule's code runs: native, Rhai or Wasm, the engine cannot tell.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::State;
+use super::view::{Column, Frame};
+use crate::kernel::event::Event;
+use crate::kernel::model::{EventTime, Level, Series, SeriesId};
+
+/// What went wrong in a program, in words, with its place in the source where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    pub what: Arc<str>,
+}
+
+impl Fault {
+    pub fn new(what: impl Into<Arc<str>>) -> Fault {
+        Fault { what: what.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.what)
+    }
+}
+
+/// A condition, a reset or a recorded value: a recipe shared by all shards.
+pub trait Program: Send + Sync + fmt::Debug {
+    /// The columns it reads, in the order in which a [`Frame`] must hold them.
+    fn reads(&self) -> &[Column];
+
+    /// A fresh evaluator for one shard.
+    fn evaluator(&self) -> Box<dyn Evaluator>;
+
+    /// The source text, for `explain`; one line when it can be.
+    fn source(&self) -> &str;
+
+    /// How it runs, for `explain`: "native" or "interpreted, because ..".
+    fn path(&self) -> String;
+}
+
+/// One shard's copy of a [`Program`]. Results are appended, one for each row.
+///
+/// A row that faults appends a placeholder (`false`, `NaN`) and an entry in `faults` with the
+/// row's number; the other rows are not touched by it.
+pub trait Evaluator: Send {
+    /// Judges each row. `state` is the group's `this` and is there only for rules that declared
+    /// one; such frames have exactly one row. On a fault the state is put back.
+    fn test(
+        &mut self,
+        frame: &Frame<'_>,
+        state: Option<&mut State>,
+        truth: &mut Vec<bool>,
+        faults: &mut Vec<(u32, Fault)>,
+    );
+
+    /// Computes a number for each row.
+    fn measure(
+        &mut self,
+        frame: &Frame<'_>,
+        state: Option<&mut State>,
+        numbers: &mut Vec<f64>,
+        faults: &mut Vec<(u32, Fault)>,
+    );
+}
+
+/// Renders one annotation of an alert when an event is made. Left of the bus: same event, same
+/// text, on every machine.
+pub trait Template: Send + Sync + fmt::Debug {
+    fn render(&self, event: &Event) -> Result<String, Fault>;
+}
+
+/// A closure over a series' labels, asked once per series.
+pub trait SeriesFilter: Send + Sync + fmt::Debug {
+    fn admits(&self, series: &Series) -> Result<bool, Fault>;
+    fn source(&self) -> &str;
+}
+
+/// A loaded component that judges raw samples: a recipe shared by all shards.
+pub trait RulePlugin: Send + Sync + fmt::Debug {
+    fn name(&self) -> &str;
+
+    /// Hash of the component's bytes and settings; equal means nothing to swap.
+    fn digest(&self) -> u64;
+
+    /// A fresh instance for one shard.
+    fn instance(&self) -> Result<Box<dyn RuleInstance>, Fault>;
+}
+
+/// One shard's instance of a [`RulePlugin`]. Every row is judged: a row in neither list is clear.
+pub trait RuleInstance: Send {
+    fn intern(&mut self, added: &[(SeriesId, Series)]) -> Result<(), Fault>;
+
+    fn forget(&mut self, removed: &[SeriesId]) -> Result<(), Fault>;
+
+    /// Judges rows of the component's rule number `rule`. `out` comes cleared.
+    fn evaluate(
+        &mut self,
+        rule: u32,
+        series: &[SeriesId],
+        at: &[EventTime],
+        value: &[f64],
+        out: &mut GuestVerdicts,
+    ) -> Result<(), Fault>;
+
+    /// Time has come to `now` for rule number `rule`; rows of the answer are series numbers, and a
+    /// series that is not listed keeps its verdict.
+    fn tick(&mut self, rule: u32, now: EventTime, out: &mut GuestVerdicts) -> Result<(), Fault>;
+
+    /// The guest's own state, if it keeps any worth carrying over a swap or restart.
+    fn save(&mut self) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Series are interned first. An error means a cold start.
+    fn restore(&mut self, state: &[u8]) -> Result<(), Fault>;
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GuestVerdicts {
+    /// Rows in breach, each at most once.
+    pub breaches: Vec<GuestVerdict>,
+    /// Rows without a verdict.
+    pub hold: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuestVerdict {
+    /// The row of the columns; on a tick the series' number.
+    pub row: u32,
+    pub level: Level,
+    /// What to show as the judged value in place of the sample's.
+    pub value: Option<f64>,
+    pub message: Option<String>,
+}

@@ -1,0 +1,5 @@
+//! shell
+
+pub mod api;
+pub mod sink;
+pub mod source;
