@@ -8,9 +8,17 @@ pub mod event;
 
 pub mod decode;
 pub mod rule;
+pub mod shard;
 
 pub mod window;
 
 pub mod alert;
+
+pub mod sequence;
+
+pub mod engine;
+pub mod merge;
+
+pub mod machine;
 
 pub mod delivery;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Refusal {
     /// NaN or an infinity: one of them would poison every sum it enters.
     NotFinite,
+    /// A sample without a time in a replay, where nothing says when it came.
+    NoTime,
     /// Further ahead of the clock than `future_max`.
     Future,
     /// The series' newest event time once more.
@@ -25,8 +27,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Refusal; 9] = [
+    pub const ALL: [Refusal; 10] = [
         Refusal::NotFinite,
+        Refusal::NoTime,
         Refusal::Future,
         Refusal::Duplicate,
         Refusal::TooManySeries,
@@ -41,6 +44,7 @@ impl Refusal {
     pub fn name(self) -> &'static str {
         match self {
             Refusal::NotFinite => "not_finite",
+            Refusal::NoTime => "no_time",
             Refusal::Future => "future",
             Refusal::Duplicate => "duplicate",
             Refusal::TooManySeries => "too_many_series",

@@ -209,7 +209,12 @@ impl fmt::Debug for Series {
 /// A JSON object, `{"host":"a"}`.
 impl Serialize for Labels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(Some(self.iter().count()))?;
+        for (name, value) in self.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 

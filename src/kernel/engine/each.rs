@@ -1,0 +1,517 @@
+//! Rules without a window: samples judged as they come, joins of inputs, folds over latest values.
+
+use std::sync::Arc;
+
+use crate::kernel::alert::lifecycle::Verdict;
+use crate::kernel::event::{Bounds, Cause};
+use crate::kernel::model::{EventTime, Labels, Level, Series};
+use crate::kernel::rule::program::Fault;
+use crate::kernel::rule::view::Column;
+use crate::kernel::rule::{Judge, State};
+use crate::kernel::sequence::{Derived, Rows};
+use crate::kernel::window::across;
+
+use super::Context;
+use super::emit::{self, Facts};
+use super::programs::Table;
+use super::run::RuleRun;
+
+/// A row that is to be judged: its place in the segment and its member.
+#[derive(Clone, Copy)]
+struct Judged {
+    row: usize,
+    member: u32,
+}
+
+impl RuleRun {
+    /// One input, every sample judged at its own time for its own series.
+    pub fn each_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        let mut accepted = Vec::with_capacity(inbox.len());
+        for (row, member) in inbox {
+            let (row, member) = (*row as usize, *member);
+            let (at, value) = (rows.at[row], rows.value[row]);
+            context.position = rows.position[row];
+            if self.members[member].last.is_some_and(|(last, _)| at < last) {
+                let group = self.members[member].group;
+                if group != super::group::NO_GROUP {
+                    self.late(context, group, at);
+                }
+                continue;
+            }
+            self.hear(context, member, at, value);
+            let group = self.members[member].group;
+            self.on_time(context, group);
+            if !self.is_suspended(group) && !self.quarantined {
+                accepted.push(Judged { row, member });
+            } else {
+                self.schedule(context, group);
+            }
+        }
+        let stateful = self.programs.is_stateful();
+        let chunk = if stateful { 1 } else { accepted.len().max(1) };
+        for rows_at_once in accepted.chunks(chunk) {
+            self.judge_rows(context, rows, rows_at_once);
+        }
+    }
+
+    fn judge_rows(&mut self, context: &mut Context<'_>, rows: &Rows, judged: &[Judged]) {
+        let mut table = std::mem::take(&mut self.table);
+        table.clear(self.programs.columns.len());
+        for row in judged {
+            table.at.push(rows.at[row.row]);
+        }
+        for (column, numbers) in self.programs.columns.iter().zip(&mut table.columns) {
+            match column {
+                Column::Value { .. } => {
+                    numbers.extend(judged.iter().map(|row| rows.value[row.row]))
+                }
+                Column::Label(_) => {}
+                Column::Reduced { .. } | Column::Base { .. } => {
+                    unreachable!("a rule without a window has no reductions")
+                }
+            }
+        }
+        let (groups, members) = (&self.groups, &mut self.members);
+        let keys: Vec<&Labels> = if self.programs.reads_labels() {
+            judged.iter().map(|row| &groups[members[row.member].group].key).collect()
+        } else {
+            Vec::new()
+        };
+        let mut states: Vec<&mut State> = Vec::new();
+        if self.programs.is_stateful()
+            && let Some(state) = &mut members[judged[0].member].state
+        {
+            states.push(state.as_mut());
+        }
+        let judgements = self.programs.judge(&table, &keys, &mut states);
+        self.stats.evaluations += judgements.len() as u64;
+        let recorded = self.programs.record(&table, &keys);
+        for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
+            context.position = rows.position[row.row];
+            self.settle_row(context, row.member, (&table, at), judgement);
+        }
+        self.emit_records(
+            context,
+            judged.iter().map(|row| self.members[row.member].group).collect(),
+            &table,
+            recorded,
+        );
+        self.table = table;
+    }
+
+    /// A sample's verdict enters its series, the series' its group's.
+    fn settle_row(
+        &mut self,
+        context: &mut Context<'_>,
+        member: u32,
+        (table, row): (&Table, usize),
+        judgement: Result<Option<Level>, Fault>,
+    ) {
+        let (at, number) = (table.at[row], self.members[member].group);
+        let level = match judgement {
+            Ok(level) => level,
+            Err(fault) => return self.fault(context, number, at, fault),
+        };
+        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
+        let level = if outside { None } else { level };
+        let level = match self.after_reset(number, Some(member), level, (table, row), outside) {
+            Ok(level) => level,
+            Err(fault) => return self.fault(context, number, at, fault),
+        };
+        let cause = if outside {
+            Cause::OutsideHours
+        } else if level.is_some() {
+            Cause::Breach
+        } else {
+            Cause::Clear
+        };
+        self.settle_member(context, member, at, (level, cause));
+    }
+
+    /// Takes a series' new verdict into its group and steps the group's alert.
+    pub fn settle_member(
+        &mut self,
+        context: &mut Context<'_>,
+        member: u32,
+        at: EventTime,
+        (level, cause): (Option<Level>, Cause),
+    ) {
+        let number = self.members[member].group;
+        self.members[member].verdict = level;
+        self.stats.last_judged = Some(at);
+        self.revive(context, number, at);
+        let verdict = if self.groups[number].members.len() == 1 {
+            Verdict::of(level)
+        } else {
+            self.group_verdict(number)
+        };
+        // An absent rule judges that a sample came, not what it said.
+        let judges_value = !matches!(self.rule.judge, Judge::Absent(_));
+        let value = self.worst_value(number, member, verdict).filter(|_| judges_value);
+        let group = &mut self.groups[number];
+        group.faults_in_row = 0;
+        if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
+            (group.verdict, group.value) = (verdict, value);
+            group.judged = group.judged.max(at);
+        } else {
+            let facts = Facts { value, values: named(value), window: None };
+            emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
+            if level.is_some() {
+                self.members[member].took_part = true;
+            }
+            if self.groups[number].alert.is_idle() {
+                for member in self.groups[number].members.clone() {
+                    self.members[member].took_part = false;
+                }
+            }
+        }
+        self.reschedule(context, number);
+    }
+
+    /// Timers only move away from a group that is heard, unless its alert just began to burn.
+    pub fn reschedule(&mut self, context: &Context<'_>, number: u32) {
+        let group = &self.groups[number];
+        if group.wake == EventTime::MAX || !group.alert.is_idle() || group.join.is_some() {
+            self.schedule(context, number);
+        }
+    }
+
+    /// The level after hysteresis: an alert stays at its level while that level's reset does not
+    /// let go. It is asked of series that took part in the episode only.
+    pub fn after_reset(
+        &mut self,
+        number: u32,
+        member: Option<u32>,
+        level: Option<Level>,
+        (table, row): (&Table, usize),
+        outside: bool,
+    ) -> Result<Option<Level>, Fault> {
+        let group = &self.groups[number];
+        let Some(firing) = group.alert.state.firing_level() else { return Ok(level) };
+        let took_part = member.is_none_or(|member| self.members[member].took_part);
+        if outside || level >= Some(firing) || !took_part || !self.programs.has_reset(firing) {
+            return Ok(level);
+        }
+        let state = match member {
+            Some(member) => self.members[member].state.as_deref_mut(),
+            None => self.groups[number].state.as_deref_mut(),
+        };
+        let mut copy = state.map(|state| state.clone());
+        let key = &self.groups[number].key;
+        let lets_go = self.programs.lets_go(firing, table, row, key, copy.as_mut())?;
+        Ok(if lets_go { level } else { Some(firing) })
+    }
+
+    /// The value of the series that decided the group's verdict.
+    fn worst_value(&self, group: u32, judged: u32, verdict: Verdict) -> Option<f64> {
+        let value = |member: u32| self.members[member].last.map(|(_, value)| value);
+        let decides = |member: u32| {
+            let member = &self.members[member];
+            member.live && member.verdict == verdict.level()
+        };
+        if decides(judged) {
+            return value(judged);
+        }
+        self.groups[group].members.iter().copied().find(|member| decides(*member)).and_then(value)
+    }
+
+    /// Several inputs: judged once for each event time.
+    pub fn join_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        for (row, member) in inbox {
+            let (row, member) = (*row as usize, *member);
+            let (at, value) = (rows.at[row], rows.value[row]);
+            context.position = rows.position[row];
+            self.hear(context, member, at, value);
+            let (number, input) = (self.members[member].group, self.members[member].input);
+            if self.rule.across.is_none()
+                && let Some(other) = self.second_series(number, member, input)
+            {
+                let own = &self.members[member].series;
+                let what = format!(
+                    "two series of one input meet in one group: {other} and {own}; add labels to \
+                     the join, or .across(..) to fold them"
+                );
+                self.fault(context, number, at, Fault::new(what));
+                continue;
+            }
+            let value = self.folded_input(number, input, value);
+            let join = self.groups[number].join.as_mut().expect("a join's group keeps pendings");
+            if !join.add(input, at, value) {
+                self.late(context, number, at);
+                continue;
+            }
+            self.on_time(context, number);
+            self.judge_joins(context, number);
+        }
+    }
+
+    fn second_series(&self, group: u32, member: u32, input: u8) -> Option<Series> {
+        let others = self.groups[group].members.iter().filter(|other| **other != member);
+        let same = |other: &&u32| {
+            let other = &self.members[**other];
+            other.live && other.input == input
+        };
+        others.clone().find(same).map(|other| self.members[*other].series.clone())
+    }
+
+    /// With `across`, an input's value is the fold over its live series.
+    fn folded_input(&self, group: u32, input: u8, value: f64) -> f64 {
+        let Some(across) = self.rule.across else { return value };
+        let mut values = self.live_values(group, input);
+        across::fold(across, &mut values).unwrap_or(value)
+    }
+
+    fn live_values(&self, group: u32, input: u8) -> Vec<f64> {
+        let mut members: Vec<_> = self.groups[group]
+            .members
+            .iter()
+            .map(|member| &self.members[*member])
+            .filter(|member| member.live && member.input == input)
+            .collect();
+        members.sort_by(|a, b| a.series.cmp(&b.series));
+        members.iter().filter_map(|member| member.last).map(|(_, value)| value).collect()
+    }
+
+    /// Judges every event time of a join that is ready.
+    pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
+        let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
+        let until = context.watermark - self.delay;
+        loop {
+            let Some(join) = &mut self.groups[number].join else { break };
+            let Some(at) = join.ready(until) else { break };
+            if let Some(values) = join.take(at, tolerance) {
+                self.judge_values(context, number, at, &values, None);
+            }
+        }
+        self.schedule(context, number);
+    }
+
+    /// Judges a group on one number for each input.
+    fn judge_values(
+        &mut self,
+        context: &mut Context<'_>,
+        number: u32,
+        at: EventTime,
+        values: &[f64],
+        window: Option<Bounds>,
+    ) {
+        if self.is_suspended(number) || self.quarantined {
+            return;
+        }
+        let mut table = std::mem::take(&mut self.table);
+        table.clear(self.programs.columns.len());
+        table.at.push(at);
+        for (column, numbers) in self.programs.columns.iter().zip(&mut table.columns) {
+            if let Column::Value { input } = column {
+                numbers.push(values[*input as usize]);
+            }
+        }
+        self.judge_groups(context, &table, &[number], window);
+        self.table = table;
+    }
+
+    /// Judges one row for each group, in rules whose verdict belongs to the group as a whole.
+    pub fn judge_groups(
+        &mut self,
+        context: &mut Context<'_>,
+        table: &Table,
+        numbers: &[u32],
+        window: Option<Bounds>,
+    ) {
+        let mut held: Vec<Option<Box<State>>> = Vec::new();
+        if self.programs.is_stateful() {
+            held = numbers.iter().map(|group| self.groups[*group].state.take()).collect();
+        }
+        let mut states: Vec<&mut State> =
+            held.iter_mut().flatten().map(|state| state.as_mut()).collect();
+        let keys: Vec<&Labels> = if self.programs.reads_labels() {
+            numbers.iter().map(|group| &self.groups[*group].key).collect()
+        } else {
+            Vec::new()
+        };
+        let judgements = self.programs.judge(table, &keys, &mut states);
+        self.stats.evaluations += judgements.len() as u64;
+        let recorded = self.programs.record(table, &keys);
+        for (group, state) in numbers.iter().zip(held) {
+            self.groups[*group].state = state;
+        }
+        for (row, (number, judgement)) in numbers.iter().zip(judgements).enumerate() {
+            self.settle_group(context, *number, (table, row), judgement, window);
+        }
+        self.emit_records(context, numbers.to_vec(), table, recorded);
+    }
+
+    fn settle_group(
+        &mut self,
+        context: &mut Context<'_>,
+        number: u32,
+        (table, row): (&Table, usize),
+        judgement: Result<Option<Level>, Fault>,
+        window: Option<Bounds>,
+    ) {
+        let at = table.at[row];
+        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
+        let judged = judgement.and_then(|level| {
+            let level = if outside { None } else { level };
+            self.after_reset(number, None, level, (table, row), outside)
+        });
+        let level = match judged {
+            Ok(level) => level,
+            Err(fault) => return self.fault(context, number, at, fault),
+        };
+        self.stats.last_judged = Some(at);
+        self.revive(context, number, at);
+        let verdict = Verdict::of(level);
+        let group = &mut self.groups[number];
+        group.faults_in_row = 0;
+        group.stale = outside;
+        let value = main_value(&self.programs.columns, table, row);
+        if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
+            (group.verdict, group.value) = (verdict, value);
+            group.judged = group.judged.max(at);
+            self.reschedule(context, number);
+            return;
+        }
+        let cause = match verdict {
+            _ if outside => Cause::OutsideHours,
+            Verdict::Breach(_) => Cause::Breach,
+            Verdict::Clear => Cause::Clear,
+        };
+        let names = self.rule.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
+        let values = all_values(&self.programs.columns, &names, table, row);
+        let facts = Facts { value, values, window };
+        emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
+        self.reschedule(context, number);
+    }
+
+    /// The samples of a recording rule, for the next layer.
+    fn emit_records(
+        &mut self,
+        context: &mut Context<'_>,
+        groups: Vec<u32>,
+        table: &Table,
+        recorded: Vec<Result<f64, Fault>>,
+    ) {
+        let Some(record) = self.rule.record.as_ref().map(|record| record.name.clone()) else {
+            return;
+        };
+        for (row, (group, value)) in groups.into_iter().zip(recorded).enumerate() {
+            let at = table.at[row];
+            match value {
+                Ok(value) if value.is_finite() => {
+                    let labels = self.groups[group].key.with(&self.rule.labels);
+                    let series = Series::new(&record, labels.iter());
+                    let rule = context.rule;
+                    context.out.derived.push(Derived { series, at, value, rule });
+                }
+                // Without a number there is no sample: the derived series has a gap.
+                Ok(_) => {}
+                Err(fault) => self.fault(context, group, at, fault),
+            }
+        }
+    }
+
+    /// Folds across latest values are judged at `every`; a sample only changes what will be seen.
+    pub fn latest_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        self.catch_up(context.watermark);
+        for (row, member) in inbox {
+            let (row, member) = (*row as usize, *member);
+            let (at, value) = (rows.at[row], rows.value[row]);
+            context.position = rows.position[row];
+            let late = self.members[member].last.is_some_and(|(last, _)| at < last);
+            self.hear(context, member, at, value);
+            let number = self.members[member].group;
+            if late {
+                self.late(context, number, at);
+                continue;
+            }
+            self.on_time(context, number);
+            self.first_pane(at);
+            self.groups[number].stale = true;
+            self.wake(number);
+            self.schedule(context, number);
+        }
+    }
+
+    /// Judges one group's latest values at `end`. False when it has no live series.
+    pub fn close_latest(&mut self, context: &mut Context<'_>, number: u32, end: EventTime) -> bool {
+        let inputs = self.rule.inputs.len() as u8;
+        let folded = |input: u8| {
+            let mut values = self.live_values(number, input);
+            self.rule.across.and_then(|across| across::fold(across, &mut values))
+        };
+        let values: Option<Vec<f64>> = (0..inputs).map(folded).collect();
+        let Some(values) = values else { return false };
+        if self.groups[number].stale || self.programs.is_stateful() {
+            self.judge_values(context, number, end, &values, None);
+            self.groups[number].stale = self.rule.during.is_some();
+        } else {
+            self.repeat_verdict(context, number, end);
+        }
+        true
+    }
+
+    /// Nothing changed since the last judgement: its verdict stands, and only an alert that does
+    /// something has time pass for it.
+    pub fn repeat_verdict(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        let group = &mut self.groups[number];
+        if group.alert.is_idle() && group.alert.history.is_none() {
+            return;
+        }
+        let cause = match group.verdict {
+            Verdict::Breach(_) => Cause::Breach,
+            Verdict::Clear => Cause::Clear,
+        };
+        let facts = Facts { value: group.value, ..Facts::default() };
+        emit::judge(&self.rule, group, context, at, (group.verdict, cause), &facts);
+        self.reschedule(context, number);
+    }
+}
+
+fn named(value: Option<f64>) -> Vec<(Arc<str>, f64)> {
+    value.map(|value| (Arc::from("value"), value)).into_iter().collect()
+}
+
+/// The first column besides `count` that the rule reads.
+fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> {
+    use crate::kernel::rule::view::Reduction;
+    let rank = |column: &Column| match column {
+        Column::Value { .. } => Some(0),
+        Column::Reduced { reduction: Reduction::Count, .. } => Some(2),
+        Column::Reduced { .. } => Some(1),
+        Column::Base { .. } | Column::Label(_) => None,
+    };
+    let ranked = columns.iter().enumerate().filter_map(|(at, column)| Some((rank(column)?, at)));
+    ranked.min().map(|(_, at)| table.columns[at][row])
+}
+
+/// Every number that was judged, by the name a condition reads it under.
+fn all_values(
+    columns: &[Column],
+    inputs: &[Arc<str>],
+    table: &Table,
+    row: usize,
+) -> Vec<(Arc<str>, f64)> {
+    let under = |input: u8, field: String| -> Arc<str> {
+        match inputs[input as usize].as_ref() {
+            "" => field.into(),
+            name if field.is_empty() => name.into(),
+            name => format!("{name}.{field}").into(),
+        }
+    };
+    let mut values: Vec<(Arc<str>, f64)> = Vec::new();
+    for (at, column) in columns.iter().enumerate() {
+        let name = match column {
+            Column::Value { input } if inputs[*input as usize].is_empty() => "value".into(),
+            Column::Value { input } => under(*input, String::new()),
+            Column::Reduced { input, reduction } => under(*input, reduction.name()),
+            Column::Base { input, reduction, stat } => {
+                under(*input, format!("base.{}.{}", reduction.name(), stat.name()))
+            }
+            Column::Label(_) => continue,
+        };
+        values.push((name, table.columns[at][row]));
+    }
+    values.sort_by(|a, b| a.0.cmp(&b.0));
+    values
+}

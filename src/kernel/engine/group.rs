@@ -1,0 +1,190 @@
+//! What the engine knows of one group of one rule, and of the series in it.
+
+use crate::kernel::alert::flapping::History;
+use crate::kernel::alert::lifecycle::{self, Verdict};
+use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, SourceId};
+use crate::kernel::rule::State;
+use crate::kernel::window::baseline::Baseline;
+use crate::kernel::window::store::GroupWindow;
+
+use super::join::Pendings;
+
+/// A group number that stands for no group.
+pub const NO_GROUP: u32 = u32::MAX;
+
+/// One series within one group, for one input.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The series' present number.
+    pub id: SeriesId,
+    pub series: Series,
+    pub input: u8,
+    pub group: u32,
+    /// The newest accepted sample.
+    pub last: Option<(EventTime, f64)>,
+    /// When the last sample came: the watermark then, or its event time if that was later.
+    pub heard: EventTime,
+    /// Had a sample within `expire`.
+    pub live: bool,
+    /// Its own last verdict, in rules without a window.
+    pub verdict: Option<Level>,
+    /// Was in breach during the alert's present episode, so resets apply to it.
+    pub took_part: bool,
+    /// Its own window, in rules that fold across series.
+    pub window: Option<Box<GroupWindow>>,
+    /// Its own `this`, in rules without a window.
+    pub state: Option<Box<State>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub key: Labels,
+    pub members: Vec<u32>,
+    pub alert: Alert,
+    pub source: Option<SourceId>,
+    /// As [`Member::heard`], over all members.
+    pub heard: EventTime,
+    /// The newest judged time.
+    pub judged: EventTime,
+    pub verdict: Verdict,
+    /// The value that the last verdict was about.
+    pub value: Option<f64>,
+    pub quiet: Option<Quiet>,
+    /// One for each input, in rules with a window and without `across`.
+    pub windows: Vec<GroupWindow>,
+    pub bases: Vec<Baseline>,
+    /// `this` of rules with a window.
+    pub state: Option<Box<State>>,
+    pub join: Option<Box<Pendings>>,
+    /// Must be judged anew although nothing entered or left its window.
+    pub stale: bool,
+    /// Takes part in the closing of panes.
+    pub awake: bool,
+    /// When its next timer is due; later entries of the agenda are void.
+    pub wake: EventTime,
+    pub faults_in_row: u32,
+    /// Since when all of its samples have been late, and whether that was signalled.
+    pub late: Option<Late>,
+    /// What a guest said about its last verdict.
+    pub message: Option<Box<str>>,
+}
+
+/// A stretch without data.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Quiet {
+    pub since: EventTime,
+    pub why: Silence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Silence {
+    /// No series had a sample within `expire`.
+    Expired,
+    /// The window is empty, or what the condition reads is undefined in it.
+    Empty,
+    /// `absent` spoke.
+    Absent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Late {
+    pub since: EventTime,
+    pub source: SourceId,
+    pub signalled: bool,
+}
+
+/// One alert's life and what the world was told of it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Alert {
+    pub state: lifecycle::State,
+    /// When the episode's pending began.
+    pub since: EventTime,
+    /// Events so far.
+    pub seq: u64,
+    /// The time of the last event, and how many had it.
+    pub last_event: (EventTime, u32),
+    /// The level the world believes it fires at.
+    pub told: Option<Level>,
+    pub reminders: u32,
+    pub history: Option<Flaps>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Flaps {
+    pub history: History,
+    pub flapping: bool,
+}
+
+impl Member {
+    pub fn new(id: SeriesId, series: Series, input: u8, group: u32) -> Member {
+        Member {
+            id,
+            series,
+            input,
+            group,
+            last: None,
+            heard: EventTime::MIN,
+            live: false,
+            verdict: None,
+            took_part: false,
+            window: None,
+            state: None,
+        }
+    }
+}
+
+impl Alert {
+    pub fn new(flapping: bool) -> Alert {
+        Alert {
+            state: lifecycle::State::Inactive,
+            since: EventTime::MIN,
+            seq: 0,
+            last_event: (EventTime::MIN, 0),
+            told: None,
+            reminders: 0,
+            history: flapping.then(Flaps::default),
+        }
+    }
+
+    pub fn is_flapping(&self) -> bool {
+        self.history.is_some_and(|flaps| flaps.flapping)
+    }
+
+    /// Nothing would be lost by forgetting it.
+    pub fn is_idle(&self) -> bool {
+        self.state.is_inactive() && !self.is_flapping()
+    }
+
+    /// How many events had this time, counting one more.
+    pub fn count_at(&mut self, at: EventTime) -> u32 {
+        let (time, count) = self.last_event;
+        self.last_event = (at, if time == at { count + 1 } else { 0 });
+        self.last_event.1
+    }
+}
+
+impl Group {
+    pub fn new(key: Labels, flapping: bool) -> Group {
+        Group {
+            key,
+            members: Vec::new(),
+            alert: Alert::new(flapping),
+            source: None,
+            heard: EventTime::MIN,
+            judged: EventTime::MIN,
+            verdict: Verdict::Clear,
+            value: None,
+            quiet: None,
+            windows: Vec::new(),
+            bases: Vec::new(),
+            state: None,
+            join: None,
+            stale: true,
+            awake: false,
+            wake: EventTime::MAX,
+            faults_in_row: 0,
+            late: None,
+            message: None,
+        }
+    }
+}

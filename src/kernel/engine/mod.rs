@@ -1,0 +1,426 @@
+//! One shard's whole life: rows in, events out.
+//!
+//! `step` returns everything that came of its input; nothing is polled. The engine reads no clock:
+//! time is the watermark in its input. Run, replay, stories and the simulator all call `step`.
+//!
+//! Invariants: results depend on the sequence of inputs alone, not on how rows were batched; a
+//! fault in one rule or group leaves all others as they were.
+
+mod each;
+mod emit;
+pub mod group;
+mod guest;
+pub mod join;
+pub mod output;
+mod plugins;
+mod programs;
+mod quiet;
+mod run;
+mod slab;
+pub mod snapshot;
+pub mod status;
+mod swap;
+mod windowed;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::kernel::event::Cause;
+use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
+use crate::kernel::rule::Judge;
+use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
+use crate::kernel::sequence::{Input, Introduction, Rows};
+use crate::kernel::shard::{group_key, overflow_key, shard_of};
+
+use output::{FaultNote, Output, Phase, Trouble};
+use plugins::Plugins;
+use run::RuleRun;
+
+pub struct Engine {
+    shard: u32,
+    shards: u32,
+    ruleset: Arc<Ruleset>,
+    runs: Vec<RuleRun>,
+    plugins: Plugins,
+    series: Vec<Option<Bound>>,
+    classes: Vec<Class>,
+    class_of: Lookup<Vec<Binding>, u32>,
+    /// When each rule with anything due has its next due, in watermark time.
+    agenda: BTreeSet<(EventTime, u32)>,
+    agenda_at: Vec<EventTime>,
+    watermark: EventTime,
+    /// How far each layer of rules has come: a layer is behind its producers while they work.
+    layer_marks: Vec<EventTime>,
+    position: u64,
+    listening: Listening,
+    touched_classes: Vec<u32>,
+    touched_rules: Vec<u32>,
+}
+
+/// A series as this shard knows it: the class it belongs to and, for each binding of the class,
+/// its member number.
+struct Bound {
+    series: Series,
+    class: u32,
+    members: Box<[u32]>,
+}
+
+/// Series that are bound to the same inputs of the same rules.
+#[derive(Default)]
+struct Class {
+    bindings: Vec<Binding>,
+    /// Rows of the segment at hand.
+    rows: Vec<u32>,
+}
+
+/// Since when each source has been listened to.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Start or restore: before it nobody listened to anything.
+    from: EventTime,
+    /// Sources that were lost, and when they came back.
+    sources: BTreeMap<SourceId, Option<EventTime>>,
+}
+
+/// What a rule needs of the engine while it works.
+pub struct Context<'a> {
+    pub out: &'a mut Output,
+    pub plugins: &'a mut Plugins,
+    pub listening: &'a Listening,
+    /// How far the rule's layer has come.
+    pub watermark: EventTime,
+    /// The watermark in the sequence where the thing at hand was seen.
+    pub seen: EventTime,
+    pub position: u64,
+    pub phase: Phase,
+    pub source: Option<SourceId>,
+    pub rule: RuleIndex,
+}
+
+impl Listening {
+    /// `None` while the source is lost.
+    pub fn since(&self, source: Option<SourceId>) -> Option<EventTime> {
+        match source.and_then(|source| self.sources.get(&source)) {
+            None => Some(self.from),
+            Some(back) => back.map(|back| back.max(self.from)),
+        }
+    }
+}
+
+impl Engine {
+    /// Shard number `shard` of `shards`, listening since `from`.
+    pub fn new(shard: u32, shards: u32, from: EventTime) -> Engine {
+        Engine {
+            shard,
+            shards,
+            ruleset: Arc::new(Ruleset::empty()),
+            runs: Vec::new(),
+            plugins: Plugins::default(),
+            series: Vec::new(),
+            classes: Vec::new(),
+            class_of: Lookup::default(),
+            agenda: BTreeSet::new(),
+            agenda_at: Vec::new(),
+            watermark: EventTime::MIN,
+            layer_marks: vec![EventTime::MIN],
+            position: 0,
+            listening: Listening { from, sources: BTreeMap::new() },
+            touched_classes: Vec::new(),
+            touched_rules: Vec::new(),
+        }
+    }
+
+    pub fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    /// When something is due next, by the watermark, and for which rule; `None` when only a sample
+    /// can change anything.
+    pub fn next_wake(&self) -> Option<(EventTime, Arc<str>)> {
+        let (due, rule) = self.agenda.first()?;
+        Some((*due, self.runs[*rule as usize].rule.name.clone()))
+    }
+
+    /// Takes one element of the sequence. What came of it is added to `out`.
+    ///
+    /// Rulesets in which rules read recorded series need their layers run in step with the other
+    /// shards: for them use [`Engine::segment`] and [`Engine::cut`].
+    pub fn step(&mut self, input: Input, out: &mut Output) {
+        match input {
+            Input::Rows(rows) => {
+                self.introduce_all(&rows, out);
+                let mut from = 0;
+                for cut in &rows.cuts {
+                    self.segment(&rows, from..cut.row, out);
+                    from = cut.row;
+                    for layer in 0..self.ruleset.depth() {
+                        self.cut(cut.position, cut.watermark, layer, out);
+                    }
+                }
+                self.segment(&rows, from..rows.series.len(), out);
+                self.retire_all(&rows);
+            }
+            Input::Swap(swap) => self.swap(swap, out),
+            Input::Listening { position, source, on, at } => {
+                self.listen(position, source, on.then_some(at), out);
+            }
+            Input::Forget { position, rule, key } => self.forget(position, &rule, &key, out),
+            Input::Quarantine { position, rule, on } => {
+                self.quarantine(position, &rule, on, out);
+            }
+        }
+    }
+
+    /// Enters the series that a batch introduces; before its rows.
+    pub fn introduce_all(&mut self, rows: &Rows, out: &mut Output) {
+        for introduction in &rows.introduced {
+            self.introduce(introduction, out);
+        }
+    }
+
+    /// Takes out the series that a batch retires; after its rows.
+    pub fn retire_all(&mut self, rows: &Rows) {
+        for id in &rows.retired {
+            self.retire(*id);
+        }
+    }
+
+    /// Rows between two watermark steps, given to the rules that take them.
+    pub fn segment(&mut self, rows: &Rows, range: std::ops::Range<usize>, out: &mut Output) {
+        if range.is_empty() {
+            return;
+        }
+        self.position = rows.position[range.end - 1];
+        for row in range {
+            let Some(Some(bound)) = self.series.get(rows.series[row].index()) else { continue };
+            let class = &mut self.classes[bound.class as usize];
+            if class.rows.is_empty() {
+                self.touched_classes.push(bound.class);
+            }
+            class.rows.push(row as u32);
+        }
+        self.fill_inboxes(rows);
+        let mut rules = std::mem::take(&mut self.touched_rules);
+        rules.sort_unstable();
+        for rule in rules.drain(..) {
+            self.with_rule(rule, rows.source, out, |run, context| {
+                if !run.inbox.is_sorted() {
+                    run.inbox.sort_unstable();
+                }
+                run.rows(context, rows);
+            });
+        }
+        self.touched_rules = rules;
+    }
+
+    /// The watermark moves to `watermark`: everything of a layer's rules that is due before it runs.
+    pub fn cut(&mut self, position: u64, watermark: EventTime, layer: u8, out: &mut Output) {
+        assert!(self.watermark <= watermark);
+        if self.watermark == EventTime::MIN && self.listening.from == EventTime::MIN {
+            // A replay listens since its first sample.
+            self.listening.from = watermark;
+        }
+        self.watermark = watermark;
+        self.layer_marks[layer as usize] = watermark;
+        self.position = position;
+        let due: Vec<u32> = self
+            .agenda
+            .iter()
+            .take_while(|(due, _)| *due < watermark)
+            .map(|(_, rule)| *rule)
+            .filter(|rule| self.ruleset.layer(RuleIndex(*rule)) == layer)
+            .collect();
+        for rule in due {
+            self.with_rule(rule, None, out, |run, context| {
+                context.phase = Phase::Due;
+                run.run_due(context);
+            });
+        }
+    }
+
+    /// Runs something on one rule and puts its next due on the agenda.
+    fn with_rule(
+        &mut self,
+        rule: u32,
+        source: Option<SourceId>,
+        out: &mut Output,
+        work: impl FnOnce(&mut RuleRun, &mut Context<'_>),
+    ) {
+        let run = &mut self.runs[rule as usize];
+        let mut context = Context {
+            out,
+            plugins: &mut self.plugins,
+            listening: &self.listening,
+            watermark: self.layer_marks[self.ruleset.layer(RuleIndex(rule)) as usize],
+            seen: self.watermark,
+            position: self.position,
+            phase: Phase::Sample,
+            source,
+            rule: RuleIndex(rule),
+        };
+        work(run, &mut context);
+        let due = run.next_due().map_or(EventTime::MAX, |due| due + run.delay);
+        let known = &mut self.agenda_at[rule as usize];
+        if due != *known {
+            self.agenda.remove(&(*known, rule));
+            if due != EventTime::MAX {
+                self.agenda.insert((due, rule));
+            }
+            *known = due;
+        }
+    }
+
+    fn fill_inboxes(&mut self, rows: &Rows) {
+        for class in self.touched_classes.drain(..) {
+            let class = &mut self.classes[class as usize];
+            for (at, binding) in class.bindings.iter().enumerate() {
+                let run = &mut self.runs[binding.rule.index()];
+                if run.inbox.is_empty() {
+                    self.touched_rules.push(binding.rule.0);
+                }
+                for row in &class.rows {
+                    let series = self.series[rows.series[*row as usize].index()].as_ref();
+                    let bound = series.expect("rows were picked by their bound series");
+                    run.inbox.push((*row, bound.members[at]));
+                }
+            }
+            class.rows.clear();
+        }
+    }
+
+    /// Binds a series to the rules that take it; one that is known is bound anew.
+    fn introduce(&mut self, introduction: &Introduction, out: &mut Output) {
+        let Introduction { position, watermark, id, series, overflow } = introduction;
+        if self.series.get(id.index()).is_some_and(Option::is_some) {
+            self.retire(*id);
+        }
+        let (bindings, faults) = self.ruleset.bindings(series);
+        for (rule, fault) in faults {
+            let (rule, key) = (self.ruleset.rule(rule).name.clone(), series.labels());
+            out.faults.push(FaultNote { rule, key, at: self.watermark, fault });
+        }
+        let mut bound = Vec::new();
+        for binding in bindings {
+            let overflows = overflow.contains(&binding.rule);
+            let place = (*position, *watermark);
+            if let Some(member) = self.bind((*id, series), binding, overflows, place, out) {
+                bound.push((binding, member));
+            }
+        }
+        self.place(*id, series.clone(), bound);
+    }
+
+    /// The member number of a series in one rule; `None` when its group lies on another shard.
+    fn bind(
+        &mut self,
+        (id, series): (SeriesId, &Series),
+        binding: Binding,
+        overflows: bool,
+        (position, watermark): (u64, EventTime),
+        out: &mut Output,
+    ) -> Option<u32> {
+        let rule = self.ruleset.rule(binding.rule).clone();
+        let key = if overflows { overflow_key() } else { group_key(&rule, binding.input, series) };
+        if shard_of(&key, self.shards) != self.shard {
+            return None;
+        }
+        if let Judge::Guest(guest) = &rule.judge {
+            self.plugins.intern(&guest.plugin, id, series);
+        }
+        let mut member = None;
+        self.with_rule(binding.rule.0, None, out, |run, context| {
+            (context.position, context.seen) = (position, watermark);
+            member = run.bind(context, (id, series), binding.input, key);
+        });
+        member
+    }
+
+    /// Puts a series into the class of its bindings.
+    fn place(&mut self, id: SeriesId, series: Series, bound: Vec<(Binding, u32)>) {
+        if self.series.len() <= id.index() {
+            self.series.resize_with(id.index() + 1, || None);
+        }
+        let bindings: Vec<Binding> = bound.iter().map(|(binding, _)| *binding).collect();
+        let class = self.intern_class(bindings);
+        let members = bound.into_iter().map(|(_, member)| member).collect();
+        self.series[id.index()] = Some(Bound { series, class, members });
+    }
+
+    fn intern_class(&mut self, bindings: Vec<Binding>) -> u32 {
+        if let Some(class) = self.class_of.get(&bindings) {
+            return *class;
+        }
+        let number = self.classes.len() as u32;
+        self.class_of.insert(bindings.clone(), number);
+        self.classes.push(Class { bindings, rows: Vec::new() });
+        number
+    }
+
+    fn retire(&mut self, id: SeriesId) {
+        let Some(bound) = self.series.get_mut(id.index()).and_then(Option::take) else { return };
+        let bindings = self.classes[bound.class as usize].bindings.clone();
+        for (binding, member) in bindings.iter().zip(bound.members) {
+            self.runs[binding.rule.index()].unbind(member);
+        }
+        self.plugins.forget(id);
+    }
+
+    /// A source was lost (`None`), or is listened to again since a time.
+    fn listen(
+        &mut self,
+        position: u64,
+        source: SourceId,
+        since: Option<EventTime>,
+        out: &mut Output,
+    ) {
+        self.position = position;
+        self.listening.sources.insert(source, since);
+        for rule in 0..self.runs.len() as u32 {
+            self.with_rule(rule, Some(source), out, |run, context| {
+                for group in run.groups.numbers() {
+                    if run.groups[group].source == Some(source) {
+                        run.schedule(context, group);
+                    }
+                }
+            });
+        }
+    }
+
+    fn forget(&mut self, position: u64, rule: &str, key: &Labels, out: &mut Output) {
+        self.position = position;
+        let Some(rule) = self.ruleset.find(rule) else { return };
+        let at = self.watermark;
+        self.with_rule(rule.0, None, out, |run, context| {
+            if let Some(group) = run.by_key.get(key).copied() {
+                run.end_group(context, group, at, Cause::Forgotten);
+                run.drop_group(context, group);
+            }
+        });
+    }
+
+    fn quarantine(&mut self, position: u64, rule: &str, on: bool, out: &mut Output) {
+        self.position = position;
+        let Some(rule) = self.ruleset.find(rule) else { return };
+        let first = self.shard == 0;
+        self.with_rule(rule.0, None, out, |run, context| {
+            if run.quarantined == on {
+                return;
+            }
+            run.quarantined = on;
+            if first {
+                let what = Trouble::RuleUnhealthy { rule: run.rule.name.clone() };
+                run.signal(context, what, if on { 1 } else { -1 });
+            }
+            if !on {
+                for group in run.groups.numbers() {
+                    run.groups[group].faults_in_row = 0;
+                    run.groups[group].stale = true;
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What a step of the engine gives back: events, derived samples, signals, faults and counts.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::kernel::event::Event;
+use crate::kernel::model::{EventTime, Labels, SourceId};
+use crate::kernel::rule::program::Fault;
+use crate::kernel::sequence::Derived;
+
+/// Everything one step brought about. The caller clears it between steps.
+#[derive(Debug, Default)]
+pub struct Output {
+    pub events: Vec<Emitted>,
+    pub derived: Vec<Derived>,
+    pub signals: Vec<Signal>,
+    pub faults: Vec<FaultNote>,
+    pub adopted: Option<Adoption>,
+}
+
+/// An event with its place in the one order of all events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emitted {
+    /// Of the sample, or of what moved the watermark.
+    pub position: u64,
+    pub phase: Phase,
+    /// The time at which it was due.
+    pub due: EventTime,
+    pub event: Arc<Event>,
+}
+
+/// Within one position what was due comes before the sample that moved the watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Due,
+    Sample,
+}
+
+impl Emitted {
+    /// By (position, phase, due time, rule, key, per-alert sequence).
+    pub fn order(&self, other: &Emitted) -> Ordering {
+        let head = |emitted: &Emitted| (emitted.position, emitted.phase, emitted.due);
+        head(self)
+            .cmp(&head(other))
+            .then_with(|| self.event.rule.cmp(&other.event.rule))
+            .then_with(|| self.event.key.cmp(&other.event.key))
+            .then_with(|| self.event.seq.cmp(&other.event.seq))
+    }
+}
+
+/// Something about the engine itself that is or is not so, counted over all shards by whoever
+/// merges their outputs: an alert of Watchfire's own stands while the sum is above zero.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signal {
+    pub position: u64,
+    pub at: EventTime,
+    pub what: Trouble,
+    /// +1 when it begins for a group, -1 when it ends.
+    pub delta: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// All samples of a group from this source have been late for a minute.
+    DataLate { rule: Arc<str>, source: SourceId },
+    /// A group folds series that it had no room for.
+    SeriesLimit { rule: Arc<str> },
+    /// The rule is quarantined.
+    RuleUnhealthy { rule: Arc<str> },
+}
+
+/// A fault of a rule's program, for the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultNote {
+    pub rule: Arc<str>,
+    pub key: Labels,
+    pub at: EventTime,
+    pub fault: Fault,
+}
+
+/// What became of the rules at a swap.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Adoption {
+    pub rules: Vec<(Arc<str>, Carried)>,
+}
+
+/// What a rule kept over a swap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carried {
+    /// Nothing about it changed.
+    Unchanged,
+    Added,
+    Removed,
+    /// Alerts, windows and `this`.
+    Kept,
+    /// Alerts only; the text says why the windows or `this` began anew.
+    Reset {
+        why: String,
+    },
+}

@@ -1,0 +1,198 @@
+//! One shard's evaluators of one rule, and how a batch of rows goes through them.
+
+use crate::kernel::model::{EventTime, Labels, Level};
+use crate::kernel::rule::program::{Evaluator, Fault, Program};
+use crate::kernel::rule::view::{Column, Frame};
+use crate::kernel::rule::{Judge, Rule, State};
+
+/// A rule's programs over the union of the columns that they read.
+pub struct Programs {
+    /// Every column that any of them reads, sorted.
+    pub columns: Vec<Column>,
+    levels: [Option<LevelPrograms>; 3],
+    record: Option<Bound>,
+    reads_labels: bool,
+    stateful: bool,
+}
+
+struct LevelPrograms {
+    when: Bound,
+    reset: Option<Bound>,
+}
+
+/// An evaluator and where its columns lie in the union.
+struct Bound {
+    evaluator: Box<dyn Evaluator>,
+    columns: Vec<usize>,
+}
+
+/// Rows to judge: for each column of [`Programs::columns`] its numbers (none for labels).
+#[derive(Debug, Default)]
+pub struct Table {
+    pub columns: Vec<Vec<f64>>,
+    pub at: Vec<EventTime>,
+}
+
+impl Table {
+    pub fn clear(&mut self, columns: usize) {
+        self.columns.resize_with(columns, Vec::new);
+        self.columns.iter_mut().for_each(Vec::clear);
+        self.at.clear();
+    }
+
+    pub fn rows(&self) -> usize {
+        self.at.len()
+    }
+}
+
+/// What the conditions said of each row: the highest level that holds, or the fault.
+pub type Judgements = Vec<Result<Option<Level>, Fault>>;
+
+impl Programs {
+    pub fn new(rule: &Rule) -> Programs {
+        let columns = rule.columns();
+        let bind = |program: &std::sync::Arc<dyn Program>| Bound {
+            evaluator: program.evaluator(),
+            columns: program
+                .reads()
+                .iter()
+                .map(|read| columns.binary_search(read).expect("the union holds every column"))
+                .collect(),
+        };
+        let levels = match &rule.judge {
+            Judge::Levels(levels) => [0, 1, 2].map(|at: usize| {
+                levels[at].as_ref().map(|level| LevelPrograms {
+                    when: bind(&level.when),
+                    reset: level.reset.as_ref().map(bind),
+                })
+            }),
+            Judge::Guest(_) | Judge::Absent(_) | Judge::Never => [None, None, None],
+        };
+        let record = rule.record.as_ref().map(|record| bind(&record.value));
+        let reads_labels = columns.iter().any(|column| matches!(column, Column::Label(_)));
+        Programs { columns, levels, record, reads_labels, stateful: rule.state.is_some() }
+    }
+
+    pub fn reads_labels(&self) -> bool {
+        self.reads_labels
+    }
+
+    pub fn is_stateful(&self) -> bool {
+        self.stateful
+    }
+
+    pub fn has_reset(&self, level: Level) -> bool {
+        self.levels[level.index()].as_ref().is_some_and(|level| level.reset.is_some())
+    }
+
+    /// The level that a lack of data breaches at: the highest that has a condition.
+    pub fn highest_level(&self) -> Option<Level> {
+        Level::ALL.into_iter().rev().find(|level| self.levels[level.index()].is_some())
+    }
+
+    /// Judges every row. `states` holds each row's `this` for stateful rules, else it is empty.
+    pub fn judge(
+        &mut self,
+        table: &Table,
+        keys: &[&Labels],
+        states: &mut [&mut State],
+    ) -> Judgements {
+        let rows = table.rows();
+        let mut judgements: Judgements = vec![Ok(None); rows];
+        for level in Level::ALL {
+            let Some(programs) = &mut self.levels[level.index()] else { continue };
+            let (mut truth, mut faults) = (Vec::with_capacity(rows), Vec::new());
+            programs.when.test(table, keys, states, &mut truth, &mut faults);
+            assert_eq!(truth.len(), rows);
+            for (judgement, holds) in judgements.iter_mut().zip(truth) {
+                if holds && judgement.is_ok() {
+                    *judgement = Ok(Some(level));
+                }
+            }
+            for (row, fault) in faults {
+                judgements[row as usize] = Err(fault);
+            }
+        }
+        judgements
+    }
+
+    /// Whether the reset of `level` lets go, for one row. True where there is no reset.
+    pub fn lets_go(
+        &mut self,
+        level: Level,
+        table: &Table,
+        row: usize,
+        key: &Labels,
+        state: Option<&mut State>,
+    ) -> Result<bool, Fault> {
+        let programs = self.levels[level.index()].as_mut();
+        let Some(reset) = programs.and_then(|programs| programs.reset.as_mut()) else {
+            return Ok(true);
+        };
+        let (mut truth, mut faults) = (Vec::new(), Vec::new());
+        reset.frame(table, row..row + 1, &[key], |evaluator, frame| {
+            evaluator.test(frame, state, &mut truth, &mut faults);
+        });
+        match faults.pop() {
+            Some((_, fault)) => Err(fault),
+            None => Ok(truth[0]),
+        }
+    }
+
+    /// The number a recording rule emits for each row.
+    pub fn record(&mut self, table: &Table, keys: &[&Labels]) -> Vec<Result<f64, Fault>> {
+        let Some(record) = &mut self.record else { return Vec::new() };
+        let (mut numbers, mut faults) = (Vec::with_capacity(table.rows()), Vec::new());
+        record.frame(table, 0..table.rows(), keys, |evaluator, frame| {
+            evaluator.measure(frame, None, &mut numbers, &mut faults);
+        });
+        let mut results: Vec<Result<f64, Fault>> = numbers.into_iter().map(Ok).collect();
+        for (row, fault) in faults {
+            results[row as usize] = Err(fault);
+        }
+        results
+    }
+}
+
+impl Bound {
+    fn test(
+        &mut self,
+        table: &Table,
+        keys: &[&Labels],
+        states: &mut [&mut State],
+        truth: &mut Vec<bool>,
+        faults: &mut Vec<(u32, Fault)>,
+    ) {
+        if states.is_empty() {
+            return self.frame(table, 0..table.rows(), keys, |evaluator, frame| {
+                evaluator.test(frame, None, truth, faults);
+            });
+        }
+        for (row, state) in states.iter_mut().enumerate() {
+            let key = if keys.is_empty() { &[][..] } else { &keys[row..row + 1] };
+            let mut own = Vec::new();
+            self.frame(table, row..row + 1, key, |evaluator, frame| {
+                evaluator.test(frame, Some(state), truth, &mut own);
+            });
+            faults.extend(own.into_iter().map(|(_, fault)| (row as u32, fault)));
+        }
+    }
+
+    fn frame(
+        &mut self,
+        table: &Table,
+        rows: std::ops::Range<usize>,
+        keys: &[&Labels],
+        run: impl FnOnce(&mut dyn Evaluator, &Frame<'_>),
+    ) {
+        let numbers: Vec<&[f64]> = self
+            .columns
+            .iter()
+            .map(|column| &table.columns[*column])
+            .map(|column| if column.is_empty() { &[][..] } else { &column[rows.clone()] })
+            .collect();
+        let frame =
+            Frame { rows: rows.len(), numbers: &numbers, at: &table.at[rows.clone()], keys };
+        run(self.evaluator.as_mut(), &frame);
+    }
+}

@@ -1,0 +1,212 @@
+//! What happens when nothing happens: series that expire, groups without data, `absent`,
+//! reminders, forgetting. All by watermark, counted only while Watchfire listened.
+
+use crate::kernel::alert::lifecycle::{self, State, Verdict};
+use crate::kernel::event::Cause;
+use crate::kernel::model::{Duration, EventTime, Level};
+use crate::kernel::rule::{Judge, OnNoData};
+
+use super::emit::{self, Facts};
+use super::group::{Quiet, Silence};
+use super::run::RuleRun;
+use super::{Context, Phase};
+
+/// What a group's timer is for. In this order when due at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// A session's next judgement.
+    Session,
+    /// A join's oldest waiting event time.
+    Join,
+    /// A series' last sample is `expire` old.
+    Expire,
+    Absent,
+    /// The end of a soak or cool, for verdicts that no sample will repeat.
+    Deadline,
+    Remind,
+    Forget,
+}
+
+impl RuleRun {
+    /// The group's earliest timer.
+    pub fn next_deadline(&self, context: &Context<'_>, number: u32) -> Option<(EventTime, Timer)> {
+        let group = &self.groups[number];
+        let timing = &self.rule.timing;
+        let listening = context.listening.since(group.source);
+        let from = |heard: EventTime, after: Duration| -> Option<EventTime> {
+            listening.map(|since| heard.max(since) + after)
+        };
+        let join = group.join.as_ref().and_then(|join| join.due());
+        let session = if self.is_session() {
+            let busy = group.windows.iter().filter(|window| !window.is_idle());
+            busy.filter_map(|window| window.next_judgement()).min()
+        } else {
+            None
+        };
+        let expire = if self.specs.is_empty() {
+            let live = group.members.iter().map(|member| &self.members[*member]);
+            live.filter(|member| member.live)
+                .map(|member| member.heard)
+                .min()
+                .and_then(|heard| from(heard, timing.expire))
+        } else {
+            None
+        };
+        let is_absent = group.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        let absent =
+            timing.absent.filter(|_| !is_absent).and_then(|after| from(group.heard, after));
+        let spoken = timing.on_no_data != OnNoData::Hold || is_absent;
+        let deadline = (group.quiet.is_some() && spoken)
+            .then(|| group.alert.state.deadline(emit::timing(&self.rule)))
+            .flatten()
+            .filter(|due| *due > group.judged);
+        let remind = match group.alert.state {
+            State::Firing { fired_at, .. } => timing
+                .repeat
+                .map(|repeat| fired_at + repeat * (i64::from(group.alert.reminders) + 1)),
+            State::Inactive | State::Pending { .. } => None,
+        };
+        let may_go = group.alert.state.firing_level().is_none() || timing.forget_firing;
+        let life = timing.forget.max(if timing.forget_firing {
+            Duration::ZERO
+        } else {
+            timing.expire.max(timing.absent.unwrap_or(Duration::ZERO))
+        });
+        let forget = may_go.then(|| from(group.heard, life)).flatten();
+        [
+            (session, Timer::Session),
+            (join, Timer::Join),
+            (expire, Timer::Expire),
+            (absent, Timer::Absent),
+            (deadline, Timer::Deadline),
+            (remind, Timer::Remind),
+            (forget, Timer::Forget),
+        ]
+        .into_iter()
+        .filter_map(|(due, timer)| Some((due?, timer)))
+        .min()
+    }
+
+    /// Runs every timer of the group that is due at or before `due`.
+    pub fn quiet_due(&mut self, context: &mut Context<'_>, number: u32, due: EventTime) {
+        context.phase = Phase::Due;
+        while let Some((at, timer)) = self.next_deadline(context, number) {
+            if at > due {
+                return;
+            }
+            match timer {
+                Timer::Session => {
+                    self.judge_windows(context, &[number], at);
+                }
+                Timer::Join => return self.judge_joins(context, number),
+                Timer::Expire => self.expire(context, number, at),
+                Timer::Absent => self.absent(context, number, at),
+                Timer::Deadline => self.speak(context, number, at),
+                Timer::Remind => {
+                    emit::remind(&self.rule, &mut self.groups[number], context, at);
+                }
+                Timer::Forget => return self.forget(context, number, at),
+            }
+        }
+    }
+
+    /// Series without a sample for `expire` leave the group's verdict; without any left the group
+    /// has no data.
+    fn expire(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        let since = context.listening.since(self.groups[number].source);
+        let limit = self.rule.timing.expire;
+        for member in self.groups[number].members.clone() {
+            let member = &mut self.members[member];
+            let heard = since.map_or(member.heard, |since| member.heard.max(since));
+            if member.live && heard + limit <= at {
+                member.live = false;
+                member.verdict = None;
+                member.took_part = false;
+            }
+        }
+        let members = &self.groups[number].members;
+        let any_live = members.iter().any(|member| self.members[*member].live);
+        self.groups[number].stale = true;
+        if !any_live {
+            return self.silence(context, number, at, Silence::Expired);
+        }
+        let verdict = self.group_verdict(number);
+        let judged_by_series = self.rule.across.is_none() && self.rule.inputs.len() == 1;
+        if judged_by_series && verdict != self.groups[number].verdict {
+            let group = &mut self.groups[number];
+            let facts = Facts::default();
+            emit::judge(&self.rule, group, context, at, (verdict, Cause::Expired), &facts);
+        }
+    }
+
+    /// The group has no data from `at` on.
+    pub fn silence(&mut self, context: &mut Context<'_>, number: u32, at: EventTime, why: Silence) {
+        if self.groups[number].quiet.is_none() {
+            self.groups[number].quiet = Some(Quiet { since: at, why });
+            if self.rule.timing.on_no_data == OnNoData::Hold {
+                let group = &mut self.groups[number];
+                return emit::hold(&self.rule, group, context, at, Cause::NoData);
+            }
+        }
+        if self.rule.timing.on_no_data != OnNoData::Hold {
+            self.speak(context, number, at);
+        }
+    }
+
+    /// Lets the verdict that stands for no data, or for `absent`, into the lifecycle.
+    fn speak(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        let why = self.groups[number].quiet.map(|quiet| quiet.why);
+        let (verdict, cause) = match (why, self.rule.timing.on_no_data) {
+            (Some(Silence::Absent), _) => (Verdict::Breach(self.absent_level()), Cause::Absent),
+            (_, OnNoData::Breach) => (Verdict::Breach(self.absent_level()), Cause::NoData),
+            (_, OnNoData::Clear | OnNoData::Hold) => (Verdict::Clear, Cause::NoData),
+        };
+        let group = &mut self.groups[number];
+        emit::judge(&self.rule, group, context, at, (verdict, cause), &Facts::default());
+    }
+
+    fn absent(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
+        self.groups[number].quiet = Some(Quiet { since: at, why: Silence::Absent });
+        if !outside {
+            self.speak(context, number, at);
+        }
+    }
+
+    fn absent_level(&self) -> Level {
+        match &self.rule.judge {
+            Judge::Absent(level) => *level,
+            Judge::Levels(_) | Judge::Guest(_) | Judge::Never => {
+                self.programs.highest_level().unwrap_or(Level::Critical)
+            }
+        }
+    }
+
+    /// Data came back: a held cool timer goes on, an absent alert clears.
+    pub fn revive(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        let group = &mut self.groups[number];
+        let Some(quiet) = group.quiet.take() else { return };
+        group.stale = true;
+        if quiet.why != Silence::Absent && self.rule.timing.on_no_data == OnNoData::Hold {
+            group.alert.state = lifecycle::resume(group.alert.state, at.since(quiet.since));
+        }
+        self.schedule(context, number);
+    }
+
+    /// A sample ends an absence at once, in rules whose own verdict does not come with the sample.
+    pub fn end_absence(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        let absent = self.groups[number].quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        if !absent {
+            return;
+        }
+        self.revive(context, number, at);
+        let group = &mut self.groups[number];
+        let told = (Verdict::Clear, Cause::Clear);
+        emit::judge(&self.rule, group, context, at, told, &Facts::default());
+    }
+
+    fn forget(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
+        self.end_group(context, number, at, Cause::Forgotten);
+        self.drop_group(context, number);
+    }
+}

@@ -1,0 +1,433 @@
+//! One rule on one shard: its groups, its members, its agenda.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::kernel::alert::lifecycle::Verdict;
+use crate::kernel::event::Cause;
+use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
+use crate::kernel::rule::program::{Evaluator, Fault};
+use crate::kernel::rule::view::{Column, Reduction};
+use crate::kernel::rule::{Judge, Rule, Shape};
+use crate::kernel::sequence::Rows;
+use crate::kernel::shard::OVERFLOW;
+use crate::kernel::window::baseline::{Baseline, BaselineSpec};
+use crate::kernel::window::spec::WindowSpec;
+use crate::kernel::window::store::GroupWindow;
+
+use super::group::{Group, Member, NO_GROUP};
+use super::output::{FaultNote, Signal, Trouble};
+use super::programs::{Programs, Table};
+use super::slab::Slab;
+use super::{Context, Phase, emit};
+
+/// Faults in a row after which a group is no longer judged until its rule is edited.
+const SUSPEND_AFTER: u32 = 5;
+/// A guest without a window hears of the time once in so much of it.
+const TICK: Duration = Duration::from_secs(1);
+
+pub struct RuleRun {
+    pub rule: Arc<Rule>,
+    pub delay: Duration,
+    pub programs: Programs,
+    /// One for each input of a rule with a window.
+    pub specs: Vec<WindowSpec>,
+    pub base_spec: Option<BaselineSpec>,
+    pub share: Option<Box<dyn Evaluator>>,
+    pub groups: Slab<Group>,
+    pub by_key: Lookup<Labels, u32>,
+    pub members: Slab<Member>,
+    /// (due, group); void when the group's `wake` says otherwise.
+    pub timers: BTreeSet<(EventTime, u32)>,
+    /// Groups that take part in the closing of panes.
+    pub awake: Vec<u32>,
+    /// The end of the newest pane that was closed.
+    pub closed: EventTime,
+    /// Rows of the segment at hand: (row, member).
+    pub inbox: Vec<(u32, u32)>,
+    /// Members from a snapshot or an older ruleset, until their series is introduced.
+    pub waiting: BTreeMap<(u8, Series), Member>,
+    pub stats: Stats,
+    pub quarantined: bool,
+    /// Scratch for the rows at hand.
+    pub table: Table,
+}
+
+/// What a rule did, for status pages and quarantine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    pub samples: u64,
+    pub evaluations: u64,
+    pub faults: u64,
+    pub late: BTreeMap<SourceId, u64>,
+    pub last_fault: Option<(EventTime, Labels, Fault)>,
+    pub last_judged: Option<EventTime>,
+    pub suspended: u64,
+}
+
+impl RuleRun {
+    pub fn new(rule: Arc<Rule>, delay: Duration) -> RuleRun {
+        let windowed = matches!(
+            rule.shape,
+            Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. }
+        );
+        let inputs = if windowed { rule.inputs.len() } else { 0 };
+        let specs = (0..inputs).filter_map(|input| WindowSpec::new(&rule, input as u8)).collect();
+        let base_spec = rule.baseline.map(|baseline| {
+            BaselineSpec::new(rule.shape, baseline.span).expect("the loader checked the baseline")
+        });
+        RuleRun {
+            programs: Programs::new(&rule),
+            share: rule.declared.share.as_ref().map(|share| share.evaluator()),
+            rule,
+            delay,
+            specs,
+            base_spec,
+            groups: Slab::default(),
+            by_key: Lookup::default(),
+            members: Slab::default(),
+            timers: BTreeSet::new(),
+            awake: Vec::new(),
+            closed: EventTime::MIN,
+            inbox: Vec::new(),
+            waiting: BTreeMap::new(),
+            stats: Stats::default(),
+            quarantined: false,
+            table: Table::default(),
+        }
+    }
+
+    /// Enters a series into its group. `None` when the rule has no use for it: the overflow group
+    /// runs only windows whose figures mean something over a mix of series.
+    pub fn bind(
+        &mut self,
+        context: &mut Context<'_>,
+        (id, series): (SeriesId, &Series),
+        input: u8,
+        key: Labels,
+    ) -> Option<u32> {
+        if let Some(mut known) = self.waiting.remove(&(input, series.clone())) {
+            known.id = id;
+            let group = known.group;
+            let member = self.members.insert(known);
+            if let Some(group) = self.groups.get_mut(group) {
+                group.members.push(member);
+            }
+            return Some(member);
+        }
+        if key.get(OVERFLOW).is_some() && !self.takes_overflow() {
+            return None;
+        }
+        let group = match self.by_key.get(&key) {
+            Some(group) => *group,
+            None => self.open_group(context, key),
+        };
+        let mut member = Member::new(id, series.clone(), input, group);
+        if self.rule.across.is_some() && !self.specs.is_empty() {
+            member.window = Some(Box::new(self.new_window(context, input)));
+        }
+        if self.specs.is_empty() {
+            member.state = self.rule.state.clone().map(Box::new);
+        }
+        let member = self.members.insert(member);
+        self.groups[group].members.push(member);
+        Some(member)
+    }
+
+    /// Takes a retired series out of its group.
+    pub fn unbind(&mut self, member: u32) {
+        let gone = self.members.remove(member);
+        if let Some(group) = self.groups.get_mut(gone.group) {
+            group.members.retain(|other| *other != member);
+        }
+    }
+
+    pub fn open_group(&mut self, context: &mut Context<'_>, key: Labels) -> u32 {
+        let mut group = Group::new(key.clone(), self.rule.flapping.is_some());
+        if !self.specs.is_empty() {
+            if self.rule.across.is_none() {
+                let inputs = 0..self.specs.len() as u8;
+                group.windows = inputs.map(|input| self.new_window(context, input)).collect();
+            }
+            group.bases = self.base_columns().iter().map(|_| Baseline::default()).collect();
+            group.state = self.rule.state.clone().map(Box::new);
+        } else if self.rule.inputs.len() > 1 {
+            group.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));
+        }
+        if key.get(OVERFLOW).is_some() {
+            self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);
+        }
+        let number = self.groups.insert(group);
+        self.by_key.insert(key, number);
+        number
+    }
+
+    /// A window none of whose panes is judged yet that the watermark has not passed.
+    pub fn new_window(&self, context: &Context<'_>, input: u8) -> GroupWindow {
+        let watermark = context.watermark - self.delay;
+        GroupWindow::new(&self.specs[input as usize], watermark)
+    }
+
+    /// The reductions that have a baseline, in the order of a group's `bases`.
+    pub fn base_columns(&self) -> Vec<(u8, Reduction)> {
+        let mut bases: Vec<(u8, Reduction)> = self
+            .programs
+            .columns
+            .iter()
+            .filter_map(|column| match column {
+                Column::Base { input, reduction, .. } => Some((*input, *reduction)),
+                Column::Value { .. } | Column::Reduced { .. } | Column::Label(_) => None,
+            })
+            .collect();
+        bases.dedup();
+        bases
+    }
+
+    fn takes_overflow(&self) -> bool {
+        let plain = |column: &Column| {
+            matches!(
+                column,
+                Column::Reduced {
+                    reduction: Reduction::Count
+                        | Reduction::Sum
+                        | Reduction::Mean
+                        | Reduction::Min
+                        | Reduction::Max,
+                    ..
+                }
+            )
+        };
+        !self.specs.is_empty()
+            && self.rule.across.is_none()
+            && self.rule.inputs.len() == 1
+            && self.programs.columns.iter().all(plain)
+    }
+
+    /// A sample came for a member: who heard it when. `None` when the group no longer wants it.
+    /// Gives the series' previous sample if this one is newer.
+    pub fn hear(
+        &mut self,
+        context: &mut Context<'_>,
+        member: u32,
+        at: EventTime,
+        value: f64,
+    ) -> Option<(EventTime, f64)> {
+        self.stats.samples += 1;
+        let heard = at.max(context.watermark);
+        if self.members[member].group == NO_GROUP {
+            let (series, input) = (self.members[member].series.clone(), self.members[member].input);
+            let key = crate::kernel::shard::group_key(&self.rule, input, &series);
+            let group = match self.by_key.get(&key) {
+                Some(group) => *group,
+                None => self.open_group(context, key),
+            };
+            self.members[member].group = group;
+            self.groups[group].members.push(member);
+        }
+        let known = &mut self.members[member];
+        let previous = known.last;
+        known.heard = known.heard.max(heard);
+        known.live = true;
+        if previous.is_none_or(|(last, _)| last <= at) {
+            known.last = Some((at, value));
+        }
+        let group = &mut self.groups[known.group];
+        group.heard = group.heard.max(heard);
+        group.source = context.source.or(group.source);
+        previous.filter(|(last, _)| *last < at)
+    }
+
+    /// Counts a sample that came too late to be judged.
+    pub fn late(&mut self, context: &mut Context<'_>, group: u32, at: EventTime) {
+        let source = context.source.unwrap_or(SourceId(u16::MAX));
+        *self.stats.late.entry(source).or_default() += 1;
+        let watermark = context.watermark.max(at);
+        let group = &mut self.groups[group];
+        let late = group.late.get_or_insert(super::group::Late {
+            since: watermark,
+            source,
+            signalled: false,
+        });
+        if !late.signalled && watermark.since(late.since) >= Duration::from_secs(60) {
+            late.signalled = true;
+            let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };
+            self.signal(context, what, 1);
+        }
+    }
+
+    /// A sample that was not late: the group is heard again.
+    pub fn on_time(&mut self, context: &mut Context<'_>, group: u32) {
+        if let Some(late) = self.groups[group].late.take()
+            && late.signalled
+        {
+            let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };
+            self.signal(context, what, -1);
+        }
+    }
+
+    pub fn signal(&self, context: &mut Context<'_>, what: Trouble, delta: i32) {
+        let (position, at) = (context.position, context.seen);
+        context.out.signals.push(Signal { position, at, what, delta });
+    }
+
+    /// A fault leaves the group as it is; enough of them in a row suspend it.
+    pub fn fault(&mut self, context: &mut Context<'_>, group: u32, at: EventTime, fault: Fault) {
+        let group = &mut self.groups[group];
+        group.faults_in_row += 1;
+        self.stats.faults += 1;
+        if group.faults_in_row == SUSPEND_AFTER {
+            self.stats.suspended += 1;
+        }
+        self.stats.last_fault = Some((at, group.key.clone(), fault.clone()));
+        let (rule, key) = (self.rule.name.clone(), group.key.clone());
+        context.out.faults.push(FaultNote { rule, key, at, fault });
+    }
+
+    pub fn is_suspended(&self, group: u32) -> bool {
+        self.groups[group].faults_in_row >= SUSPEND_AFTER
+    }
+
+    /// How often the rule judges without a sample: its panes, or a guest's ticks.
+    pub fn every(&self) -> Option<Duration> {
+        match self.rule.shape {
+            Shape::Sliding { every, .. } | Shape::Latest { every } => Some(every),
+            // Each session has times of its own, which are timers of its group.
+            Shape::Session { .. } => None,
+            Shape::Each | Shape::Count { .. } => {
+                matches!(self.rule.judge, Judge::Guest(_)).then_some(TICK)
+            }
+        }
+    }
+
+    /// The newest pane end that the watermark has passed.
+    pub fn catch_up(&mut self, watermark: EventTime) {
+        let Some(every) = self.every() else { return };
+        if watermark == EventTime::MIN {
+            return;
+        }
+        // Strictly past: a pane that ends at the watermark is still open.
+        let before = EventTime::from_nanos((watermark - self.delay).nanos().saturating_sub(1));
+        self.closed = self.closed.max(before.floor(every));
+    }
+
+    /// Makes a group take part in the closing of panes.
+    pub fn wake(&mut self, group: u32) {
+        if !self.groups[group].awake {
+            self.groups[group].awake = true;
+            self.awake.push(group);
+        }
+    }
+
+    /// The next time at which something is due, in the rule's own time.
+    pub fn next_due(&self) -> Option<EventTime> {
+        let pane = self.next_pane();
+        let timer = self.timers.first().map(|(due, _)| *due);
+        [pane, timer].into_iter().flatten().min()
+    }
+
+    fn next_pane(&self) -> Option<EventTime> {
+        let every = self.every()?;
+        (!self.awake.is_empty()).then(|| self.closed + every)
+    }
+
+    /// Runs everything due before `watermark` (the engine's), in the order of due times.
+    pub fn run_due(&mut self, context: &mut Context<'_>) {
+        let until = context.watermark - self.delay;
+        while let Some(due) = self.next_due().filter(|due| *due < until) {
+            if self.next_pane() == Some(due) {
+                self.closed = due;
+                self.close_panes(context, due);
+            } else {
+                self.run_timer(context, due);
+            }
+        }
+        self.catch_up(context.watermark);
+    }
+
+    fn run_timer(&mut self, context: &mut Context<'_>, due: EventTime) {
+        let Some((_, group)) = self.timers.pop_first() else { return };
+        let current = self.groups.get(group).is_some_and(|group| group.wake == due);
+        if current {
+            self.groups[group].wake = EventTime::MAX;
+            self.quiet_due(context, group, due);
+            if self.groups.get(group).is_some() {
+                self.schedule(context, group);
+            }
+        }
+    }
+
+    /// Puts the group's next timer on the agenda unless an earlier entry is there.
+    pub fn schedule(&mut self, context: &Context<'_>, group: u32) {
+        let Some((due, _)) = self.next_deadline(context, group) else { return };
+        let known = &mut self.groups[group];
+        if due < known.wake {
+            known.wake = due;
+            self.timers.insert((due, group));
+        }
+    }
+
+    /// Ends every alert, because the rule goes.
+    pub fn end_all(&mut self, context: &mut Context<'_>, at: EventTime, cause: Cause) {
+        for group in self.groups.numbers() {
+            self.end_group(context, group, at, cause);
+        }
+    }
+
+    pub fn end_group(
+        &mut self,
+        context: &mut Context<'_>,
+        group: u32,
+        at: EventTime,
+        cause: Cause,
+    ) {
+        emit::end(&self.rule, &mut self.groups[group], context, at, cause);
+        self.on_time(context, group);
+    }
+
+    /// Drops a group; its series stay bound and open it anew with their next sample.
+    pub fn drop_group(&mut self, context: &mut Context<'_>, number: u32) {
+        let group = self.groups.remove(number);
+        for member in &group.members {
+            self.members[*member].group = NO_GROUP;
+            self.members[*member].last = None;
+            self.members[*member].verdict = None;
+            self.members[*member].live = false;
+        }
+        self.by_key.remove(&group.key);
+        self.awake.retain(|other| *other != number);
+        if group.key.get(OVERFLOW).is_some() {
+            self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, -1);
+        }
+    }
+
+    /// The verdict of a group without a window: the highest of its live series.
+    pub fn group_verdict(&self, group: u32) -> Verdict {
+        let levels = self.groups[group].members.iter().map(|member| {
+            let member = &self.members[*member];
+            if member.live { member.verdict } else { None }
+        });
+        Verdict::of(levels.max().flatten())
+    }
+
+    /// Hands the rule its rows of a segment. The inbox is in row order.
+    pub fn rows(&mut self, context: &mut Context<'_>, rows: &Rows) {
+        let inbox = std::mem::take(&mut self.inbox);
+        // What recording rules emit is due work of a watermark step, not a sample of a source.
+        context.phase = if rows.source.is_some() { Phase::Sample } else { Phase::Due };
+        match (&self.rule.judge, self.rule.shape) {
+            (Judge::Guest(_), _) => self.guest_rows(context, rows, &inbox),
+            (_, Shape::Sliding { .. } | Shape::Session { .. }) => {
+                self.window_rows(context, rows, &inbox);
+            }
+            (_, Shape::Count { .. }) => self.count_rows(context, rows, &inbox),
+            (_, Shape::Latest { .. }) => self.latest_rows(context, rows, &inbox),
+            (_, Shape::Each) if self.rule.inputs.len() > 1 => {
+                self.join_rows(context, rows, &inbox);
+            }
+            (_, Shape::Each) => self.each_rows(context, rows, &inbox),
+        }
+        self.inbox = inbox;
+        self.inbox.clear();
+    }
+}

@@ -1,0 +1,272 @@
+//! What a restart needs of a shard: groups by rule name and key, never by number.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::alert::lifecycle::Verdict;
+use crate::kernel::model::{EventTime, Labels, Level, Series, SourceId};
+use crate::kernel::rule::State;
+use crate::kernel::shard::shard_of;
+use crate::kernel::window::baseline::Baseline;
+use crate::kernel::window::spec::WindowSpec;
+use crate::kernel::window::store::GroupWindow;
+
+use super::group::{Alert, Group, Member, Quiet};
+use super::join::Pendings;
+use super::run::RuleRun;
+use super::{Engine, RuleIndex};
+
+/// One shard's state, or that of many put together: it can be restored under another number of
+/// shards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub watermark: EventTime,
+    pub position: u64,
+    pub rules: Vec<RuleSnapshot>,
+    /// Components' own state by plugin name; taken only when the shards are as many as before.
+    pub plugins: Vec<(u32, String, Vec<u8>)>,
+    pub shards: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleSnapshot {
+    pub name: Arc<str>,
+    pub closed: EventTime,
+    pub quarantined: bool,
+    /// What the windows were kept for; they go on only under specs that continue these.
+    specs: Vec<WindowSpec>,
+    groups: Vec<GroupSnapshot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct GroupSnapshot {
+    key: Labels,
+    alert: Alert,
+    heard: EventTime,
+    judged: EventTime,
+    verdict: Verdict,
+    value: Option<f64>,
+    quiet: Option<Quiet>,
+    windows: Vec<GroupWindow>,
+    bases: Vec<Baseline>,
+    state: Option<Box<State>>,
+    join: Option<Box<Pendings>>,
+    awake: bool,
+    source: Option<SourceId>,
+    faults_in_row: u32,
+    message: Option<Box<str>>,
+    members: Vec<MemberSnapshot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct MemberSnapshot {
+    series: Series,
+    input: u8,
+    last: Option<(EventTime, f64)>,
+    heard: EventTime,
+    live: bool,
+    verdict: Option<Level>,
+    took_part: bool,
+    window: Option<Box<GroupWindow>>,
+    state: Option<Box<State>>,
+}
+
+impl Snapshot {
+    /// Puts another shard's state of the same moment with this one's.
+    pub fn merge(&mut self, other: Snapshot) {
+        self.watermark = self.watermark.max(other.watermark);
+        self.position = self.position.max(other.position);
+        self.shards = self.shards.max(other.shards);
+        self.plugins.extend(other.plugins);
+        for rule in other.rules {
+            match self.rules.iter_mut().find(|known| known.name == rule.name) {
+                Some(known) => {
+                    // A shard without groups that are awake does not keep up.
+                    known.closed = known.closed.max(rule.closed);
+                    known.groups.extend(rule.groups);
+                }
+                None => self.rules.push(rule),
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// The shard's state between two inputs.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let shard = self.shard;
+        let saved = self.plugins.save().into_iter();
+        Snapshot {
+            watermark: self.watermark,
+            position: self.position,
+            rules: self.runs.iter().map(RuleRun::snapshot).collect(),
+            plugins: saved.map(|(name, state)| (shard, name, state)).collect(),
+            shards: self.shards,
+        }
+    }
+
+    /// Takes this shard's part of a snapshot: after the first swap, before any series is
+    /// introduced. Sources count as listened to since `from`. A rule that is gone is left out.
+    pub fn restore(&mut self, snapshot: &Snapshot, from: EventTime) {
+        assert!(self.series.is_empty());
+        self.watermark = snapshot.watermark;
+        self.layer_marks.fill(snapshot.watermark);
+        self.position = snapshot.position;
+        self.listening.from = from;
+        for rule in &snapshot.rules {
+            let Some(index) = self.ruleset.find(&rule.name) else { continue };
+            self.restore_rule(index, rule);
+        }
+    }
+
+    /// Gives components their saved state, once their series were introduced.
+    pub fn restore_plugins(&mut self, snapshot: &Snapshot) -> Vec<(String, String)> {
+        let mut refused = Vec::new();
+        for (shard, name, state) in &snapshot.plugins {
+            let mine = *shard == self.shard && snapshot.shards == self.shards;
+            if mine && let Err(fault) = self.plugins.restore(name, state) {
+                refused.push((name.clone(), fault.to_string()));
+            }
+        }
+        refused
+    }
+
+    fn restore_rule(&mut self, index: RuleIndex, saved: &RuleSnapshot) {
+        let (shard, shards) = (self.shard, self.shards);
+        let mut out = super::Output::default();
+        self.with_rule(index.0, None, &mut out, |run, context| {
+            run.closed = saved.closed;
+            run.quarantined = saved.quarantined;
+            let continues = run.specs.len() == saved.specs.len()
+                && run.specs.iter().zip(&saved.specs).all(|(new, old)| new.continues(old));
+            for group in &saved.groups {
+                if shard_of(&group.key, shards) == shard {
+                    run.restore_group(context, group, continues);
+                }
+            }
+        });
+    }
+}
+
+impl RuleRun {
+    fn snapshot(&self) -> RuleSnapshot {
+        RuleSnapshot {
+            name: self.rule.name.clone(),
+            closed: self.closed,
+            quarantined: self.quarantined,
+            specs: self.specs.clone(),
+            groups: self.groups.iter().map(|(number, group)| self.save(number, group)).collect(),
+        }
+    }
+
+    fn save(&self, number: u32, group: &Group) -> GroupSnapshot {
+        let bound = group.members.iter().map(|member| &self.members[*member]);
+        let waiting = self.waiting.values().filter(|member| member.group == number);
+        GroupSnapshot {
+            key: group.key.clone(),
+            alert: group.alert.clone(),
+            heard: group.heard,
+            judged: group.judged,
+            verdict: group.verdict,
+            value: group.value,
+            quiet: group.quiet,
+            windows: group.windows.clone(),
+            bases: group.bases.clone(),
+            state: group.state.clone(),
+            join: group.join.clone(),
+            awake: group.awake,
+            source: group.source,
+            faults_in_row: group.faults_in_row,
+            message: group.message.clone(),
+            members: bound.chain(waiting).map(MemberSnapshot::of).collect(),
+        }
+    }
+
+    fn restore_group(
+        &mut self,
+        context: &mut super::Context<'_>,
+        saved: &GroupSnapshot,
+        continues: bool,
+    ) {
+        let number = match self.by_key.get(&saved.key) {
+            Some(number) => *number,
+            None => self.open_group(context, saved.key.clone()),
+        };
+        let flapping = self.rule.flapping.is_some();
+        let group = &mut self.groups[number];
+        group.alert = saved.alert.clone();
+        if group.alert.history.is_some() != flapping {
+            group.alert.history = flapping.then(Default::default);
+        }
+        group.heard = saved.heard;
+        group.judged = saved.judged;
+        group.verdict = saved.verdict;
+        group.value = saved.value;
+        group.quiet = saved.quiet;
+        group.source = saved.source;
+        group.faults_in_row = saved.faults_in_row;
+        group.message = saved.message.clone();
+        if saved.state.is_some() && group.state.is_some() {
+            group.state = saved.state.clone();
+        }
+        if saved.join.is_some() && group.join.is_some() {
+            group.join = saved.join.clone();
+        }
+        if continues && group.windows.len() == saved.windows.len() {
+            group.windows = saved.windows.clone();
+        }
+        if continues && group.bases.len() == saved.bases.len() {
+            group.bases = saved.bases.clone();
+        }
+        for member in &saved.members {
+            let own = self.restore_member(context, number, member, continues);
+            self.waiting.insert((member.input, member.series.clone()), own);
+        }
+        if saved.awake && self.every().is_some() {
+            self.wake(number);
+        }
+        self.schedule(context, number);
+    }
+
+    fn restore_member(
+        &self,
+        context: &super::Context<'_>,
+        group: u32,
+        saved: &MemberSnapshot,
+        continues: bool,
+    ) -> Member {
+        let id = crate::kernel::model::SeriesId(u32::MAX);
+        let mut member = Member::new(id, saved.series.clone(), saved.input, group);
+        member.last = saved.last;
+        member.heard = saved.heard;
+        member.live = saved.live;
+        member.verdict = saved.verdict;
+        member.took_part = saved.took_part;
+        if self.specs.is_empty() {
+            member.state = saved.state.clone().filter(|_| self.rule.state.is_some());
+            member.state = member.state.or_else(|| self.rule.state.clone().map(Box::new));
+        } else if self.rule.across.is_some() {
+            let fresh = || Box::new(self.new_window(context, saved.input));
+            let kept = saved.window.clone().filter(|_| continues);
+            member.window = Some(kept.unwrap_or_else(fresh));
+        }
+        member
+    }
+}
+
+impl MemberSnapshot {
+    fn of(member: &Member) -> MemberSnapshot {
+        MemberSnapshot {
+            series: member.series.clone(),
+            input: member.input,
+            last: member.last,
+            heard: member.heard,
+            live: member.live,
+            verdict: member.verdict,
+            took_part: member.took_part,
+            window: member.window.clone(),
+            state: member.state.clone(),
+        }
+    }
+}

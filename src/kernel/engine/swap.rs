@@ -1,0 +1,426 @@
+//! Adopting a ruleset between two batches: state is carried by rule name, never by content.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kernel::event::Cause;
+use crate::kernel::model::{EventTime, Series, SeriesId};
+use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
+use crate::kernel::rule::selector::NamePattern;
+use crate::kernel::rule::{Grouping, Judge, Rule, State};
+use crate::kernel::sequence::Swap;
+use crate::kernel::shard::{group_key, shard_of};
+
+use super::group::Group;
+use super::output::{Adoption, Carried, Output};
+use super::programs::Programs;
+use super::run::RuleRun;
+use super::{Context, Engine, Phase, emit};
+
+impl Engine {
+    /// Adopts the ruleset for everything after this position.
+    pub fn swap(&mut self, swap: Swap, out: &mut Output) {
+        self.position = swap.position;
+        let next = swap.ruleset;
+        let carried_plugins = self.plugins.adopt(next.plugins());
+        let old_names: Vec<Arc<str>> = self.runs.iter().map(|run| run.rule.name.clone()).collect();
+        let mut old: BTreeMap<Arc<str>, RuleRun> = BTreeMap::new();
+        for run in self.runs.drain(..) {
+            old.insert(run.rule.name.clone(), run);
+        }
+        self.ruleset = next.clone();
+        self.agenda.clear();
+        self.layer_marks = vec![self.watermark; next.depth() as usize];
+        self.agenda_at = vec![EventTime::MAX; next.rules().len()];
+        let mut adoption = Adoption::default();
+        let mut unbound = Vec::new();
+        let mut moved = Vec::new();
+        for (at, rule) in next.rules().iter().enumerate() {
+            let index = RuleIndex(at as u32);
+            let delay = next.delay(index);
+            let Some(run) = old.remove(&rule.name) else {
+                self.runs.push(RuleRun::new(rule.clone(), delay));
+                adoption.rules.push((rule.name.clone(), Carried::Added));
+                unbound.push(index);
+                continue;
+            };
+            let mut context = self.context(out, index);
+            let (run, mut carried, bound) = run.carry(&mut context, rule, delay);
+            note_plugin(&mut carried, rule, &carried_plugins);
+            adoption.rules.push((rule.name.clone(), carried));
+            if !bound {
+                unbound.push(index);
+                moved.push(index);
+            }
+            self.runs.push(run);
+        }
+        for (name, mut run) in old {
+            let mut context = self.context(out, RuleIndex(0));
+            let at = context.watermark;
+            run.end_all(&mut context, at, Cause::RuleRemoved);
+            adoption.rules.push((name, Carried::Removed));
+        }
+        self.remap_classes(&old_names, &unbound);
+        self.bind_rules(&unbound, out);
+        for introduction in &swap.introduced {
+            self.introduce(introduction, out);
+        }
+        for index in moved {
+            self.drop_strays(index, out);
+        }
+        self.open_named(&unbound, out);
+        for rule in 0..self.runs.len() as u32 {
+            self.with_rule(rule, None, out, |_, _| {});
+        }
+        adoption.rules.sort();
+        out.adopted = Some(adoption);
+    }
+
+    /// The rules to begin with, before anything happened.
+    pub fn adopt_first(&mut self, ruleset: Arc<Ruleset>, out: &mut Output) {
+        self.swap(Swap { position: 0, ruleset, introduced: Vec::new() }, out);
+    }
+
+    fn context<'a>(&'a mut self, out: &'a mut Output, rule: RuleIndex) -> Context<'a> {
+        Context {
+            out,
+            plugins: &mut self.plugins,
+            listening: &self.listening,
+            watermark: self.watermark,
+            seen: self.watermark,
+            position: self.position,
+            phase: Phase::Sample,
+            source: None,
+            rule,
+        }
+    }
+
+    /// Renumbers the bindings of every class and takes out those of rules that are gone or will be
+    /// bound anew.
+    fn remap_classes(&mut self, old_names: &[Arc<str>], unbound: &[RuleIndex]) {
+        let numbers: Vec<Option<RuleIndex>> = old_names
+            .iter()
+            .map(|name| self.ruleset.find(name).filter(|index| !unbound.contains(index)))
+            .collect();
+        let kept: Vec<Vec<usize>> = self
+            .classes
+            .iter()
+            .map(|class| {
+                let stays = |at: &usize| numbers[class.bindings[*at].rule.index()].is_some();
+                (0..class.bindings.len()).filter(stays).collect()
+            })
+            .collect();
+        let loses = |class: u32| {
+            let class = class as usize;
+            kept[class].len() < self.classes[class].bindings.len()
+        };
+        for bound in self.series.iter_mut().flatten() {
+            if loses(bound.class) {
+                let stays = &kept[bound.class as usize];
+                bound.members = stays.iter().map(|at| bound.members[*at]).collect();
+            }
+        }
+        self.class_of.clear();
+        for (number, (class, stays)) in self.classes.iter_mut().zip(&kept).enumerate() {
+            let renumbered = stays.iter().filter_map(|at| {
+                let Binding { rule, input } = class.bindings[*at];
+                numbers[rule.index()].map(|rule| Binding { rule, input })
+            });
+            class.bindings = renumbered.collect();
+            self.class_of.insert(class.bindings.clone(), number as u32);
+        }
+    }
+
+    /// Binds the series that are known to rules that are new or select anew.
+    fn bind_rules(&mut self, rules: &[RuleIndex], out: &mut Output) {
+        if rules.is_empty() || self.series.iter().all(Option::is_none) {
+            return;
+        }
+        let mut by_metric: BTreeMap<String, Vec<SeriesId>> = BTreeMap::new();
+        for (at, bound) in self.series.iter().enumerate() {
+            if let Some(bound) = bound {
+                let id = SeriesId(at as u32);
+                by_metric.entry(bound.series.name().to_owned()).or_default().push(id);
+            }
+        }
+        let place = (self.position, self.watermark);
+        let mut fresh: BTreeMap<SeriesId, Vec<(Binding, u32)>> = BTreeMap::new();
+        for index in rules {
+            let rule = self.ruleset.rule(*index).clone();
+            for (input, declared) in rule.inputs.iter().enumerate() {
+                let binding = Binding { rule: *index, input: input as u8 };
+                let candidates: Vec<SeriesId> = match &declared.selector.metric {
+                    NamePattern::Exact(name) => {
+                        by_metric.get(name.as_ref()).cloned().unwrap_or_default()
+                    }
+                    NamePattern::Glob(_) => by_metric.values().flatten().copied().collect(),
+                };
+                for id in candidates {
+                    let series = self.series_of(id);
+                    if declared.selector.takes(&series) == Ok(true)
+                        && let Some(member) = self.bind((id, &series), binding, false, place, out)
+                    {
+                        fresh.entry(id).or_default().push((binding, member));
+                    }
+                }
+            }
+        }
+        for (id, fresh) in fresh {
+            self.extend_bindings(id, fresh);
+        }
+    }
+
+    fn series_of(&self, id: SeriesId) -> Series {
+        let bound = self.series[id.index()].as_ref();
+        bound.expect("only series that are bound are asked for").series.clone()
+    }
+
+    fn extend_bindings(&mut self, id: SeriesId, fresh: Vec<(Binding, u32)>) {
+        let bound = self.series[id.index()].take().expect("only known series are bound anew");
+        let known = self.classes[bound.class as usize].bindings.iter().copied();
+        let mut all: Vec<(Binding, u32)> = known.zip(bound.members).chain(fresh).collect();
+        all.sort_unstable();
+        self.place(id, bound.series, all);
+    }
+
+    /// Groups that had series before the swap and have none under the new selector.
+    fn drop_strays(&mut self, index: RuleIndex, out: &mut Output) {
+        let at = self.watermark;
+        self.with_rule(index.0, None, out, |run, context| {
+            let mut strays: Vec<u32> = run.waiting.values().map(|member| member.group).collect();
+            strays.sort_unstable();
+            strays.dedup();
+            run.waiting.clear();
+            for group in strays {
+                if run.groups.get(group).is_some_and(|group| group.members.is_empty()) {
+                    run.end_group(context, group, at, Cause::RuleChanged);
+                    run.drop_group(context, group);
+                }
+            }
+        });
+    }
+
+    /// A rule with `absent` that names one series in full watches for it before it was ever seen.
+    fn open_named(&mut self, rules: &[RuleIndex], out: &mut Output) {
+        for index in rules {
+            let rule = self.ruleset.rule(*index).clone();
+            let Some(series) =
+                rule.timing.absent.and_then(|_| rule.inputs[0].selector.names_in_full())
+            else {
+                continue;
+            };
+            // The key is known only when the selector names the labels that make it.
+            let named = match &rule.by {
+                Grouping::EachSeries => !rule.inputs[0].selector.matchers.is_empty(),
+                Grouping::By(labels) => labels.iter().all(|label| series.label(label).is_some()),
+            };
+            if !named {
+                continue;
+            }
+            let key = group_key(&rule, 0, &series);
+            if shard_of(&key, self.shards) == self.shard {
+                self.with_rule(index.0, None, out, |run, context| {
+                    if run.by_key.get(&key).is_none() {
+                        let group = run.open_group(context, key);
+                        run.schedule(context, group);
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn note_plugin(carried: &mut Carried, rule: &Rule, plugins: &[(String, Option<String>)]) {
+    let Judge::Guest(guest) = &rule.judge else { return };
+    let lost = plugins.iter().find(|(name, _)| *name == *guest.plugin);
+    if let Some((_, Some(why))) = lost {
+        *carried = Carried::Reset { why: format!("the component's state was lost: {why}") };
+    }
+}
+
+impl RuleRun {
+    /// This rule under its new text: itself, what it kept, and whether its series stay bound.
+    fn carry(
+        mut self,
+        context: &mut Context<'_>,
+        rule: &Arc<Rule>,
+        delay: crate::kernel::model::Duration,
+    ) -> (RuleRun, Carried, bool) {
+        let old = self.rule.clone();
+        if Arc::ptr_eq(&old, rule) && self.delay == delay {
+            return (self, Carried::Unchanged, true);
+        }
+        self.quarantined = false;
+        if !selects_alike(&old, rule) {
+            return self.reselect(context, rule, delay);
+        }
+        let fresh = RuleRun::new(rule.clone(), delay);
+        let why = self.why_not_kept(&fresh);
+        let (specs, base_spec) = (fresh.specs, fresh.base_spec);
+        self.programs = Programs::new(rule);
+        (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
+        (self.specs, self.base_spec) = (specs, base_spec);
+        self.refresh_groups(context, &old, why.is_some());
+        let carried = match why {
+            Some(why) => Carried::Reset { why },
+            None if old.version == rule.version => Carried::Unchanged,
+            None => Carried::Kept,
+        };
+        (self, carried, true)
+    }
+
+    /// Why windows and `this` cannot go on under the new text; alerts always do.
+    fn why_not_kept(&self, next: &RuleRun) -> Option<String> {
+        let (old, new) = (&self.rule, &next.rule);
+        let continues = self.specs.len() == next.specs.len()
+            && next.specs.iter().zip(&self.specs).all(|(new, old)| new.continues(old));
+        if old.shape != new.shape {
+            return Some("the window is another one".into());
+        }
+        if !continues
+            || self.base_columns() != next.base_columns()
+            || self.base_spec != next.base_spec
+        {
+            return Some("its conditions read figures that were not kept before".into());
+        }
+        if old.across != new.across || old.declared.distinct != new.declared.distinct {
+            return Some("series are folded in another way".into());
+        }
+        if matches!(old.judge, Judge::Guest(_)) != matches!(new.judge, Judge::Guest(_)) {
+            return Some("it is judged by another kind of program".into());
+        }
+        if !same_form(old.state.as_ref(), new.state.as_ref()) {
+            return Some("`this` has other keys or types".into());
+        }
+        None
+    }
+
+    /// Makes what the groups hold fit the rule's new text.
+    fn refresh_groups(&mut self, context: &mut Context<'_>, old: &Rule, reset: bool) {
+        let at = context.watermark;
+        let rule = self.rule.clone();
+        let relabelled = old.labels != rule.labels;
+        let retimed = old.timing != rule.timing || reset;
+        if retimed {
+            self.timers.clear();
+        }
+        for number in self.groups.numbers() {
+            let group = &mut self.groups[number];
+            group.stale = true;
+            group.faults_in_row = 0;
+            if group.alert.history.is_some() != rule.flapping.is_some() {
+                group.alert.history = rule.flapping.map(|_| Default::default());
+            }
+            if relabelled {
+                emit::relabel(old, &rule, group, context, at);
+            }
+            if reset {
+                self.reset_group(context, number);
+            }
+            if retimed {
+                self.groups[number].wake = EventTime::MAX;
+                self.schedule(context, number);
+            }
+        }
+    }
+
+    /// New windows, joins and `this`; the alert and the series stay.
+    fn reset_group(&mut self, context: &mut Context<'_>, number: u32) {
+        let windowed = !self.specs.is_empty();
+        let own = windowed && self.rule.across.is_some();
+        let inputs = if windowed && !own { self.specs.len() as u8 } else { 0 };
+        let windows = (0..inputs).map(|input| self.new_window(context, input)).collect();
+        let bases = self.base_columns().len();
+        let joined = !windowed && self.rule.inputs.len() > 1;
+        let pendings = joined.then(|| Box::new(super::join::Pendings::new(self.rule.inputs.len())));
+        let state = self.rule.state.clone().map(Box::new);
+        let group = &mut self.groups[number];
+        group.windows = windows;
+        group.bases = vec![Default::default(); bases];
+        group.join = pendings;
+        group.state = state.clone().filter(|_| windowed);
+        group.awake = false;
+        for member in group.members.clone() {
+            let input = self.members[member].input;
+            let window = own.then(|| Box::new(self.new_window(context, input)));
+            let member = &mut self.members[member];
+            member.window = window;
+            member.state = state.clone().filter(|_| !windowed);
+        }
+        self.awake.retain(|other| *other != number);
+    }
+
+    /// The selector or the grouping changed: groups whose key can still be meant go on, and their
+    /// series are bound anew.
+    fn reselect(
+        mut self,
+        context: &mut Context<'_>,
+        rule: &Arc<Rule>,
+        delay: crate::kernel::model::Duration,
+    ) -> (RuleRun, Carried, bool) {
+        let at = context.watermark;
+        let mut next = RuleRun::new(rule.clone(), delay);
+        next.closed = self.closed;
+        next.stats = std::mem::take(&mut self.stats);
+        if self.rule.by != rule.by || self.rule.inputs.len() != rule.inputs.len() {
+            self.end_all(context, at, Cause::RuleChanged);
+            return (next, Carried::Reset { why: "its groups are other ones".into() }, false);
+        }
+        let why = self.why_not_kept(&next);
+        let old = self.rule.clone();
+        for number in self.groups.numbers() {
+            let mut group: Group = self.groups[number].clone();
+            let members = std::mem::take(&mut group.members);
+            let key = group.key.clone();
+            group.awake = false;
+            group.wake = EventTime::MAX;
+            let moved = next.groups.insert(group);
+            next.by_key.insert(key, moved);
+            for member in members {
+                let mut member = self.members[member].clone();
+                member.group = moved;
+                next.waiting.insert((member.input, member.series.clone()), member);
+            }
+        }
+        next.refresh_groups(context, &old, why.is_some());
+        for number in next.groups.numbers() {
+            next.schedule(context, number);
+            if next.every().is_some() {
+                next.wake(number);
+            }
+        }
+        let carried = why.map_or(Carried::Kept, |why| Carried::Reset { why });
+        (next, carried, false)
+    }
+}
+
+/// The same series in the same groups. A closure over labels may have changed with any edit.
+fn selects_alike(old: &Rule, new: &Rule) -> bool {
+    let closure = |rule: &Rule| rule.inputs.iter().any(|input| input.selector.filter.is_some());
+    let inputs = |rule: &Rule| -> Vec<(Arc<str>, String)> {
+        rule.inputs.iter().map(|input| (input.name.clone(), input.selector.to_string())).collect()
+    };
+    let plugin = |rule: &Rule| match &rule.judge {
+        Judge::Guest(guest) => Some(guest.plugin.clone()),
+        Judge::Levels(_) | Judge::Absent(_) | Judge::Never => None,
+    };
+    old.by == new.by
+        && inputs(old) == inputs(new)
+        && plugin(old) == plugin(new)
+        && (old.version == new.version || !(closure(old) || closure(new)))
+}
+
+/// The same keys with the same types of values.
+fn same_form(old: Option<&State>, new: Option<&State>) -> bool {
+    match (old, new) {
+        (None, None) => true,
+        (Some(State::Map(old)), Some(State::Map(new))) => {
+            old.len() == new.len()
+                && old.iter().zip(new).all(|((old_key, old), (new_key, new))| {
+                    old_key == new_key && same_form(Some(old), Some(new))
+                })
+        }
+        (Some(old), Some(new)) => std::mem::discriminant(old) == std::mem::discriminant(new),
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}

@@ -1,0 +1,144 @@
+//! Puts the outputs of all shards for one element of the sequence into the one order of events.
+//!
+//! Also folds the shards' signals into Watchfire's own alerts, which stand while any group of any
+//! shard is in that trouble.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::kernel::engine::output::{
+    Adoption, Carried, Emitted, FaultNote, Output, Phase, Signal, Trouble,
+};
+use crate::kernel::event::{Event, Kind};
+use crate::kernel::model::{EventTime, Labels, Level, SourceId};
+use crate::kernel::sequence::Derived;
+
+#[derive(Debug, Default)]
+pub struct Merge {
+    standing: BTreeMap<Trouble, Standing>,
+    /// Names for what the kernel knows as numbers.
+    sources: BTreeMap<SourceId, Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    groups: i64,
+    since: EventTime,
+    seq: u64,
+}
+
+/// One element's results, in order.
+#[derive(Debug, Default)]
+pub struct Merged {
+    pub events: Vec<Arc<Event>>,
+    pub faults: Vec<FaultNote>,
+    pub adopted: Option<Adoption>,
+}
+
+impl Merge {
+    pub fn name_source(&mut self, source: SourceId, name: Arc<str>) {
+        self.sources.insert(source, name);
+    }
+
+    /// Takes every shard's output of one element.
+    pub fn merge(&mut self, outputs: Vec<Output>) -> Merged {
+        let mut merged = Merged::default();
+        let (mut events, mut signals) = (Vec::new(), Vec::new());
+        for output in outputs {
+            events.extend(output.events);
+            signals.extend(output.signals);
+            merged.faults.extend(output.faults);
+            if let Some(adopted) = output.adopted {
+                match &mut merged.adopted {
+                    Some(known) => join(known, adopted),
+                    None => merged.adopted = Some(adopted),
+                }
+            }
+        }
+        merged.faults.sort_by(|a, b| (&a.rule, &a.key, a.at).cmp(&(&b.rule, &b.key, b.at)));
+        signals
+            .sort_by(|a, b| (a.position, &a.what, -a.delta).cmp(&(b.position, &b.what, -b.delta)));
+        for signal in signals {
+            let (position, due) = (signal.position, signal.at);
+            let event = self.take(signal).map(Arc::new);
+            let own = |event| Emitted { position, phase: Phase::Sample, due, event };
+            events.extend(event.map(own));
+        }
+        events.sort_by(|a, b| a.order(b));
+        merged.events = events.into_iter().map(|emitted| emitted.event).collect();
+        merged
+    }
+
+    fn take(&mut self, signal: Signal) -> Option<Event> {
+        let standing = self.standing.entry(signal.what.clone()).or_insert(Standing {
+            groups: 0,
+            since: signal.at,
+            seq: 0,
+        });
+        let before = standing.groups;
+        standing.groups += i64::from(signal.delta);
+        let kind = match (before > 0, standing.groups > 0) {
+            (false, true) => Kind::Fired,
+            (true, false) => Kind::Resolved,
+            (false, false) | (true, true) => return None,
+        };
+        if kind == Kind::Fired {
+            standing.since = signal.at;
+        }
+        standing.seq += 1;
+        let (since, seq) = (standing.since, standing.seq);
+        let (rule, labels, text) = self.words(&signal.what, kind);
+        let mut event = Event::own(rule, labels, kind, Level::Warning, signal.at, text);
+        (event.since, event.fired_at, event.seq) = (since, Some(since), seq);
+        Some(event)
+    }
+
+    fn words(&self, what: &Trouble, kind: Kind) -> (&'static str, Labels, String) {
+        let over = if kind == Kind::Resolved { "no longer: " } else { "" };
+        match what {
+            Trouble::DataLate { rule, source } => {
+                let number = source.0.to_string();
+                let source = self.sources.get(source).map_or(number.as_str(), |name| name.as_ref());
+                let labels = Labels::new([("rule", rule.as_ref()), ("source", source)]);
+                let text = format!(
+                    "{over}all samples of a group of {rule} from {source} come too late to be \
+                     judged; raise the source's lateness"
+                );
+                ("watchfire_data_late", labels, text)
+            }
+            Trouble::SeriesLimit { rule } => {
+                let labels = Labels::new([("rule", rule.as_ref())]);
+                let text = format!(
+                    "{over}{rule} has more groups or series than its limit; new ones are folded \
+                     into the overflow group"
+                );
+                ("watchfire_series_limit", labels, text)
+            }
+            Trouble::RuleUnhealthy { rule } => {
+                let labels = Labels::new([("rule", rule.as_ref())]);
+                let text = format!(
+                    "{over}{rule} is quarantined because most of its evaluations fail; its alerts \
+                     keep their state"
+                );
+                ("watchfire_rule_unhealthy", labels, text)
+            }
+        }
+    }
+}
+
+/// Derived samples of all shards in the one order: by time, rule, series.
+pub fn derived(outputs: &mut [Output]) -> Vec<Derived> {
+    let mut all: Vec<Derived> =
+        outputs.iter_mut().flat_map(|output| std::mem::take(&mut output.derived)).collect();
+    all.sort_by(|a, b| (a.at, a.rule, &a.series).cmp(&(b.at, b.rule, &b.series)));
+    all
+}
+
+/// All shards adopt the same rules; one that lost something on any shard lost it.
+fn join(known: &mut Adoption, other: Adoption) {
+    for ((_, mine), (_, theirs)) in known.rules.iter_mut().zip(other.rules) {
+        if matches!(theirs, Carried::Reset { .. }) {
+            *mine = theirs;
+        }
+    }
+}

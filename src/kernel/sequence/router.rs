@@ -1,0 +1,114 @@
+//! Which shards a series' samples go to under a ruleset, and which of its groups overflow.
+
+use std::sync::Arc;
+
+use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::{Labels, Series};
+use crate::kernel::rule::Grouping;
+use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
+use crate::kernel::shard::{group_key, overflow_key, shard_of};
+
+#[derive(Debug)]
+pub struct Router {
+    ruleset: Arc<Ruleset>,
+    shards: u32,
+    groups_max: usize,
+    /// For each rule, its groups and how many series each has.
+    groups: Vec<Groups>,
+}
+
+#[derive(Debug, Default)]
+struct Groups {
+    members: Lookup<Labels, u32>,
+    count: usize,
+    /// Series that were put into the overflow group.
+    overflowed: u64,
+}
+
+/// Where a series goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// One bit for each shard.
+    pub shards: u64,
+    /// Rules for which it belongs to the overflow group.
+    pub overflow: Vec<RuleIndex>,
+}
+
+impl Router {
+    pub fn new(ruleset: Arc<Ruleset>, shards: u32, groups_max: usize) -> Router {
+        let groups = ruleset.rules().iter().map(|_| Groups::default()).collect();
+        Router { ruleset, shards, groups_max, groups }
+    }
+
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.ruleset
+    }
+
+    /// Series of a rule that were folded into its overflow group.
+    pub fn overflowed(&self, rule: RuleIndex) -> u64 {
+        self.groups[rule.index()].overflowed
+    }
+
+    /// Enters a series into the groups of the rules that take it.
+    pub fn enter(&mut self, series: &Series) -> Route {
+        let mut route = Route::default();
+        for binding in self.ruleset.bindings(series).0 {
+            let rule = self.ruleset.rule(binding.rule);
+            let mut key = group_key(rule, binding.input, series);
+            let groups = &mut self.groups[binding.rule.index()];
+            if !groups.enter(&key, &rule.by, self.groups_max) {
+                route.overflow.push(binding.rule);
+                key = overflow_key();
+            }
+            route.shards |= 1 << shard_of(&key, self.shards);
+        }
+        route.overflow.dedup();
+        route
+    }
+
+    /// Takes a retired series out of its groups.
+    pub fn leave(&mut self, series: &Series) {
+        for binding in self.ruleset.bindings(series).0 {
+            let rule = self.ruleset.rule(binding.rule);
+            let key = group_key(rule, binding.input, series);
+            self.groups[binding.rule.index()].leave(&key, &rule.by);
+        }
+    }
+}
+
+impl Groups {
+    /// False when the key would be one group too many.
+    fn enter(&mut self, key: &Labels, by: &Grouping, groups_max: usize) -> bool {
+        if *by == Grouping::EachSeries {
+            // Every series is a group of its own: counting is enough.
+            let fits = self.count < groups_max;
+            self.count += usize::from(fits);
+            self.overflowed += u64::from(!fits);
+            return fits;
+        }
+        if let Some(series) = self.members.get_mut(key) {
+            *series += 1;
+            return true;
+        }
+        if self.count >= groups_max {
+            self.overflowed += 1;
+            return false;
+        }
+        self.count += 1;
+        self.members.insert(key.clone(), 1);
+        true
+    }
+
+    fn leave(&mut self, key: &Labels, by: &Grouping) {
+        if *by == Grouping::EachSeries {
+            self.count = self.count.saturating_sub(1);
+            return;
+        }
+        let Some(series) = self.members.get_mut(key) else { return };
+        *series -= 1;
+        if *series == 0 {
+            self.members.remove(key);
+            self.count -= 1;
+        }
+    }
+}

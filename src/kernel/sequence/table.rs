@@ -1,0 +1,162 @@
+//! The series table: one number for each live series, and what is known of each without any rule.
+
+use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
+use crate::kernel::shard::OVERFLOW;
+
+/// Metric names that may have an overflow series of their own.
+const OVERFLOW_NAMES_MAX: usize = 1_000;
+
+#[derive(Debug, Default)]
+pub struct SeriesTable {
+    entries: Vec<Entry>,
+    ids: Lookup<Series, SeriesId>,
+    free: Vec<SeriesId>,
+    overflow_names: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// `None` once retired; the number is then free for another series.
+    pub series: Option<Series>,
+    /// Told apart from the series that had this number before.
+    pub generation: u32,
+    /// One bit for each shard that holds a group of it.
+    pub shards: u64,
+    pub newest: EventTime,
+    /// The watermark, or the newest event time if that is later, at its last sample.
+    pub heard: EventTime,
+    /// The last value, which increments add to.
+    pub last: f64,
+    pub source: SourceId,
+    /// It stands for keys past the limit, so many samples may have one time.
+    pub overflow: bool,
+}
+
+/// What became of a series that was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interned {
+    Known(SeriesId),
+    New(SeriesId),
+    /// Past the limit: the overflow series of its metric, which may be new itself.
+    Overflow {
+        id: SeriesId,
+        new: bool,
+    },
+    /// Past every limit.
+    Refused,
+}
+
+impl SeriesTable {
+    pub fn live(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn entry(&self, id: SeriesId) -> &Entry {
+        &self.entries[id.index()]
+    }
+
+    pub fn entry_mut(&mut self, id: SeriesId) -> &mut Entry {
+        &mut self.entries[id.index()]
+    }
+
+    /// Live series in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (SeriesId, &Entry)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.series.is_some())
+            .map(|(index, entry)| (SeriesId(index as u32), entry))
+    }
+
+    pub fn find(&self, series: &Series) -> Option<SeriesId> {
+        self.ids.get(series).copied()
+    }
+
+    /// The series' number; a new one while fewer than `series_max` are live.
+    pub fn intern(&mut self, series: &Series, source: SourceId, series_max: usize) -> Interned {
+        if let Some(id) = self.find(series) {
+            return Interned::Known(id);
+        }
+        if self.live() < series_max {
+            return Interned::New(self.add(series.clone(), source, false));
+        }
+        let overflow = Series::new(series.name(), [(OVERFLOW, "true")]);
+        if let Some(id) = self.find(&overflow) {
+            return Interned::Overflow { id, new: false };
+        }
+        if self.overflow_names == OVERFLOW_NAMES_MAX {
+            return Interned::Refused;
+        }
+        self.overflow_names += 1;
+        Interned::Overflow { id: self.add(overflow, source, true), new: true }
+    }
+
+    /// Frees a series' number.
+    pub fn retire(&mut self, id: SeriesId) {
+        let entry = &mut self.entries[id.index()];
+        let series = entry.series.take().expect("only a live series is retired");
+        entry.generation = entry.generation.wrapping_add(1);
+        self.overflow_names -= usize::from(entry.overflow);
+        self.ids.remove(&series);
+        self.free.push(id);
+    }
+
+    fn add(&mut self, series: Series, source: SourceId, overflow: bool) -> SeriesId {
+        let (newest, heard) = (EventTime::MIN, EventTime::MIN);
+        let mut entry = Entry {
+            series: Some(series.clone()),
+            generation: 0,
+            shards: 0,
+            newest,
+            heard,
+            last: 0.0,
+            source,
+            overflow,
+        };
+        let id = match self.free.pop() {
+            Some(id) => {
+                entry.generation = self.entries[id.index()].generation;
+                self.entries[id.index()] = entry;
+                id
+            }
+            None => {
+                self.entries.push(entry);
+                SeriesId(self.entries.len() as u32 - 1)
+            }
+        };
+        self.ids.insert(series, id);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [(&str, &str); 0] = [];
+
+    #[test]
+    fn keys_past_the_limit_share_the_overflow_series_of_their_metric() {
+        let mut table = SeriesTable::default();
+        let host = |host| Series::new("load", [("host", host)]);
+        let mut intern = |series: &Series| table.intern(series, SourceId(0), 2);
+        assert_eq!(intern(&host("a")), Interned::New(SeriesId(0)));
+        assert_eq!(intern(&Series::new("up", NONE)), Interned::New(SeriesId(1)));
+        assert_eq!(intern(&host("b")), Interned::Overflow { id: SeriesId(2), new: true });
+        assert_eq!(intern(&host("c")), Interned::Overflow { id: SeriesId(2), new: false });
+        assert_eq!(intern(&host("a")), Interned::Known(SeriesId(0)));
+    }
+
+    #[test]
+    fn a_retired_number_is_used_again_and_can_be_told_apart() {
+        let mut table = SeriesTable::default();
+        let (first, second) = (Series::new("a", NONE), Series::new("b", NONE));
+        table.intern(&first, SourceId(0), 10);
+        let before = table.entry(SeriesId(0)).generation;
+        table.retire(SeriesId(0));
+        assert_eq!((table.live(), table.find(&first)), (0, None));
+        assert_eq!(table.intern(&second, SourceId(0), 10), Interned::New(SeriesId(0)));
+        assert_ne!(table.entry(SeriesId(0)).generation, before);
+    }
+}
