@@ -63,7 +63,11 @@ impl Machine {
 
     pub fn step(&mut self, arrived: Arrived) -> Merged {
         let inputs = self.sequencer.step(arrived);
-        run(&mut self.sequencer, &mut self.engines, &mut self.merge, inputs)
+        if inputs.is_empty() {
+            return Merged::default();
+        }
+        let outputs = run(&mut self.sequencer, &mut self.engines, inputs);
+        self.merge.merge(outputs)
     }
 
     pub fn snapshot(&mut self) -> Snapshot {
@@ -99,19 +103,14 @@ impl Machine {
     }
 }
 
-/// Runs one element of the sequence on all shards.
+/// Runs one element of the sequence on all shards; gives their outputs in the order of shards.
 pub fn run(
     sequencer: &mut Sequencer,
     shards: &mut impl Shards,
-    merge: &mut Merge,
     inputs: Vec<Input>,
-) -> Merged {
-    if inputs.is_empty() {
-        return Merged::default();
-    }
+) -> Vec<Output> {
     if !sequencer.ruleset().records() {
-        let outputs = shards.run(inputs.into_iter().map(Step::Input).collect());
-        return merge.merge(outputs);
+        return shards.run(inputs.into_iter().map(Step::Input).collect());
     }
     let mut rows = Vec::with_capacity(inputs.len());
     let mut steps = Vec::new();
@@ -125,10 +124,9 @@ pub fn run(
         }
     }
     if rows.is_empty() {
-        return merge.merge(shards.run(steps));
+        return shards.run(steps);
     }
-    let outputs = run_layers(sequencer, shards, &rows);
-    merge.merge(outputs)
+    run_layers(sequencer, shards, &rows)
 }
 
 /// Rules that read recorded series wait for the rules that make them: at each watermark step layer

@@ -1,5 +1,6 @@
 //! shell
 
 pub mod api;
+pub mod pipeline;
 pub mod sink;
 pub mod source;
