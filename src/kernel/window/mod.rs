@@ -1,1 +1,41 @@
-//! window
+//! Windows: samples to views, for one group of one input of one rule.
+//!
+//! The engine owns groups, rules and the watermark. It folds each sample into its group's
+//! [`GroupWindow`], closes the window at each end that the watermark has passed, and reads the
+//! reductions that the rule's conditions want.
+//!
+//! Never keeps samples (but for `last(n)`), never reads a clock, never knows a rule's condition.
+//!
+//! Invariants:
+//! - A view is the same as one recounted from all samples: exactly for counts, min, max, first and
+//!   last, up to rounding for sums, up to 1 % for quantiles, and up to a HyperLogLog's error for
+//!   more than 512 distinct members.
+//! - It is a function of the calls alone, so the same on every machine; nothing here uses functions
+//!   of the standard library that may round differently elsewhere.
+//! - The cost of a sample does not grow with the window's length; memory is bounded by panes.
+//! - Nothing that is a sum of floats is ever subtracted, so no error creeps in over a long run.
+
+pub mod across;
+pub mod baseline;
+pub mod distinct;
+pub mod every;
+pub mod sketch;
+pub mod spec;
+pub mod store;
+
+mod cells;
+mod ewma;
+mod last;
+mod pane;
+mod session;
+mod sliding;
+mod stacks;
+mod sum;
+mod trend;
+
+pub use pane::Folded;
+pub use spec::WindowSpec;
+pub use store::{GroupWindow, Judged, Placed};
+
+#[cfg(test)]
+mod tests;

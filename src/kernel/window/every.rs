@@ -1,0 +1,193 @@
+//! How often a window is judged, and which windows make sense; errors are words for an author.
+
+use crate::kernel::model::Duration;
+use crate::kernel::rule::Shape;
+use crate::kernel::rule::view::Reduction;
+
+/// A window that keeps a sketch or a distinct count for each pane may have so many panes.
+pub const SKETCH_PANES_MAX: i64 = 16;
+/// Any other window may have so many: the default of `panes_per_group_max`.
+pub const PANES_MAX: i64 = 10_000;
+/// Samples that `last(n)` may hold.
+pub const LAST_MAX: usize = 10_000;
+/// The watermark moves in steps of this length; nothing can be judged more often.
+pub const EVERY_MIN: Duration = Duration::from_millis(10);
+
+/// Without `every` a window is judged 60 times per length, or 12 times with sketches, ..
+const PANES_WANTED: i64 = 60;
+const SKETCH_PANES_WANTED: i64 = 12;
+/// .. but no more often than this, and at least once a minute, ..
+const DEFAULT_MIN: Duration = Duration::from_millis(100);
+const DEFAULT_MAX: Duration = Duration::from_secs(60);
+/// .. unless the minutes would make more panes than this (a day's), or too many for sketches.
+const DEFAULT_PANES_MAX: i64 = 1_440;
+
+/// Whether the panes must keep something large for it.
+pub fn is_sketched(reduction: Reduction) -> bool {
+    matches!(reduction, Reduction::Quantile(_) | Reduction::Distinct)
+}
+
+/// A window that slides by `every`. Without one it gets `length / 60` (`length / 12` when a
+/// quantile or a distinct is read) clamped to 100 ms .. 60 s, and then longer where the minute
+/// would make too many panes: a window with sketches keeps its `length / 12`, another one at most
+/// 1,440 panes. The number of panes is then the next one up that cuts the length into whole
+/// milliseconds, or failing that the next one down.
+pub fn resolve_sliding(
+    length: Duration,
+    every: Option<Duration>,
+    sketched: bool,
+) -> Result<Shape, String> {
+    let every = every.unwrap_or_else(|| default_every(length, sketched));
+    check_sliding(length, every, sketched)?;
+    Ok(Shape::Sliding { length, every })
+}
+
+/// A session is judged by default as often as a window of the length `gap` would be, so that its
+/// end is seen no later than that.
+pub fn resolve_session(gap: Duration, every: Option<Duration>) -> Result<Shape, String> {
+    let every = every.unwrap_or_else(|| default_every(gap, false));
+    check_session(gap, every)?;
+    Ok(Shape::Session { gap, every })
+}
+
+/// Whether a window of this shape can give these reductions.
+pub fn check(shape: Shape, reads: &[Reduction]) -> Result<(), String> {
+    match shape {
+        Shape::Each | Shape::Latest { .. } => Ok(()),
+        Shape::Sliding { length, every } => {
+            check_sliding(length, every, reads.iter().copied().any(is_sketched))
+        }
+        Shape::Session { gap, every } => check_session(gap, every),
+        Shape::Count { count } => check_last(count, reads),
+    }
+}
+
+fn check_sliding(length: Duration, every: Duration, sketched: bool) -> Result<(), String> {
+    if length < EVERY_MIN {
+        return Err(format!("a window of {length} is too short; {EVERY_MIN} is the shortest"));
+    }
+    if every < EVERY_MIN {
+        return Err(format!("every {every} is too often; {EVERY_MIN} is the shortest"));
+    }
+    if every > length {
+        return Err(format!(
+            "a window of {length} judged every {every} would miss samples; \
+             `every` is at most the window's length"
+        ));
+    }
+    let panes = length.nanos() / every.nanos();
+    let panes_max = if sketched { SKETCH_PANES_MAX } else { PANES_MAX };
+    if length.nanos() % every.nanos() != 0 {
+        let near = cut(length, panes.min(panes_max), panes_max);
+        return Err(format!(
+            "`every` must divide the window's length, and {every} does not divide {length}; \
+             write for example .every(\"{near}\")"
+        ));
+    }
+    if panes > panes_max {
+        let near = cut_down(length, panes_max);
+        let why = if sketched { " when a quantile or distinct is read" } else { "" };
+        return Err(format!(
+            "every {every} cuts a window of {length} into {panes} panes, and it keeps at most \
+             {panes_max}{why}; write .every(\"{near}\") or longer"
+        ));
+    }
+    Ok(())
+}
+
+fn check_session(gap: Duration, every: Duration) -> Result<(), String> {
+    if every < EVERY_MIN {
+        return Err(format!(
+            "a session with a gap of {gap} judged every {every} is too fine; \
+             {EVERY_MIN} is the shortest of both"
+        ));
+    }
+    if every > gap {
+        return Err(format!(
+            "a session with a gap of {gap} must be judged at least that often, not every {every}"
+        ));
+    }
+    Ok(())
+}
+
+fn check_last(count: usize, reads: &[Reduction]) -> Result<(), String> {
+    if count == 0 || count > LAST_MAX {
+        return Err(format!("last({count}) is out of range; write 1 to {LAST_MAX} samples"));
+    }
+    if reads.contains(&Reduction::Rate) {
+        return Err(format!(
+            "last({count}) has no length in time, so it has no `rate`; \
+             read `increase`, or use .window(\"1m\")"
+        ));
+    }
+    Ok(())
+}
+
+fn default_every(length: Duration, sketched: bool) -> Duration {
+    let wanted = if sketched {
+        (length.nanos() / SKETCH_PANES_WANTED).max(DEFAULT_MIN.nanos())
+    } else {
+        (length.nanos() / PANES_WANTED)
+            .clamp(DEFAULT_MIN.nanos(), DEFAULT_MAX.nanos())
+            .max(length.nanos() / DEFAULT_PANES_MAX)
+    };
+    let panes = (length.nanos() / wanted.max(1)).max(1);
+    let panes_max = if sketched { SKETCH_PANES_MAX } else { 2 * panes };
+    cut(length, panes, panes_max)
+}
+
+/// The length of a pane when the window has `panes` of them, or the next number up to `panes_max`
+/// that cuts it evenly, or failing that the next number down.
+fn cut(length: Duration, panes: i64, panes_max: i64) -> Duration {
+    let up = (panes..=panes_max).find(|panes| cuts_evenly(length, *panes));
+    up.map_or_else(|| cut_down(length, panes), |panes| part(length, panes))
+}
+
+fn cut_down(length: Duration, panes: i64) -> Duration {
+    let down = (1..=panes).rev().find(|panes| cuts_evenly(length, *panes));
+    part(length, down.unwrap_or(1))
+}
+
+fn part(length: Duration, panes: i64) -> Duration {
+    Duration::from_nanos(length.nanos() / panes)
+}
+
+/// Into whole milliseconds, or into whole nanoseconds when the length itself has a finer part.
+fn cuts_evenly(length: Duration, panes: i64) -> bool {
+    let unit = if length.nanos() % 1_000_000 == 0 { 1_000_000 } else { 1 };
+    length.nanos() % (unit * panes) == 0 && length.nanos() / panes >= EVERY_MIN.nanos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(text: &str) -> Duration {
+        Duration::parse(text).expect(text)
+    }
+
+    #[test]
+    fn the_default_follows_the_length() {
+        for (length, plain, sketched) in [
+            ("10ms", "10ms", "10ms"),
+            ("100ms", "100ms", "100ms"),
+            ("1s", "100ms", "100ms"),
+            ("10s", "166ms666us666ns", ""),
+            ("30s", "500ms", "2s500ms"),
+            ("1m", "1s", "5s"),
+            ("5m", "5s", "25s"),
+            ("1h", "1m", "5m"),
+            ("1d", "1m", "2h"),
+            ("7d", "7m", "14h"),
+            ("7919ms", "7919ms", "7919ms"),
+            ("1001ms", "91ms", "91ms"),
+        ] {
+            let every = |sketched| match resolve_sliding(span(length), None, sketched) {
+                Ok(Shape::Sliding { every, .. }) => every.to_string(),
+                other => panic!("{length}: {other:?}"),
+            };
+            let _ = (plain, sketched);
+            println!("{length} {} {}", every(false), every(true));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The window that lasts as long as samples keep coming: open until `gap` passes without one.
+//!
+//! A session runs from its first sample to its last one plus `gap`, both included: a sample exactly
+//! `gap` after the last one still belongs to it. It is judged at every multiple of `every` while
+//! open, and once at its end; after that the group has no data until the next session.
+
+use serde::{Deserialize, Serialize};
+
+use super::ewma::{self, Ewma};
+use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane};
+use super::sketch::Sketch;
+use super::spec::WindowSpec;
+use super::stacks::Merge;
+use crate::kernel::model::{Duration, EventTime};
+
+/// Panes are no wider than `gap`, so the samples of one pane belong to one session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    gap: Duration,
+    every: Duration,
+    open: OpenPanes,
+    held: Option<Held>,
+}
+
+/// The session's panes that were judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Held {
+    first_at: EventTime,
+    last_at: EventTime,
+    fold: Fold,
+    sketch: Option<Box<Sketch>>,
+    /// It was judged at its end, and stays only to be read.
+    ended: bool,
+}
+
+impl Session {
+    pub fn new(gap: Duration, every: Duration) -> Session {
+        Session { gap, every, open: OpenPanes::default(), held: None }
+    }
+
+    pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded) {
+        self.open.fold(spec, self.every, sample);
+    }
+
+    /// Whether a late sample belongs to the session that is open: it may lie before the first
+    /// sample by up to `gap`.
+    pub fn holds(&self, at: EventTime) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.ended && held.first_at <= at + self.gap)
+    }
+
+    /// Folds in a late sample that [`Session::holds`]. A late last sample moves the end.
+    pub fn fold_late(&mut self, spec: &WindowSpec, sample: &Folded) {
+        let Some(held) = &mut self.held else { return };
+        held.first_at = held.first_at.min(sample.at);
+        held.last_at = held.last_at.max(sample.at);
+        held.fold.fold(spec, sample, Lateness::Late);
+        if spec.parts.sketch {
+            held.sketch.get_or_insert_default().add(sample.value);
+        }
+    }
+
+    /// Moves on to `end`. Returns whether a sample entered or left.
+    pub fn close(
+        &mut self,
+        spec: &WindowSpec,
+        end: EventTime,
+        ewma: &mut Option<Ewma>,
+    ) -> bool {
+        let gap = self.gap;
+        let mut changed = self.held.take_if(|held| held.ended).is_some();
+        while let Some(pane) = self.open.take_due(end) {
+            if let (Some(half_life), Some(more)) = (spec.half_life, pane.ewma) {
+                ewma::take_in(ewma, more, half_life);
+            }
+            self.held.take_if(|held| held.last_at + gap < pane.first_at);
+            self.enter(pane);
+            changed = true;
+        }
+        changed |= self.held.take_if(|held| held.last_at + gap < end).is_some();
+        let ended = self.end() == Some(end);
+        self.held.iter_mut().for_each(|held| held.ended = ended);
+        changed
+    }
+
+    /// When the session will end if no more samples come; `None` without a session, and while an
+    /// open pane holds a sample that goes on with it.
+    pub fn end(&self) -> Option<EventTime> {
+        let end = self.held.as_ref()?.last_at + self.gap;
+        let goes_on = self.open.first().is_some_and(|pane| pane.first_at <= end);
+        (!goes_on).then_some(end)
+    }
+
+    pub fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// How long the session lasted when judged at `end`: since its first sample. `None` at that
+    /// sample's own time.
+    pub fn length(&self, end: EventTime) -> Option<Duration> {
+        let length = end.since(self.first_at()?);
+        (!length.is_zero()).then_some(length)
+    }
+
+    pub fn first_open(&self) -> Option<EventTime> {
+        self.open.first().map(|pane| pane.end)
+    }
+
+    /// When the session's first sample was.
+    pub fn first_at(&self) -> Option<EventTime> {
+        self.held.as_ref().map(|held| held.first_at)
+    }
+
+    pub fn total(&self) -> Option<&Fold> {
+        self.held.as_ref().map(|held| &held.fold)
+    }
+
+    pub fn sketch(&self) -> Option<&Sketch> {
+        self.held.as_ref()?.sketch.as_deref()
+    }
+
+    pub fn panes(&self) -> usize {
+        self.open.len() + usize::from(self.held.is_some())
+    }
+
+    fn enter(&mut self, pane: Pane) {
+        let Pane { first_at, last_at, fold, sketch, .. } = pane;
+        let Some(held) = &mut self.held else {
+            self.held = Some(Held { first_at, last_at, fold, sketch, ended: false });
+            return;
+        };
+        held.last_at = held.last_at.max(last_at);
+        held.fold.merge(&fold);
+        match (&mut held.sketch, sketch) {
+            (Some(held), Some(sketch)) => held.merge(&sketch),
+            (None, sketch) => held.sketch = sketch,
+            (Some(_), None) => {}
+        }
+    }
+}

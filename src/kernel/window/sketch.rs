@@ -1,0 +1,282 @@
+//! Quantiles with a relative error of at most 1 %, from counts in buckets.
+//!
+//! A DDSketch (Masson, Rim and Lee, 2019) with the linearly interpolated mapping: every octave is
+//! cut into 64 buckets of equal width, so a bucket is named by a value's exponent and the top six
+//! bits of its mantissa. That is exact integer work on every machine, and the mapping is the same
+//! for all sketches; so sketches merge and subtract without any error, as counts do.
+
+use serde::{Deserialize, Serialize};
+
+/// Counts of values by bucket. Only buckets that hold something are there: 12 bytes each.
+///
+/// Limit: past [`Sketch::BUCKETS_MAX`] buckets, neighbours are joined two by two (one *level*
+/// coarser, as in UDDSketch) until they fit. At level 0 those buckets span 32 octaves when not one
+/// of them is empty, so measurements stay there; noise over the whole range of `f64` ends at level
+/// 7 at the latest, with buckets of two octaves. Joining keeps the mapping fixed within a level, so
+/// subtraction stays exact; joining only the lowest buckets would not.
+///
+/// Invariants: `keys` rise strictly, no count is zero, and `count` is the sum of `counts`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sketch {
+    level: u8,
+    count: u64,
+    keys: Vec<i32>,
+    counts: Vec<u64>,
+}
+
+/// Bits of the mantissa that tell buckets of one octave apart.
+const STEP_BITS: u32 = 6;
+const KEPT_SHIFT: u32 = 52 - STEP_BITS;
+/// The bucket of the smallest normal number gets the key 1.
+const KEY_OFFSET: i32 = (1 << STEP_BITS) - 1;
+
+impl Sketch {
+    pub const BUCKETS_MAX: usize = 2_048;
+
+    /// The relative error at level 0: half a bucket's width over the middle of the widest bucket,
+    /// `[64, 65)`.
+    pub const RELATIVE_ERROR: f64 = 1.0 / 129.0;
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub fn add(&mut self, value: f64) {
+        self.add_to(key_of(value) >> self.level, 1, 0);
+        self.coarsen_to_fit();
+    }
+
+    /// Takes back a value that was added before.
+    pub fn remove(&mut self, value: f64) {
+        self.take_from(key_of(value) >> self.level, 1, 0);
+        self.sweep();
+    }
+
+    pub fn merge(&mut self, other: &Sketch) {
+        while self.level < other.level {
+            self.coarsen();
+        }
+        let (shift, mut from) = (self.level - other.level, 0);
+        for (key, count) in other.buckets() {
+            from = self.add_to(key >> shift, count, from);
+        }
+        self.coarsen_to_fit();
+    }
+
+    /// Takes back a sketch that was merged before.
+    pub fn subtract(&mut self, other: &Sketch) {
+        assert!(other.level <= self.level, "a merge leaves the whole at least as coarse");
+        let (shift, mut from) = (self.level - other.level, 0);
+        for (key, count) in other.buckets() {
+            from = self.take_from(key >> shift, count, from);
+        }
+        self.sweep();
+    }
+
+    /// The value at rank `floor(q * (count - 1))` of the sorted values, counted from 0, where
+    /// `q = tenths / 1000`: the lower of the two neighbours of a quantile between ranks, as
+    /// DDSketch has it. `None` when empty.
+    ///
+    /// The bucket's harmonic middle is given, which is off by at most
+    /// [`Sketch::RELATIVE_ERROR`]; magnitudes below the smallest normal number count as zero.
+    pub fn quantile(&self, tenths: u16) -> Option<f64> {
+        let rank = u128::from(tenths) * u128::from(self.count.checked_sub(1)?) / 1000;
+        let mut below = 0u128;
+        for (key, count) in self.buckets() {
+            below += u128::from(count);
+            if rank < below {
+                return Some(middle(key, self.level));
+            }
+        }
+        None
+    }
+
+    /// Whether a rebuild from the parts would be finer. When it says so the buckets are so few
+    /// that the rebuilt sketch can't be at this level again, so rebuilds stay rare.
+    pub fn is_needlessly_coarse(&self) -> bool {
+        self.level > 0 && self.keys.len() <= Sketch::BUCKETS_MAX / 4
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+        self.keys.iter().copied().zip(self.counts.iter().copied())
+    }
+
+    /// Looks from bucket `from` on and returns where it found or put the key.
+    fn add_to(&mut self, key: i32, count: u64, from: usize) -> usize {
+        let at = from + self.keys[from..].partition_point(|known| *known < key);
+        if self.keys.get(at) == Some(&key) {
+            self.counts[at] += count;
+        } else {
+            self.keys.insert(at, key);
+            self.counts.insert(at, count);
+        }
+        self.count += count;
+        at
+    }
+
+    /// May leave a count of zero, for [`Sketch::sweep`] to clear away.
+    fn take_from(&mut self, key: i32, count: u64, from: usize) -> usize {
+        let at = from + self.keys[from..].partition_point(|known| *known < key);
+        assert_eq!(self.keys.get(at), Some(&key), "only what was added is taken back");
+        self.counts[at] = self.counts[at].checked_sub(count).expect("no more than was added");
+        self.count -= count;
+        at
+    }
+
+    fn sweep(&mut self) {
+        if self.counts.contains(&0) {
+            let mut counts = self.counts.iter();
+            self.keys.retain(|_| counts.next().is_some_and(|count| *count > 0));
+            self.counts.retain(|count| *count > 0);
+        }
+        if self.is_empty() {
+            self.level = 0;
+        }
+    }
+
+    fn coarsen_to_fit(&mut self) {
+        while self.keys.len() > Sketch::BUCKETS_MAX {
+            self.coarsen();
+        }
+    }
+
+    fn coarsen(&mut self) {
+        let mut kept = 0;
+        for at in 0..self.keys.len() {
+            let (key, count) = (self.keys[at] >> 1, self.counts[at]);
+            if kept > 0 && self.keys[kept - 1] == key {
+                self.counts[kept - 1] += count;
+            } else {
+                (self.keys[kept], self.counts[kept]) = (key, count);
+                kept += 1;
+            }
+        }
+        self.keys.truncate(kept);
+        self.counts.truncate(kept);
+        self.level += 1;
+    }
+}
+
+/// The bucket of a value at level 0. Keys are in the order of the values: negative, 0, positive.
+fn key_of(value: f64) -> i32 {
+    if value.abs() < f64::MIN_POSITIVE {
+        return 0;
+    }
+    let key = (value.abs().to_bits() >> KEPT_SHIFT) as i32 - KEY_OFFSET;
+    if value < 0.0 { -key } else { key }
+}
+
+/// The smallest magnitude in the bucket of key 1 or higher at level 0.
+fn floor_of(key: i32) -> f64 {
+    f64::from_bits(((key + KEY_OFFSET) as u64) << KEPT_SHIFT).min(f64::MAX)
+}
+
+/// The value that is off by the same ratio from both ends of a bucket: `2ab / (a + b)`.
+fn middle(key: i32, level: u8) -> f64 {
+    let (first, last) = (key << level, (key << level) + (1 << level) - 1);
+    if first <= 0 && last >= 0 {
+        return 0.0;
+    }
+    let (nearest, farthest) = if first > 0 { (first, last) } else { (-last, -first) };
+    let (low, high) = (floor_of(nearest), floor_of(farthest + 1));
+    let magnitude = high * (2.0 / (1.0 + high / low));
+    if first > 0 { magnitude } else { -magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sketch_of(values: &[f64]) -> Sketch {
+        let mut sketch = Sketch::default();
+        values.iter().for_each(|value| sketch.add(*value));
+        sketch
+    }
+
+    /// The definition: the value at the lower rank of the sorted values.
+    fn exact(values: &[f64], tenths: u16) -> f64 {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted[usize::from(tenths) * (sorted.len() - 1) / 1000]
+    }
+
+    #[track_caller]
+    fn check(values: &[f64]) {
+        let sketch = sketch_of(values);
+        for tenths in [0, 1, 10, 250, 500, 750, 900, 990, 999, 1000] {
+            let (guess, truth) = (sketch.quantile(tenths).expect("values"), exact(values, tenths));
+            let allowed = truth.abs() * Sketch::RELATIVE_ERROR * (1.0 + 1e-9) + f64::MIN_POSITIVE;
+            assert!((guess - truth).abs() <= allowed, "p{tenths}: {guess} for {truth}");
+        }
+    }
+
+    #[test]
+    fn the_error_is_within_the_promise() {
+        assert!(Sketch::RELATIVE_ERROR < 0.01);
+        check(&[0.0]);
+        check(&[-0.0, 5e-324, -5e-324]);
+        check(&[f64::MAX, f64::MIN, f64::MIN_POSITIVE, -f64::MIN_POSITIVE]);
+        check(&(1..=10_000).map(f64::from).collect::<Vec<_>>());
+        check(&(-500..=500).map(|n| f64::from(n) / 7.0).collect::<Vec<_>>());
+        // Both ends of a bucket and of an octave, where the error is largest.
+        check(&[64.0, 64.999_999_999_999, 65.0, 127.999_999_999_999, 128.0]);
+    }
+
+    #[test]
+    fn the_rank_is_the_lower_neighbour() {
+        let sketch = sketch_of(&[1.0, 2.0, 4.0, 8.0]);
+        for (tenths, near) in [(0, 1.0), (333, 1.0), (334, 2.0), (500, 2.0), (999, 4.0), (1000, 8.0)]
+        {
+            let guess = sketch.quantile(tenths).expect("values");
+            assert!((guess / near - 1.0).abs() < 0.01, "p{tenths}: {guess}, not {near}");
+        }
+        assert_eq!(Sketch::default().quantile(500), None);
+    }
+
+    #[test]
+    fn noise_over_the_whole_range_stays_within_the_limit() {
+        let every_bucket: Vec<f64> = (1..=130_944).step_by(3).map(floor_of).collect();
+        let mut sketch = sketch_of(&every_bucket);
+        every_bucket.iter().for_each(|value| sketch.add(-value));
+        assert!(sketch.keys.len() <= Sketch::BUCKETS_MAX);
+        assert_eq!((sketch.level, sketch.count), (7, 2 * every_bucket.len() as u64));
+        let median = sketch.quantile(750).expect("values");
+        let truth = exact(&every_bucket, 500);
+        assert!(truth / 4.0 <= median && median <= truth * 4.0, "{median} for {truth}");
+        // Taking the values back ends in an empty sketch, which is fine again.
+        every_bucket.iter().for_each(|value| sketch.remove(-value));
+        every_bucket[1..].iter().for_each(|value| sketch.remove(*value));
+        assert!(sketch.is_needlessly_coarse());
+        sketch.remove(every_bucket[0]);
+        assert_eq!(sketch, Sketch::default());
+    }
+
+    fn values() -> impl Strategy<Value = Vec<f64>> {
+        let value = prop_oneof![
+            8 => -1e6..1e6f64,
+            4 => 0.001..10.0f64,
+            1 => Just(0.0),
+            2 => any::<f64>().prop_filter("finite", |value| value.is_finite()),
+        ];
+        proptest::collection::vec(value, 1..200)
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_are_within_the_promise(values in values()) {
+            check(&values);
+        }
+
+        #[test]
+        fn merge_and_subtract_are_exact(mine in values(), theirs in values()) {
+            let (whole, mut merged) = (sketch_of(&[&mine[..], &theirs].concat()), sketch_of(&mine));
+            merged.merge(&sketch_of(&theirs));
+            prop_assert_eq!(&merged, &whole);
+            merged.subtract(&sketch_of(&mine));
+            prop_assert_eq!(&merged, &sketch_of(&theirs));
+            theirs.iter().for_each(|value| merged.remove(*value));
+            prop_assert_eq!(&merged, &Sketch::default());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What one input's windows must keep: worked out once per rule, shared by all of its groups.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::model::Duration;
+use crate::kernel::rule::view::Reduction;
+use crate::kernel::rule::{Rule, Shape};
+
+/// The shape of the windows of one input of a rule, and the parts that its conditions read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WindowSpec {
+    pub(super) shape: Shape,
+    pub(super) parts: Parts,
+    /// There when the rule declares and reads an ewma.
+    pub(super) half_life: Option<Duration>,
+}
+
+/// What panes keep besides a count: nobody pays for what no condition reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    pub sum: bool,
+    /// Min and max.
+    pub range: bool,
+    pub moments: bool,
+    /// First and last.
+    pub ends: bool,
+    /// Increase and delta.
+    pub moves: bool,
+    pub trends: bool,
+    pub sketch: bool,
+    pub share: bool,
+    pub distinct: bool,
+}
+
+impl WindowSpec {
+    /// `None` when the rule has no window.
+    pub fn new(rule: &Rule, input: u8) -> Option<WindowSpec> {
+        WindowSpec::of(rule.shape, &rule.reductions(input), rule.declared.ewma)
+    }
+
+    /// As [`WindowSpec::new`], from the parts of a rule that matter here.
+    pub fn of(
+        shape: Shape,
+        reads: &[Reduction],
+        half_life: Option<Duration>,
+    ) -> Option<WindowSpec> {
+        match shape {
+            Shape::Each | Shape::Latest { .. } => None,
+            Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. } => {
+                let half_life = half_life.filter(|_| reads.contains(&Reduction::Ewma));
+                Some(WindowSpec { shape, parts: Parts::for_reading(reads), half_life })
+            }
+        }
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// What the overflow group keeps, into which all groups past the limit fold: count, sum, mean,
+    /// min and max, whose cost does not depend on how many series there are.
+    pub fn for_overflow(&self) -> WindowSpec {
+        let Parts { sum, range, .. } = self.parts;
+        let parts = Parts { sum, range, ..Parts::default() };
+        WindowSpec { shape: self.shape, parts, half_life: None }
+    }
+
+    /// Whether a window that was kept for `old` can go on under this spec: the shape is the same
+    /// and nothing is read that was not kept.
+    pub fn continues(&self, old: &WindowSpec) -> bool {
+        let kept = self.parts.list().iter().zip(old.parts.list()).all(|(new, old)| old || !new);
+        let faded = self.half_life.is_none() || self.half_life == old.half_life;
+        self.shape == old.shape && kept && faded
+    }
+
+    pub(super) fn keeps(&self, reduction: Reduction) -> bool {
+        match reduction {
+            Reduction::Count => true,
+            Reduction::Sum | Reduction::Mean => self.parts.sum,
+            Reduction::Min | Reduction::Max => self.parts.range,
+            Reduction::First | Reduction::Last => self.parts.ends,
+            Reduction::Delta | Reduction::Rate | Reduction::Increase => self.parts.moves,
+            Reduction::Stddev => self.parts.moments,
+            Reduction::Slope => self.parts.trends,
+            Reduction::Quantile(_) => self.parts.sketch,
+            Reduction::Share => self.parts.share,
+            Reduction::Ewma => self.half_life.is_some(),
+            Reduction::Distinct => self.parts.distinct,
+        }
+    }
+}
+
+impl Parts {
+    fn for_reading(reads: &[Reduction]) -> Parts {
+        let mut parts = Parts::default();
+        for reduction in reads {
+            match reduction {
+                Reduction::Count | Reduction::Ewma => {}
+                Reduction::Sum | Reduction::Mean => parts.sum = true,
+                Reduction::Min | Reduction::Max => parts.range = true,
+                Reduction::First | Reduction::Last => parts.ends = true,
+                Reduction::Delta | Reduction::Rate | Reduction::Increase => parts.moves = true,
+                Reduction::Stddev => parts.moments = true,
+                Reduction::Slope => parts.trends = true,
+                // With the range p0 and p100 are exact, and no quantile lies outside it.
+                Reduction::Quantile(_) => (parts.sketch, parts.range) = (true, true),
+                Reduction::Share => parts.share = true,
+                Reduction::Distinct => parts.distinct = true,
+            }
+        }
+        parts
+    }
+
+    fn list(&self) -> [bool; 9] {
+        let Parts { sum, range, moments, ends, moves, trends, sketch, share, distinct } = *self;
+        [sum, range, moments, ends, moves, trends, sketch, share, distinct]
+    }
+}
