@@ -133,3 +133,119 @@ impl Merge for Values {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn minute(minutes: i64) -> EventTime {
+        EventTime::from_nanos(minutes * MINUTE.nanos())
+    }
+
+    fn spec(span_minutes: i64) -> BaselineSpec {
+        let shape = Shape::Sliding { length: MINUTE, every: Duration::from_secs(15) };
+        BaselineSpec::new(shape, MINUTE * span_minutes).expect("the span is longer than the window")
+    }
+
+    const STATS: [BaseStat; 5] =
+        [BaseStat::Count, BaseStat::Mean, BaseStat::Stddev, BaseStat::Min, BaseStat::Max];
+
+    /// Judges every 15 s from `first` to `last`, with the minute's number as the value at each
+    /// whole minute and nonsense in between.
+    fn run(baseline: &mut Baseline, spec: &BaselineSpec, first: i64, last: i64) {
+        for quarter in first * 4..=last * 4 {
+            let at = EventTime::from_nanos(quarter * MINUTE.nanos() / 4);
+            let value = if quarter % 4 == 0 { quarter as f64 / 4.0 } else { 1e9 };
+            baseline.close(spec, at, Some(value));
+        }
+    }
+
+    #[track_caller]
+    fn check(baseline: &Baseline, expected: [Option<f64>; 5]) {
+        for (stat, expected) in STATS.into_iter().zip(expected) {
+            match (baseline.stat(stat), expected) {
+                (Some(got), Some(expected)) => {
+                    assert!((got - expected).abs() < 1e-9, "{stat:?}: {got}, not {expected}");
+                }
+                (got, expected) => assert_eq!(got, expected, "{stat:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_window_being_judged_is_not_part_of_its_baseline() {
+        let (spec, mut baseline) = (spec(3), Baseline::default());
+        check(&baseline, [Some(0.0), None, None, None, None]);
+        run(&mut baseline, &spec, 10, 10);
+        check(&baseline, [Some(0.0), None, None, None, None]);
+        // One nanosecond before the window that ended at minute 10 has passed, and when it has.
+        baseline.close(&spec, EventTime::from_nanos(minute(11).nanos() - 1), None);
+        assert_eq!(baseline.stat(BaseStat::Count), Some(0.0));
+        run(&mut baseline, &spec, 11, 11);
+        check(&baseline, [Some(1.0), Some(10.0), Some(0.0), Some(10.0), Some(10.0)]);
+        run(&mut baseline, &spec, 12, 13);
+        let deviation = (2.0f64 / 3.0).sqrt();
+        check(&baseline, [Some(3.0), Some(11.0), Some(deviation), Some(10.0), Some(12.0)]);
+    }
+
+    #[test]
+    fn a_value_leaves_when_the_span_has_passed() {
+        let (spec, mut baseline) = (spec(3), Baseline::default());
+        run(&mut baseline, &spec, 10, 13);
+        // (t - 4 m, t - 1 m] still holds minute 10 just before t = 14 m, and no longer then.
+        baseline.close(&spec, EventTime::from_nanos(minute(14).nanos() - 1), None);
+        assert_eq!(baseline.stat(BaseStat::Min), Some(10.0));
+        baseline.close(&spec, minute(14), None);
+        check(
+            &baseline,
+            [Some(3.0), Some(12.0), Some((2.0f64 / 3.0).sqrt()), Some(11.0), Some(13.0)],
+        );
+        // Minutes without data leave no value; long after, nothing is left.
+        baseline.close(&spec, minute(17), None);
+        assert_eq!(baseline.stat(BaseStat::Count), Some(0.0));
+    }
+
+    #[test]
+    fn a_long_span_counts_all_values_in_few_panes() {
+        let (spec, mut baseline) = (spec(1440), Baseline::default());
+        for last in 0..4_000 {
+            run(&mut baseline, &spec, last, last);
+            assert!(baseline.panes() <= Baseline::PANES_MAX as usize);
+            let (count, oldest) = (baseline.stat(BaseStat::Count), baseline.stat(BaseStat::Min));
+            let (Some(count), Some(oldest)) = (count, oldest) else { continue };
+            // Twelve minutes to a pane: never older than the span, never a whole pane short.
+            let expected = last.min(1_440) as f64;
+            assert!(expected - 12.0 < count && count <= expected, "{count} at {last}");
+            assert_eq!(oldest, last as f64 - count);
+            assert_eq!(baseline.stat(BaseStat::Max), Some(last as f64 - 1.0));
+            let mean = (oldest + last as f64 - 1.0) / 2.0;
+            assert!((baseline.stat(BaseStat::Mean).unwrap_or(0.0) - mean).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_baseline_survives_a_snapshot() {
+        let (spec, mut baseline) = (spec(1440), Baseline::default());
+        run(&mut baseline, &spec, 0, 2_000);
+        let bytes = postcard::to_allocvec(&baseline).expect("plain numbers");
+        let mut restored: Baseline = postcard::from_bytes(&bytes).expect("it was just written");
+        run(&mut baseline, &spec, 2_001, 4_000);
+        run(&mut restored, &spec, 2_001, 4_000);
+        assert_eq!(baseline, restored);
+    }
+
+    #[test]
+    fn a_baseline_needs_windows_that_fit_into_it() {
+        let sliding = Shape::Sliding { length: MINUTE, every: MINUTE };
+        assert!(BaselineSpec::new(sliding, MINUTE).is_ok());
+        for (shape, span, words) in [
+            (sliding, Duration::from_secs(59), "holds no window of 1m"),
+            (Shape::Each, MINUTE, "needs .window(..)"),
+            (Shape::Count { count: 5 }, MINUTE, "needs .window(..)"),
+        ] {
+            let why = BaselineSpec::new(shape, span).expect_err(words);
+            assert!(why.contains(words), "{why}");
+        }
+    }
+}

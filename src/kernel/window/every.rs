@@ -4,8 +4,9 @@ use crate::kernel::model::Duration;
 use crate::kernel::rule::Shape;
 use crate::kernel::rule::view::Reduction;
 
-/// A window that keeps a sketch or a distinct count for each pane may have so many panes.
-pub const SKETCH_PANES_MAX: i64 = 16;
+/// A window that keeps a sketch or a distinct count for each pane may have so many panes when its
+/// author asks for it: the cost of a judgement does not depend on it, but memory does.
+pub const SKETCH_PANES_MAX: i64 = 60;
 /// Any other window may have so many: the default of `panes_per_group_max`.
 pub const PANES_MAX: i64 = 10_000;
 /// Samples that `last(n)` may hold.
@@ -13,9 +14,10 @@ pub const LAST_MAX: usize = 10_000;
 /// The watermark moves in steps of this length; nothing can be judged more often.
 pub const EVERY_MIN: Duration = Duration::from_millis(10);
 
-/// Without `every` a window is judged 60 times per length, or 12 times with sketches, ..
+/// Without `every` a window is judged 60 times per length, or 12 to 16 times with sketches, ..
 const PANES_WANTED: i64 = 60;
 const SKETCH_PANES_WANTED: i64 = 12;
+const SKETCH_PANES_DEFAULT_MAX: i64 = 16;
 /// .. but no more often than this, and at least once a minute, ..
 const DEFAULT_MIN: Duration = Duration::from_millis(100);
 const DEFAULT_MAX: Duration = Duration::from_secs(60);
@@ -29,9 +31,9 @@ pub fn is_sketched(reduction: Reduction) -> bool {
 
 /// A window that slides by `every`. Without one it gets `length / 60` (`length / 12` when a
 /// quantile or a distinct is read) clamped to 100 ms .. 60 s, and then longer where the minute
-/// would make too many panes: a window with sketches keeps its `length / 12`, another one at most
-/// 1,440 panes. The number of panes is then the next one up that cuts the length into whole
-/// milliseconds, or failing that the next one down.
+/// would make too many panes: a window with sketches keeps its `length / 12`, another one gets at
+/// most some 1,440 panes. The number of panes is then the next one up that cuts the length into whole
+/// seconds (or milliseconds), or failing that the next one down.
 pub fn resolve_sliding(
     length: Duration,
     every: Option<Duration>,
@@ -132,30 +134,43 @@ fn default_every(length: Duration, sketched: bool) -> Duration {
             .max(length.nanos() / DEFAULT_PANES_MAX)
     };
     let panes = (length.nanos() / wanted.max(1)).max(1);
-    let panes_max = if sketched { SKETCH_PANES_MAX } else { 2 * panes };
+    let panes_max = if sketched { SKETCH_PANES_DEFAULT_MAX } else { 2 * panes };
     cut(length, panes, panes_max)
 }
 
 /// The length of a pane when the window has `panes` of them, or the next number up to `panes_max`
-/// that cuts it evenly, or failing that the next number down.
+/// that cuts it into whole seconds, or failing that into whole milliseconds, or failing that the
+/// next number down.
 fn cut(length: Duration, panes: i64, panes_max: i64) -> Duration {
-    let up = (panes..=panes_max).find(|panes| cuts_evenly(length, *panes));
-    up.map_or_else(|| cut_down(length, panes), |panes| part(length, panes))
+    let up = |unit| (panes..=panes_max).find(|panes| is_whole(length, *panes, unit));
+    let found = up(SECOND).or_else(|| up(finest_unit(length)));
+    found.map_or_else(|| cut_down(length, panes), |panes| part(length, panes))
 }
 
+/// The shortest good length of a pane when there may be at most `panes` of them.
 fn cut_down(length: Duration, panes: i64) -> Duration {
-    let down = (1..=panes).rev().find(|panes| cuts_evenly(length, *panes));
-    part(length, down.unwrap_or(1))
+    let down =
+        |least: i64, unit| (least..=panes).rev().find(|panes| is_whole(length, *panes, unit));
+    let found = down(panes / 2 + 1, SECOND).or_else(|| down(1, finest_unit(length)));
+    part(length, found.unwrap_or(1))
 }
 
 fn part(length: Duration, panes: i64) -> Duration {
     Duration::from_nanos(length.nanos() / panes)
 }
 
-/// Into whole milliseconds, or into whole nanoseconds when the length itself has a finer part.
-fn cuts_evenly(length: Duration, panes: i64) -> bool {
-    let unit = if length.nanos() % 1_000_000 == 0 { 1_000_000 } else { 1 };
-    length.nanos() % (unit * panes) == 0 && length.nanos() / panes >= EVERY_MIN.nanos()
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Milliseconds, unless the length itself is not made of them.
+fn finest_unit(length: Duration) -> Duration {
+    let whole = is_whole(length, 1, MILLISECOND);
+    if whole { MILLISECOND } else { Duration::from_nanos(1) }
+}
+
+fn is_whole(length: Duration, panes: i64, unit: Duration) -> bool {
+    let long_enough = part(length, panes) >= EVERY_MIN;
+    long_enough && length.nanos() % unit.nanos().saturating_mul(panes) == 0
 }
 
 #[cfg(test)]
@@ -166,28 +181,81 @@ mod tests {
         Duration::parse(text).expect(text)
     }
 
+    fn every(shape: Result<Shape, String>) -> String {
+        match shape {
+            Ok(Shape::Sliding { every, .. } | Shape::Session { every, .. }) => every.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn the_default_follows_the_length() {
         for (length, plain, sketched) in [
             ("10ms", "10ms", "10ms"),
             ("100ms", "100ms", "100ms"),
             ("1s", "100ms", "100ms"),
-            ("10s", "166ms666us666ns", ""),
-            ("30s", "500ms", "2s500ms"),
+            ("10s", "125ms", "625ms"),
+            ("30s", "500ms", "2s"),
+            ("67s", "1s", "6s700ms"),
             ("1m", "1s", "5s"),
             ("5m", "5s", "25s"),
             ("1h", "1m", "5m"),
             ("1d", "1m", "2h"),
             ("7d", "7m", "14h"),
-            ("7919ms", "7919ms", "7919ms"),
             ("1001ms", "91ms", "91ms"),
+            // A prime number of milliseconds can't be cut at all.
+            ("7919ms", "7s919ms", "7s919ms"),
         ] {
-            let every = |sketched| match resolve_sliding(span(length), None, sketched) {
-                Ok(Shape::Sliding { every, .. }) => every.to_string(),
-                other => panic!("{length}: {other:?}"),
-            };
-            let _ = (plain, sketched);
-            println!("{length} {} {}", every(false), every(true));
+            let length = span(length);
+            assert_eq!(every(resolve_sliding(length, None, false)), plain, "{length}");
+            assert_eq!(every(resolve_sliding(length, None, true)), sketched, "{length}");
+        }
+        assert_eq!(every(resolve_session(span("5m"), None)), "5s");
+        assert_eq!(every(resolve_session(span("5m"), Some(span("1m")))), "1m");
+    }
+
+    #[test]
+    fn any_default_is_a_window_that_passes_the_checks() {
+        for length_ms in (10..3_000).chain((3_000..100_000_000).step_by(77_777)) {
+            for sketched in [false, true] {
+                let shape = resolve_sliding(Duration::from_millis(length_ms), None, sketched);
+                assert!(shape.is_ok(), "{length_ms} {shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_impossible_window_is_explained() {
+        let sliding =
+            |length: &str, every: &str| Shape::Sliding { length: span(length), every: span(every) };
+        let session =
+            |gap: &str, every: &str| Shape::Session { gap: span(gap), every: span(every) };
+        let count = |count| Shape::Count { count };
+        let median = Reduction::Quantile(500);
+        for (shape, read, words) in [
+            (sliding("5m", "10s"), median, ""),
+            (sliding("5m", "5m"), Reduction::Rate, ""),
+            (sliding("1d", "1m"), Reduction::Mean, ""),
+            (sliding("1h", "7m"), Reduction::Mean, "write for example .every(\"7m30s\")"),
+            (sliding("1m", "90s"), Reduction::Mean, "`every` is at most the window's length"),
+            (sliding("1h", "59s"), median, "write for example .every(\"1m\")"),
+            (sliding("1h", "30s"), median, "into 120 panes, and it keeps at most 60"),
+            (sliding("1h", "30s"), Reduction::Distinct, "write .every(\"1m\") or longer"),
+            (sliding("1d", "1s"), Reduction::Mean, "at most 10000; write .every(\"9s\")"),
+            (sliding("1ms", "1ms"), Reduction::Mean, "10ms is the shortest"),
+            (sliding("1s", "0s"), Reduction::Mean, "every 0s is too often"),
+            (session("30s", "30s"), median, ""),
+            (session("30s", "31s"), Reduction::Mean, "judged at least that often"),
+            (session("5ms", "5ms"), Reduction::Mean, "10ms is the shortest"),
+            (count(10_000), Reduction::Increase, ""),
+            (count(0), Reduction::Mean, "write 1 to 10000 samples"),
+            (count(10_001), Reduction::Mean, "write 1 to 10000 samples"),
+            (count(5), Reduction::Rate, "has no length in time, so it has no `rate`"),
+        ] {
+            match check(shape, &[Reduction::Count, read]) {
+                Ok(()) => assert_eq!(words, "", "{shape:?}"),
+                Err(why) => assert!(!words.is_empty() && why.contains(words), "{why}"),
+            }
         }
     }
 }

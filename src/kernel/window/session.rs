@@ -60,12 +60,7 @@ impl Session {
     }
 
     /// Moves on to `end`. Returns whether a sample entered or left.
-    pub fn close(
-        &mut self,
-        spec: &WindowSpec,
-        end: EventTime,
-        ewma: &mut Option<Ewma>,
-    ) -> bool {
+    pub fn close(&mut self, spec: &WindowSpec, end: EventTime, ewma: &mut Option<Ewma>) -> bool {
         let gap = self.gap;
         let mut changed = self.held.take_if(|held| held.ended).is_some();
         while let Some(pane) = self.open.take_due(end) {

@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn the_rank_is_the_lower_neighbour() {
         let sketch = sketch_of(&[1.0, 2.0, 4.0, 8.0]);
-        for (tenths, near) in [(0, 1.0), (333, 1.0), (334, 2.0), (500, 2.0), (999, 4.0), (1000, 8.0)]
+        for (tenths, near) in
+            [(0, 1.0), (333, 1.0), (334, 2.0), (500, 2.0), (999, 4.0), (1000, 8.0)]
         {
             let guess = sketch.quantile(tenths).expect("values");
             assert!((guess / near - 1.0).abs() < 0.01, "p{tenths}: {guess}, not {near}");

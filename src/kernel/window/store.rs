@@ -63,9 +63,7 @@ impl GroupWindow {
             Shape::Sliding { length, every } => {
                 (Held::Sliding(Sliding::new(length, every)), Some(every))
             }
-            Shape::Session { gap, every } => {
-                (Held::Session(Session::new(gap, every)), Some(every))
-            }
+            Shape::Session { gap, every } => (Held::Session(Session::new(gap, every)), Some(every)),
             Shape::Count { count } => (Held::Last(Last::new(count)), None),
             Shape::Each | Shape::Latest { .. } => {
                 panic!("a spec is made only for shapes that have a window")

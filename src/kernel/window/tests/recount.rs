@@ -146,9 +146,9 @@ impl Recount {
                 let value = sorted[usize::from(tenths) * (values.len() - 1) / 1000];
                 Some(Truth { value, scale: 0.01 * 1e9 * value.abs() })
             }
-            Reduction::Share => {
-                exact(self.window.iter().filter(|kept| kept.sample.share_hit).count() as f64 / count)
-            }
+            Reduction::Share => exact(
+                self.window.iter().filter(|kept| kept.sample.share_hit).count() as f64 / count,
+            ),
             Reduction::Distinct => {
                 let mut hashes: Vec<u64> =
                     self.window.iter().map(|kept| kept.sample.distinct_hash).collect();
