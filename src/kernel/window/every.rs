@@ -6,13 +6,13 @@ use crate::kernel::rule::view::Reduction;
 
 /// A window that keeps a sketch or a distinct count for each pane may have so many panes when its
 /// author asks for it: the cost of a judgement does not depend on it, but memory does.
-pub const SKETCH_PANES_MAX: i64 = 60;
+const SKETCH_PANES_MAX: i64 = 60;
 /// Any other window may have so many: the default of `panes_per_group_max`.
-pub const PANES_MAX: i64 = 10_000;
+const PANES_MAX: i64 = 10_000;
 /// Samples that `last(n)` may hold.
-pub const LAST_MAX: usize = 10_000;
+const LAST_MAX: usize = 10_000;
 /// The watermark moves in steps of this length; nothing can be judged more often.
-pub const EVERY_MIN: Duration = Duration::from_millis(10);
+const EVERY_MIN: Duration = Duration::from_millis(10);
 
 /// Without `every` a window is judged 60 times per length, or 12 to 16 times with sketches, ..
 const PANES_WANTED: i64 = 60;

@@ -19,17 +19,17 @@ pub mod across;
 pub mod baseline;
 pub mod distinct;
 pub mod every;
-pub mod sketch;
-pub mod spec;
-pub mod store;
 
 mod cells;
 mod ewma;
 mod last;
 mod pane;
 mod session;
+mod sketch;
 mod sliding;
+mod spec;
 mod stacks;
+mod store;
 mod sum;
 mod trend;
 

@@ -68,6 +68,7 @@ impl Sliding {
 
     /// Moves the window to `(end - length, end]`. Returns whether a sample entered or left.
     pub fn close(&mut self, spec: &WindowSpec, end: EventTime, ewma: &mut Option<Ewma>) -> bool {
+        assert!(end == end.floor(self.every), "a window ends where a pane does");
         let start = end - self.length;
         let mut changed = false;
         while let Some(slice) = self.slices.pop_front_if(|slice| slice.end <= start) {

@@ -113,7 +113,7 @@ impl GroupWindow {
             return first_open;
         }
         let next = self.closed.next().pane_end(every);
-        Some(end.filter(|end| self.closed < *end && *end < next).unwrap_or(next))
+        Some(end.filter(|end| self.closed < *end).map_or(next, |end| end.min(next)))
     }
 
     /// Moves the window on to `end`: a multiple of `every`, or a session's end. Ends may be
@@ -138,7 +138,8 @@ impl GroupWindow {
         Judged { changed, empty: self.cells().is_none() }
     }
 
-    /// A reduction of the window that was just closed. `None` when the window is empty, when the
+    /// A reduction of the window that was just closed. The length by which a session's rate divides
+    /// is the time since its first sample. `None` when the window is empty, when the
     /// reduction is undefined (a rate without two samples of one series, a slope at one time) or
     /// not among what the spec was made for, and when it went past the range of `f64`.
     pub fn view(&self, spec: &WindowSpec, reduction: Reduction) -> Option<f64> {
