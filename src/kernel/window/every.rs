@@ -32,8 +32,8 @@ pub fn is_sketched(reduction: Reduction) -> bool {
 /// A window that slides by `every`. Without one it gets `length / 60` (`length / 12` when a
 /// quantile or a distinct is read) clamped to 100 ms .. 60 s, and then longer where the minute
 /// would make too many panes: a window with sketches keeps its `length / 12`, another one gets at
-/// most some 1,440 panes. The number of panes is then the next one up that cuts the length into whole
-/// seconds (or milliseconds), or failing that the next one down.
+/// most some 1,440 panes. The number of panes is then the next one up that cuts the length into
+/// whole seconds (or milliseconds), or failing that the next one down.
 pub fn resolve_sliding(
     length: Duration,
     every: Option<Duration>,

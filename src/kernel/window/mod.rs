@@ -33,9 +33,9 @@ mod store;
 mod sum;
 mod trend;
 
-pub use pane::Folded;
+pub use pane::{Folded, Placed};
 pub use spec::WindowSpec;
-pub use store::{GroupWindow, Judged, Placed};
+pub use store::{GroupWindow, Judged};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 //! was late) or a judgement (`at 10s` and the reductions to read with their values). `check` runs
 //! the left parts and compares what it prints with the story.
 
-use super::super::store::{GroupWindow, Placed};
+use super::super::pane::Placed;
+use super::super::store::GroupWindow;
 use super::{Newest, sample, spec};
 use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::Shape;
