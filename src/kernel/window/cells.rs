@@ -9,7 +9,7 @@ use super::sum::Sum;
 use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::view::Reduction;
 
-/// What some samples come to: 168 bytes however many there were. A part that [`Parts`] does not
+/// What some samples come to: 152 bytes however many there were. A part that [`Parts`] does not
 /// ask for is never touched and must not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cells {
@@ -201,5 +201,34 @@ impl Moves {
         self.count += other.count;
         self.increase.merge(&other.increase);
         self.delta.merge(&other.delta);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_one_place_keep_the_order_they_came_in() {
+        let parts = Parts { ends: true, ..Parts::default() };
+        let cells = |values: &[f64]| {
+            let mut cells = Cells::default();
+            for value in values {
+                let (at, previous) = (EventTime::from_nanos(7), None);
+                let (share_hit, distinct_hash) = (false, 0);
+                let (position, member, value) = (3, 0, *value);
+                let sample =
+                    Folded { at, position, member, value, share_hit, distinct_hash, previous };
+                cells.fold(&parts, &sample, Lateness::OnTime);
+            }
+            cells
+        };
+        let ends =
+            |cells: Cells| [Reduction::First, Reduction::Last].map(|end| cells.read(end, None));
+        let mut halves = cells(&[5.0, 1.0]);
+        halves.merge(&cells(&[4.0, 2.0]));
+        assert_eq!(ends(halves), [Some(5.0), Some(2.0)]);
+        assert_eq!(ends(cells(&[5.0, 1.0, 2.0])), [Some(5.0), Some(2.0)]);
+        assert_eq!(ends(Cells::default()), [None, None]);
     }
 }

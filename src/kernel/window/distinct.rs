@@ -41,7 +41,7 @@ impl Default for Distinct {
 }
 
 impl Distinct {
-    pub const FEW_MAX: usize = 512;
+    const FEW_MAX: usize = 512;
 
     pub fn add(&mut self, hash: u64) {
         match &mut self.0 {

@@ -6,13 +6,13 @@ use crate::kernel::rule::view::Reduction;
 
 /// A window that keeps a sketch or a distinct count for each pane may have so many panes when its
 /// author asks for it: the cost of a judgement does not depend on it, but memory does.
-pub const SKETCH_PANES_MAX: i64 = 60;
+const SKETCH_PANES_MAX: i64 = 60;
 /// Any other window may have so many: the default of `panes_per_group_max`.
-pub const PANES_MAX: i64 = 10_000;
+const PANES_MAX: i64 = 10_000;
 /// Samples that `last(n)` may hold.
-pub const LAST_MAX: usize = 10_000;
+const LAST_MAX: usize = 10_000;
 /// The watermark moves in steps of this length; nothing can be judged more often.
-pub const EVERY_MIN: Duration = Duration::from_millis(10);
+const EVERY_MIN: Duration = Duration::from_millis(10);
 
 /// Without `every` a window is judged 60 times per length, or 12 to 16 times with sketches, ..
 const PANES_WANTED: i64 = 60;
@@ -32,8 +32,8 @@ pub fn is_sketched(reduction: Reduction) -> bool {
 /// A window that slides by `every`. Without one it gets `length / 60` (`length / 12` when a
 /// quantile or a distinct is read) clamped to 100 ms .. 60 s, and then longer where the minute
 /// would make too many panes: a window with sketches keeps its `length / 12`, another one gets at
-/// most some 1,440 panes. The number of panes is then the next one up that cuts the length into whole
-/// milliseconds, or failing that the next one down.
+/// most some 1,440 panes. The number of panes is then the next one up that cuts the length into
+/// whole seconds (or milliseconds), or failing that the next one down.
 pub fn resolve_sliding(
     length: Duration,
     every: Option<Duration>,
@@ -139,25 +139,38 @@ fn default_every(length: Duration, sketched: bool) -> Duration {
 }
 
 /// The length of a pane when the window has `panes` of them, or the next number up to `panes_max`
-/// that cuts it evenly, or failing that the next number down.
+/// that cuts it into whole seconds, or failing that into whole milliseconds, or failing that the
+/// next number down.
 fn cut(length: Duration, panes: i64, panes_max: i64) -> Duration {
-    let up = (panes..=panes_max).find(|panes| cuts_evenly(length, *panes));
-    up.map_or_else(|| cut_down(length, panes), |panes| part(length, panes))
+    let up = |unit| (panes..=panes_max).find(|panes| is_whole(length, *panes, unit));
+    let found = up(SECOND).or_else(|| up(finest_unit(length)));
+    found.map_or_else(|| cut_down(length, panes), |panes| part(length, panes))
 }
 
+/// The shortest good length of a pane when there may be at most `panes` of them.
 fn cut_down(length: Duration, panes: i64) -> Duration {
-    let down = (1..=panes).rev().find(|panes| cuts_evenly(length, *panes));
-    part(length, down.unwrap_or(1))
+    let down =
+        |least: i64, unit| (least..=panes).rev().find(|panes| is_whole(length, *panes, unit));
+    let found = down(panes / 2 + 1, SECOND).or_else(|| down(1, finest_unit(length)));
+    part(length, found.unwrap_or(1))
 }
 
 fn part(length: Duration, panes: i64) -> Duration {
     Duration::from_nanos(length.nanos() / panes)
 }
 
-/// Into whole milliseconds, or into whole nanoseconds when the length itself has a finer part.
-fn cuts_evenly(length: Duration, panes: i64) -> bool {
-    let unit = if length.nanos() % 1_000_000 == 0 { 1_000_000 } else { 1 };
-    length.nanos() % (unit * panes) == 0 && length.nanos() / panes >= EVERY_MIN.nanos()
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Milliseconds, unless the length itself is not made of them.
+fn finest_unit(length: Duration) -> Duration {
+    let whole = is_whole(length, 1, MILLISECOND);
+    if whole { MILLISECOND } else { Duration::from_nanos(1) }
+}
+
+fn is_whole(length: Duration, panes: i64, unit: Duration) -> bool {
+    let long_enough = part(length, panes) >= EVERY_MIN;
+    long_enough && length.nanos() % unit.nanos().saturating_mul(panes) == 0
 }
 
 #[cfg(test)]
@@ -182,7 +195,8 @@ mod tests {
             ("100ms", "100ms", "100ms"),
             ("1s", "100ms", "100ms"),
             ("10s", "125ms", "625ms"),
-            ("30s", "500ms", "2s500ms"),
+            ("30s", "500ms", "2s"),
+            ("67s", "1s", "6s700ms"),
             ("1m", "1s", "5s"),
             ("5m", "5s", "25s"),
             ("1h", "1m", "5m"),

@@ -2,8 +2,8 @@
 //!
 //! At time `t` over samples `(t_i, v_i)` with half life `h` it is
 //! `sum(v_i * 2^(-(t - t_i) / h)) / sum(2^(-(t - t_i) / h))`. It covers all the history of the
-//! group, beyond its window; that history fades but is never cut. The ratio does not depend on `t`, so
-//! only a sample can change it.
+//! group, beyond its window; that history fades but is never cut. The ratio does not depend on
+//! `t`, so only a sample can change it.
 
 use serde::{Deserialize, Serialize};
 

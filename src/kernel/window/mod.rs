@@ -19,23 +19,23 @@ pub mod across;
 pub mod baseline;
 pub mod distinct;
 pub mod every;
-pub mod sketch;
-pub mod spec;
-pub mod store;
 
 mod cells;
 mod ewma;
 mod last;
 mod pane;
 mod session;
+mod sketch;
 mod sliding;
+mod spec;
 mod stacks;
+mod store;
 mod sum;
 mod trend;
 
-pub use pane::Folded;
+pub use pane::{Folded, Placed};
 pub use spec::WindowSpec;
-pub use store::{GroupWindow, Judged, Placed};
+pub use store::{GroupWindow, Judged};
 
 #[cfg(test)]
 mod tests;

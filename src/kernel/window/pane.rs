@@ -32,6 +32,18 @@ pub struct Folded {
     pub previous: Option<(EventTime, f64)>,
 }
 
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// Its pane is still to be judged.
+    Open,
+    /// Its pane was judged; a later judgement will see it, but not in rate, increase, delta or
+    /// slope.
+    LateInWindow,
+    /// No judgement to come can see it; it was left out.
+    LateGone,
+}
+
 /// Whether a sample came before its pane was judged. What compares a sample with the one before
 /// it (rate, increase, delta, slope) leaves late ones out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

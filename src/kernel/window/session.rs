@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ewma::{self, Ewma};
-use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane};
+use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane, Placed};
 use super::sketch::Sketch;
 use super::spec::WindowSpec;
 use super::stacks::Merge;
@@ -38,25 +38,26 @@ impl Session {
         Session { gap, every, open: OpenPanes::default(), held: None }
     }
 
-    pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded) {
-        self.open.fold(spec, self.every, sample);
-    }
-
-    /// Whether a late sample belongs to the session that is open: it may lie before the first
-    /// sample by up to `gap`.
-    pub fn holds(&self, at: EventTime) -> bool {
-        self.held.as_ref().is_some_and(|held| !held.ended && held.first_at <= at + self.gap)
-    }
-
-    /// Folds in a late sample that [`Session::holds`]. A late last sample moves the end.
-    pub fn fold_late(&mut self, spec: &WindowSpec, sample: &Folded) {
-        let Some(held) = &mut self.held else { return };
+    /// `closed` is the time that was judged last. A late sample belongs to the session that is
+    /// open also when it lies before the first sample by up to `gap`; a late last one moves the
+    /// session's end.
+    pub fn fold(&mut self, spec: &WindowSpec, closed: EventTime, sample: &Folded) -> Placed {
+        if closed < sample.at {
+            self.open.fold(spec, self.every, sample);
+            return Placed::Open;
+        }
+        let reach = sample.at + self.gap;
+        let Some(held) = self.held.as_mut().filter(|held| !held.ended && held.first_at <= reach)
+        else {
+            return Placed::LateGone;
+        };
         held.first_at = held.first_at.min(sample.at);
         held.last_at = held.last_at.max(sample.at);
         held.fold.fold(spec, sample, Lateness::Late);
         if spec.parts.sketch {
             held.sketch.get_or_insert_default().add(sample.value);
         }
+        Placed::LateInWindow
     }
 
     /// Moves on to `end`. Returns whether a sample entered or left.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cells::Cells;
 use super::distinct::Distinct;
 use super::ewma::{self, Ewma};
-use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane};
+use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane, Placed};
 use super::sketch::Sketch;
 use super::spec::WindowSpec;
 use super::stacks::{Merge, TwoStacks};
@@ -39,35 +39,23 @@ impl Sliding {
         Sliding { length, every, open, slices, folds, sketch: Sketch::default() }
     }
 
-    pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded) {
-        self.open.fold(spec, self.every, sample);
-    }
-
-    /// Whether the next window after the one that ended at `closed` still holds the time.
-    pub fn holds(&self, closed: EventTime, at: EventTime) -> bool {
-        closed + self.every - self.length < at
-    }
-
-    /// Folds a sample into a pane that was judged and will be seen again: O(panes).
-    pub fn fold_late(&mut self, spec: &WindowSpec, sample: &Folded) {
-        let end = sample.at.pane_end(self.every);
-        let index = self.slices.partition_point(|slice| slice.end < end);
-        if self.slices.get(index).is_some_and(|slice| slice.end == end) {
-            self.folds.update(index, |fold| fold.fold(spec, sample, Lateness::Late));
-        } else {
-            let mut fold = Fold::default();
-            fold.fold(spec, sample, Lateness::Late);
-            self.folds.insert(index, fold);
-            self.slices.insert(index, Slice { end, sketch: None });
+    /// `closed` is the end that was judged last.
+    pub fn fold(&mut self, spec: &WindowSpec, closed: EventTime, sample: &Folded) -> Placed {
+        if closed < sample.at {
+            self.open.fold(spec, self.every, sample);
+            return Placed::Open;
         }
-        if spec.parts.sketch {
-            self.slices[index].sketch.get_or_insert_default().add(sample.value);
-            self.refine_sketch();
+        // The start of the next window to be judged.
+        if sample.at <= closed + self.every - self.length {
+            return Placed::LateGone;
         }
+        self.fold_late(spec, sample);
+        Placed::LateInWindow
     }
 
     /// Moves the window to `(end - length, end]`. Returns whether a sample entered or left.
     pub fn close(&mut self, spec: &WindowSpec, end: EventTime, ewma: &mut Option<Ewma>) -> bool {
+        assert!(end == end.floor(self.every), "a window ends where a pane does");
         let start = end - self.length;
         let mut changed = false;
         while let Some(slice) = self.slices.pop_front_if(|slice| slice.end <= start) {
@@ -132,6 +120,24 @@ impl Sliding {
 
     pub fn panes(&self) -> usize {
         self.open.len() + self.slices.len()
+    }
+
+    /// Folds a sample into a pane that was judged and will be seen again.
+    fn fold_late(&mut self, spec: &WindowSpec, sample: &Folded) {
+        let end = sample.at.pane_end(self.every);
+        let index = self.slices.partition_point(|slice| slice.end < end);
+        if self.slices.get(index).is_some_and(|slice| slice.end == end) {
+            self.folds.update(index, |fold| fold.fold(spec, sample, Lateness::Late));
+        } else {
+            let mut fold = Fold::default();
+            fold.fold(spec, sample, Lateness::Late);
+            self.folds.insert(index, fold);
+            self.slices.insert(index, Slice { end, sketch: None });
+        }
+        if spec.parts.sketch {
+            self.slices[index].sketch.get_or_insert_default().add(sample.value);
+            self.refine_sketch();
+        }
     }
 
     fn enter(&mut self, pane: Pane) {

@@ -116,3 +116,60 @@ impl Parts {
         [sum, range, moments, ends, moves, trends, sketch, share, distinct]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn spec(length: Duration, reads: &[Reduction], half_life: Option<Duration>) -> WindowSpec {
+        let shape = Shape::Sliding { length, every: MINUTE };
+        WindowSpec::of(shape, reads, half_life).expect("a sliding window is a window")
+    }
+
+    #[test]
+    fn only_what_is_read_is_kept() {
+        let spec = spec(MINUTE, &[Reduction::Mean, Reduction::Quantile(990)], Some(MINUTE));
+        for (reduction, kept) in [
+            (Reduction::Count, true),
+            (Reduction::Mean, true),
+            (Reduction::Sum, true),
+            (Reduction::Quantile(500), true),
+            (Reduction::Max, true),
+            (Reduction::Last, false),
+            (Reduction::Rate, false),
+            (Reduction::Stddev, false),
+            (Reduction::Slope, false),
+            (Reduction::Share, false),
+            (Reduction::Ewma, false),
+            (Reduction::Distinct, false),
+        ] {
+            assert_eq!(spec.keeps(reduction), kept, "{reduction:?}");
+            let overflow = matches!(
+                reduction,
+                Reduction::Count | Reduction::Sum | Reduction::Mean | Reduction::Max
+            );
+            assert_eq!(spec.for_overflow().keeps(reduction), overflow, "{reduction:?}");
+        }
+        assert_eq!(WindowSpec::of(Shape::Each, &[], None), None);
+        assert_eq!(WindowSpec::of(Shape::Latest { every: MINUTE }, &[], None), None);
+    }
+
+    #[test]
+    fn a_window_goes_on_when_nothing_more_is_read() {
+        use Reduction::{Ewma, Max, Mean};
+        let old = spec(MINUTE, &[Mean, Max, Ewma], Some(MINUTE));
+        for (new, goes_on) in [
+            (spec(MINUTE, &[Mean, Max, Ewma], Some(MINUTE)), true),
+            (spec(MINUTE, &[Mean], Some(MINUTE)), true),
+            (spec(MINUTE, &[Reduction::Count], None), true),
+            (spec(MINUTE, &[Mean, Reduction::Slope], None), false),
+            (spec(MINUTE, &[Mean, Ewma], Some(MINUTE * 2)), false),
+            (spec(MINUTE * 2, &[Mean], None), false),
+        ] {
+            assert_eq!(new.continues(&old), goes_on, "{new:?}");
+        }
+        assert!(!old.continues(&spec(MINUTE, &[Mean, Max], None)));
+    }
+}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::cells::Cells;
 use super::ewma::{self, Ewma};
 use super::last::Last;
-use super::pane::Folded;
+use super::pane::{Folded, Placed};
 use super::session::Session;
 use super::sketch::Sketch;
 use super::sliding::Sliding;
@@ -32,18 +32,6 @@ enum Held {
     Sliding(Sliding),
     Session(Session),
     Last(Last),
-}
-
-/// What became of a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placed {
-    /// Its pane is still to be judged.
-    Open,
-    /// Its pane was judged; a later judgement will see it, but not in rate, increase, delta or
-    /// slope.
-    LateInWindow,
-    /// No judgement to come can see it; it was left out.
-    LateGone,
 }
 
 /// What there is to say about a window before any reduction is read.
@@ -75,28 +63,27 @@ impl GroupWindow {
 
     /// Takes in a sample: O(1), but O(panes) for a late one.
     pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded) -> Placed {
-        let late = sample.at <= self.closed;
-        match &mut self.held {
+        let (placed, seen_at_once) = match &mut self.held {
+            Held::Sliding(sliding) => {
+                let placed = sliding.fold(spec, self.closed, sample);
+                (placed, placed == Placed::LateInWindow)
+            }
+            Held::Session(session) => {
+                let placed = session.fold(spec, self.closed, sample);
+                (placed, placed == Placed::LateInWindow)
+            }
             Held::Last(last) => {
                 last.fold(spec, sample);
-                self.changed = true;
-                self.fade_in(spec, sample);
-                return Placed::Open;
+                (Placed::Open, true)
             }
-            Held::Sliding(sliding) if !late => sliding.fold(spec, sample),
-            Held::Session(session) if !late => session.fold(spec, sample),
-            Held::Sliding(sliding) if sliding.holds(self.closed, sample.at) => {
-                sliding.fold_late(spec, sample);
+        };
+        if seen_at_once {
+            self.changed = true;
+            if let Some(half_life) = spec.half_life {
+                ewma::take_in(&mut self.ewma, Ewma::of(sample.at, sample.value), half_life);
             }
-            Held::Session(session) if session.holds(sample.at) => session.fold_late(spec, sample),
-            Held::Sliding(_) | Held::Session(_) => return Placed::LateGone,
         }
-        if !late {
-            return Placed::Open;
-        }
-        self.changed = true;
-        self.fade_in(spec, sample);
-        Placed::LateInWindow
+        placed
     }
 
     /// The next time at which to call [`GroupWindow::close`] once the watermark is strictly past
@@ -113,7 +100,7 @@ impl GroupWindow {
             return first_open;
         }
         let next = self.closed.next().pane_end(every);
-        Some(end.filter(|end| self.closed < *end && *end < next).unwrap_or(next))
+        Some(end.filter(|end| self.closed < *end).map_or(next, |end| end.min(next)))
     }
 
     /// Moves the window on to `end`: a multiple of `every`, or a session's end. Ends may be
@@ -138,16 +125,10 @@ impl GroupWindow {
         Judged { changed, empty: self.cells().is_none() }
     }
 
-    /// Moves a window that slept on to `end`, if it is not there yet, without judging it.
-    pub fn close_idle(&mut self, spec: &WindowSpec, end: EventTime) {
-        if self.closed < end {
-            self.close(spec, end);
-        }
-    }
-
     /// A reduction of the window that was just closed. `None` when the window is empty, when the
     /// reduction is undefined (a rate without two samples of one series, a slope at one time) or
-    /// not among what the spec was made for, and when it went past the range of `f64`.
+    /// not among what the spec was made for, and when it went past the range of `f64`. The length
+    /// of a session, for its rate, is the time since its first sample.
     pub fn view(&self, spec: &WindowSpec, reduction: Reduction) -> Option<f64> {
         let cells = self.cells().filter(|_| spec.keeps(reduction))?;
         match reduction {
@@ -192,12 +173,6 @@ impl GroupWindow {
             Held::Sliding(sliding) => sliding.panes(),
             Held::Session(session) => session.panes(),
             Held::Last(last) => last.len(),
-        }
-    }
-
-    fn fade_in(&mut self, spec: &WindowSpec, sample: &Folded) {
-        if let Some(half_life) = spec.half_life {
-            ewma::take_in(&mut self.ewma, Ewma::of(sample.at, sample.value), half_life);
         }
     }
 

@@ -101,3 +101,38 @@ fn values_past_the_range_give_no_value_until_they_have_left() {
     assert_eq!(views[2], [Some(0.0), None, None, Some(f64::MAX)]);
     assert_eq!(views[4], [Some(7.0), Some(f64::MAX), Some(0.5), Some(4.0)]);
 }
+
+#[test]
+fn noise_over_the_whole_range_spoils_quantiles_only_while_it_stays() {
+    let sliding = Shape::Sliding { length: EVERY * 4, every: EVERY };
+    for shape in [sliding, Shape::Count { count: 6_000 }] {
+        let reads = [Reduction::Quantile(500), Reduction::Distinct];
+        let spec = super::WindowSpec::of(shape, &reads, None).expect("the shape has a window");
+        let mut window = GroupWindow::new(&spec, EventTime::from_nanos(1));
+        let mut median_of = |panes: std::ops::Range<u64>, value: &dyn Fn(u64) -> f64| {
+            for turn in panes.start * 3_000..panes.end * 3_000 {
+                let at = EventTime::from_nanos(1 + turn as i64 * EVERY.nanos() / 3_000);
+                window.fold(&spec, &sample(at, turn, 0, value(turn)));
+                if turn % 3_000 == 2_999 {
+                    let end = EventTime::from_nanos((turn as i64 + 1) / 3_000 * EVERY.nanos());
+                    window.close(&spec, end);
+                }
+            }
+            let distinct = window.view(&spec, Reduction::Distinct).expect("samples");
+            (window.view(&spec, Reduction::Quantile(500)).expect("samples"), distinct)
+        };
+        let wild = |turn| f64::from_bits((noise(turn) * 9e18) as u64);
+        let (_, distinct) = median_of(0..5, &wild);
+        let members = if shape == sliding { 12_000.0 } else { 6_000.0 };
+        assert!((distinct / members - 1.0f64).abs() < 0.05, "{distinct} of {members}");
+        let (median, distinct) = median_of(5..10, &|turn| (turn % 100) as f64 + 0.5);
+        assert!((median / 49.5 - 1.0).abs() < 0.01, "{median} in {shape:?}");
+        assert_eq!(distinct, 100.0);
+    }
+}
+
+#[test]
+fn a_pane_is_as_small_as_it_says() {
+    assert_eq!(size_of::<super::super::cells::Cells>(), 152);
+    assert_eq!(size_of::<super::super::pane::Fold>(), 168);
+}

@@ -3,7 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::super::store::{GroupWindow, Placed};
+use super::super::pane::Placed;
+use super::super::store::GroupWindow;
 use super::recount::Recount;
 use super::{ALL, HALF_LIFE, Newest, sample, spec};
 use crate::kernel::model::{Duration, EventTime};

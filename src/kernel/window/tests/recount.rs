@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::pane::Folded;
-use super::super::store::Placed;
+use super::super::pane::{Folded, Placed};
 use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::Shape;
 use crate::kernel::rule::view::Reduction;
