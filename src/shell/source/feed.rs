@@ -1,0 +1,72 @@
+//! One source's decoder in front of its inlet.
+
+use std::sync::{Arc, Mutex};
+
+use crate::kernel::model::{Batch, Now};
+use crate::shell::clock::Clock;
+use crate::shell::inlet::{InFlight, Inlet, SourceKind, Stopped};
+
+use super::Surroundings;
+
+/// Bytes to batches: what a source needs of a decoder.
+pub trait Decode: Send + 'static {
+    /// Reads a payload that is complete in itself: a datagram, a body, whole lines.
+    fn decode(&mut self, payload: &[u8]);
+
+    /// Reads the next bytes of one stream; what is not yet complete waits for the rest.
+    fn feed(&mut self, bytes: &[u8]);
+
+    /// The stream has ended: what is waiting is complete.
+    fn finish(&mut self);
+
+    /// Everything read since the last call.
+    fn take(&mut self) -> Batch;
+
+    /// How many raw keys the cache has forgotten so far because it was full.
+    fn evictions(&self) -> u64;
+}
+
+/// Shared by all of a source's connections.
+pub struct Feed<D> {
+    inlet: Inlet,
+    clock: Arc<dyn Clock>,
+    decoder: Mutex<D>,
+}
+
+impl<D: Decode> Feed<D> {
+    /// Opens the source. Its decoder must be new, as its slots are.
+    pub fn open(around: &Surroundings, name: &str, kind: SourceKind, decoder: D) -> Feed<D> {
+        let inlet = around.gate.open(name, kind, None);
+        Feed { inlet, clock: Arc::clone(&around.clock), decoder: Mutex::new(decoder) }
+    }
+
+    pub fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Decodes what `permit` was taken for, read at `arrival`, and delivers the batch.
+    ///
+    /// Both happen under one lock, for the announcement of a slot must reach the queue before a
+    /// batch that uses the slot. A read's worth takes some 100 µs at most.
+    pub fn pass(
+        &self,
+        permit: InFlight,
+        arrival: Now,
+        decode: impl FnOnce(&mut D),
+    ) -> Result<(), Stopped> {
+        let mut decoder = self.decoder.lock().expect("a decoder never panics");
+        let evicted_before = decoder.evictions();
+        decode(&mut decoder);
+        let mut batch = decoder.take();
+        (batch.arrival, batch.bytes) = (Some(arrival), permit.bytes());
+        let evicted = decoder.evictions() - evicted_before;
+        if evicted > 0 {
+            self.inlet.tally(|tally| tally.evictions += evicted);
+        }
+        self.inlet.deliver(batch, permit)
+    }
+}
