@@ -16,14 +16,14 @@ pub trait Decode: Send + 'static {
     /// Reads the next bytes of one stream; what is not yet complete waits for the rest.
     fn feed(&mut self, bytes: &[u8]);
 
-    /// The stream has ended: what is waiting is complete.
+    /// The stream has ended: what is waiting is complete. Another stream may follow.
     fn finish(&mut self);
 
     /// Everything read since the last call.
     fn take(&mut self) -> Batch;
 
     /// How many raw keys the cache has forgotten so far because it was full.
-    fn evictions(&self) -> u64;
+    fn evictions(&mut self) -> u64;
 }
 
 /// Shared by all of a source's connections.
@@ -51,7 +51,8 @@ impl<D: Decode> Feed<D> {
     /// Decodes what `permit` was taken for, read at `arrival`, and delivers the batch.
     ///
     /// Both happen under one lock, for the announcement of a slot must reach the queue before a
-    /// batch that uses the slot. A read's worth takes some 100 µs at most.
+    /// batch that uses the slot. A read's worth takes some 100 µs; a caller with megabytes leaves
+    /// the runtime's threads first (`spawn_blocking`).
     pub fn pass(
         &self,
         permit: InFlight,

@@ -1,11 +1,14 @@
-//! Lines over TCP: StatsD, JSON lines, Influx, whatever format the decoder reads line by line.
+//! Lines over TCP: StatsD, JSON lines, Influx, whatever format says all in each line. CSV does not:
+//! all connections share a decoder, and each would need its own header.
 //!
 //! A full budget stops the reading, the kernel's buffers fill, and the sender waits. A line cut by
 //! the end of a read waits for its rest; one past its limit is a defect and only itself is lost.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -36,7 +39,11 @@ pub const CONNECTIONS_MAX: usize = 1024;
 
 /// How long to leave `accept` alone when it fails: the cause (no more file handles) lasts longer
 /// than a connection takes to end.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection may be silent for as long as it likes, but after this its other end must answer, or
+/// senders that vanished would in time hold all of [`LinesTcp::connections_max`].
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 
 /// Must be called within a tokio runtime.
 pub fn start<D: Decode>(
@@ -63,6 +70,7 @@ async fn accept<D: Decode>(
     mut stop: Stop,
 ) {
     let mut connections = JoinSet::new();
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -81,6 +89,8 @@ async fn accept<D: Decode>(
             }
             Ok((stream, peer)) => {
                 debug!(source = &**feed.inlet().name(), %peer, "connected");
+                // Not worth refusing a sender for: without it only the dead are found later.
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
                 let (feed, stop) = (Arc::clone(&feed), stop.clone());
                 connections.spawn(async move {
                     // An error says that the engine has stopped, and with it every source.

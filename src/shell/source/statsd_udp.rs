@@ -26,8 +26,8 @@ pub struct StatsdUdp {
     pub setting: String,
 }
 
-/// Some 10,000 short datagrams as the kernel charges for them, so a pause of 100 ms loses nothing at
-/// 100,000 each second. The kernel cuts it to `net.core.rmem_max` without saying so.
+/// Some 10,000 short datagrams as the kernel charges for them, so that a pause of 100 ms loses
+/// nothing at 100,000 each second. The kernel cuts it to `net.core.rmem_max` without saying so.
 const RECEIVE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// Past this a batch is passed on and the next one begun.
 const BATCH_BYTES: usize = 64 * 1024;

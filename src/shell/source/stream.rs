@@ -204,7 +204,8 @@ impl Reader {
     }
 }
 
-/// A path that leads nowhere is a rotation half done: the old file stays until the new one is there.
+/// A path that leads nowhere is a rotation half done: the old file stays until the new one is
+/// there.
 fn fate(path: &Path, file: &File, position: u64) -> io::Result<Fate> {
     let old = file.metadata()?;
     let moved = path.metadata().is_ok_and(|new| (new.dev(), new.ino()) != (old.dev(), old.ino()));

@@ -68,7 +68,7 @@ impl Decode for ToyDecoder {
         std::mem::take(&mut self.batch)
     }
 
-    fn evictions(&self) -> u64 {
+    fn evictions(&mut self) -> u64 {
         0
     }
 }

@@ -67,10 +67,15 @@ async fn the_largest_datagram_and_an_empty_one_are_read_whole() {
 
 #[test]
 fn losses_are_read_from_the_line_of_our_own_socket() {
-    let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
-  403: 00000000:1FBD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 9
-  404: 0100007F:1FBD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 137
-";
+    let line = |address: &str, inode: u64, lost: u64| {
+        format!(
+            "  403: {address}:1FBD 00000000:0000 07 00000000:00000000 00:00000000 00000000 \
+                 0        0 {inode} 2 0000000000000000 {lost}\n"
+        )
+    };
+    let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
+                uid  timeout inode ref pointer drops\n";
+    let table = &[head, &line("00000000", 4711, 9), &line("0100007F", 4712, 137)].concat();
     assert_eq!(lost_in_table(table, 4712), Some(137));
     assert_eq!(lost_in_table(table, 4711), Some(9));
     assert_eq!(lost_in_table(table, 2), None);
@@ -84,4 +89,24 @@ async fn the_kernel_knows_our_socket() {
     if std::fs::read_to_string("/proc/self/net/udp").is_ok() {
         assert_eq!(inode(&socket).and_then(lost_by_kernel), Some(0));
     }
+}
+
+#[tokio::test]
+async fn every_datagram_is_taken_in_or_counted_as_lost() {
+    const SENT: u64 = 20_000;
+    let sequencer = Sequencer::new(Limits::default());
+    let (running, client) = begin(&sequencer);
+    if std::fs::read_to_string("/proc/self/net/udp").is_err() {
+        return;
+    }
+    // One thread: the source cannot run, so the kernel's buffer overflows.
+    let datagram = format!("{} 1", "x".repeat(1_000));
+    for _ in 0..SENT {
+        client.send(datagram.as_bytes()).expect("loopback");
+    }
+    let tally = || sequencer.gate.sources()[0].tally.clone();
+    let all = || tally().samples + tally().lost_datagrams == SENT;
+    eventually("all datagrams", || all().then_some(())).await;
+    assert!(tally().lost_datagrams > 0 && tally().shed_datagrams == 0);
+    in_time("a clean stop", running.stop()).await;
 }
