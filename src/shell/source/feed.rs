@@ -71,3 +71,53 @@ impl<D: Decode> Feed<D> {
         self.inlet.deliver(batch, permit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::bounded;
+
+    use super::*;
+    use crate::kernel::model::Limits;
+    use crate::shell::clock::ManualClock;
+    use crate::shell::inlet::Gate;
+    use crate::shell::source::toy::{Sequencer, ToyDecoder};
+
+    /// A queue that is full holds the first batch up on its way. Nobody may decode in that time:
+    /// a second connection's batch could overtake it and use a slot it announces.
+    #[test]
+    fn nobody_decodes_until_the_batch_before_is_in_the_queue() {
+        let (sender, queue) = bounded(1);
+        let clock = Arc::new(ManualClock::default());
+        let around = Surroundings { gate: Gate::new(Limits::default(), sender), clock };
+        // `Opened` takes the only place.
+        let feed = Feed::open(&around, "a", SourceKind::Http, ToyDecoder::default());
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let permit = feed.inlet().admit(1).expect("room");
+                feed.pass(permit, feed.now(), |decoder| decoder.decode(b"load 1"))
+            });
+            // Counted is the last thing that happens to a batch before the queue.
+            while feed.inlet().status().tally.samples == 0 {
+                std::thread::yield_now();
+            }
+            let held = feed.decoder.try_lock().is_err();
+            assert_eq!(queue.iter().take(2).count(), 2);
+            assert!(held, "decoding and delivery are one step");
+        });
+    }
+
+    #[test]
+    fn what_the_decoder_forgets_is_counted_over_all_its_lives() {
+        let sequencer = Sequencer::new(Limits::default());
+        for (forgotten, total) in [(3, 3), (2, 5)] {
+            let around = sequencer.surroundings();
+            let feed = Feed::open(&around, "a", SourceKind::Http, ToyDecoder::default());
+            for evictions in [forgotten, forgotten] {
+                let permit = feed.inlet().admit(1).expect("room");
+                feed.pass(permit, feed.now(), |decoder| decoder.evictions = evictions)
+                    .expect("the queue is open");
+            }
+            assert_eq!(feed.inlet().status().tally.evictions, total);
+        }
+    }
+}

@@ -21,6 +21,7 @@ pub struct ToyDecoder {
     slots: BTreeMap<String, Slot>,
     begun: Vec<u8>,
     batch: Batch,
+    pub evictions: u64,
 }
 
 impl ToyDecoder {
@@ -69,7 +70,7 @@ impl Decode for ToyDecoder {
     }
 
     fn evictions(&mut self) -> u64 {
-        0
+        self.evictions
     }
 }
 
