@@ -1,6 +1,14 @@
-//! shell
+//! The thin shell: everything that touches the world. It moves bytes, times and events to and from
+//! the kernel and decides nothing that the kernel could decide.
+//!
+//! Modules stand in reading order; each may use those above it and no other.
+
+pub mod clock;
+
+pub mod inlet;
+
+pub mod source;
+
+pub mod sink;
 
 pub mod api;
-pub mod pipeline;
-pub mod sink;
-pub mod source;

@@ -1,0 +1,123 @@
+//! One source's decoder in front of its inlet.
+
+use std::sync::{Arc, Mutex};
+
+use crate::kernel::model::{Batch, Now};
+use crate::shell::clock::Clock;
+use crate::shell::inlet::{InFlight, Inlet, SourceKind, Stopped};
+
+use super::Surroundings;
+
+/// Bytes to batches: what a source needs of a decoder.
+pub trait Decode: Send + 'static {
+    /// Reads a payload that is complete in itself: a datagram, a body, whole lines.
+    fn decode(&mut self, payload: &[u8]);
+
+    /// Reads the next bytes of one stream; what is not yet complete waits for the rest.
+    fn feed(&mut self, bytes: &[u8]);
+
+    /// The stream has ended: what is waiting is complete. Another stream may follow.
+    fn finish(&mut self);
+
+    /// Everything read since the last call.
+    fn take(&mut self) -> Batch;
+
+    /// How many raw keys the cache has forgotten so far because it was full.
+    fn evictions(&mut self) -> u64;
+}
+
+/// Shared by all of a source's connections.
+pub struct Feed<D> {
+    inlet: Inlet,
+    clock: Arc<dyn Clock>,
+    decoder: Mutex<D>,
+}
+
+impl<D: Decode> Feed<D> {
+    /// Opens the source. Its decoder must be new, as its slots are.
+    pub fn open(around: &Surroundings, name: &str, kind: SourceKind, decoder: D) -> Feed<D> {
+        let inlet = around.gate.open(name, kind, None);
+        Feed { inlet, clock: Arc::clone(&around.clock), decoder: Mutex::new(decoder) }
+    }
+
+    pub fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Decodes what `permit` was taken for, read at `arrival`, and delivers the batch.
+    ///
+    /// Both happen under one lock, for the announcement of a slot must reach the queue before a
+    /// batch that uses the slot. A read's worth takes some 100 µs; a caller with megabytes leaves
+    /// the runtime's threads first (`spawn_blocking`).
+    pub fn pass(
+        &self,
+        permit: InFlight,
+        arrival: Now,
+        decode: impl FnOnce(&mut D),
+    ) -> Result<(), Stopped> {
+        let mut decoder = self.decoder.lock().expect("a decoder never panics");
+        let evicted_before = decoder.evictions();
+        decode(&mut decoder);
+        let mut batch = decoder.take();
+        (batch.arrival, batch.bytes) = (Some(arrival), permit.bytes());
+        let evicted = decoder.evictions() - evicted_before;
+        if evicted > 0 {
+            self.inlet.tally(|tally| tally.evictions += evicted);
+        }
+        self.inlet.deliver(batch, permit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam::channel::bounded;
+
+    use super::*;
+    use crate::kernel::model::Limits;
+    use crate::shell::clock::ManualClock;
+    use crate::shell::inlet::Gate;
+    use crate::shell::source::toy::{Sequencer, ToyDecoder};
+
+    /// A queue that is full holds the first batch up on its way. Nobody may decode in that time:
+    /// a second connection's batch could overtake it and use a slot it announces.
+    #[test]
+    fn nobody_decodes_until_the_batch_before_is_in_the_queue() {
+        let (sender, queue) = bounded(1);
+        let clock = Arc::new(ManualClock::default());
+        let around = Surroundings { gate: Gate::new(Limits::default(), sender), clock };
+        // `Opened` takes the only place.
+        let feed = Feed::open(&around, "a", SourceKind::Http, ToyDecoder::default());
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let permit = feed.inlet().admit(1).expect("room");
+                feed.pass(permit, feed.now(), |decoder| decoder.decode(b"load 1"))
+            });
+            // Counted is the last thing that happens to a batch before the queue.
+            while feed.inlet().status().tally.samples == 0 {
+                std::thread::yield_now();
+            }
+            let held = feed.decoder.try_lock().is_err();
+            assert_eq!(queue.iter().take(2).count(), 2);
+            assert!(held, "decoding and delivery are one step");
+        });
+    }
+
+    #[test]
+    fn what_the_decoder_forgets_is_counted_over_all_its_lives() {
+        let sequencer = Sequencer::new(Limits::default());
+        for (forgotten, total) in [(3, 3), (2, 5)] {
+            let around = sequencer.surroundings();
+            let feed = Feed::open(&around, "a", SourceKind::Http, ToyDecoder::default());
+            for evictions in [forgotten, forgotten] {
+                let permit = feed.inlet().admit(1).expect("room");
+                feed.pass(permit, feed.now(), |decoder| decoder.evictions = evictions)
+                    .expect("the queue is open");
+            }
+            assert_eq!(feed.inlet().status().tally.evictions, total);
+        }
+    }
+}
