@@ -61,9 +61,10 @@ pub struct Bus {
 }
 
 /// A part of the past.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct History {
     /// Rising by cursor.
+    #[serde(rename = "events")]
     pub entries: Vec<Entry>,
     /// Pass it as `after` to go on from here.
     pub next: u64,
