@@ -98,6 +98,15 @@ struct State {
     closed: bool,
 }
 
+/// What the ring held after a cursor, taken out so that nobody filters under the lock.
+struct Past {
+    entries: Vec<Entry>,
+    /// The entries' cursors are above it.
+    before: u64,
+    newest: u64,
+    complete: bool,
+}
+
 #[derive(Debug, Default)]
 struct Counts {
     shed: AtomicU64,
@@ -145,11 +154,13 @@ impl Bus {
     /// between the two.
     pub fn resume(&self, filter: Filter, policy: Policy, after: u64) -> (History, Subscription) {
         let mailbox = Arc::new(Mailbox::new(filter.clone(), policy));
-        let mut state = self.shared.state();
-        state.admit(&mailbox);
-        let history = state.history(&filter, Some(after), usize::MAX);
-        drop(state);
-        (history, Subscription { shared: self.shared.clone(), mailbox })
+        let past = {
+            let mut state = self.shared.state();
+            state.admit(&mailbox);
+            state.past(Some(after))
+        };
+        let subscription = Subscription { shared: self.shared.clone(), mailbox };
+        (past.oldest(&filter, usize::MAX), subscription)
     }
 
     /// Calls the handler with each matching event, on a thread of its own. A slow handler loses
@@ -164,7 +175,8 @@ impl Bus {
 
     /// The oldest `limit` matching events after the cursor; without one, the newest `limit`.
     pub fn history(&self, filter: &Filter, after: Option<u64>, limit: usize) -> History {
-        self.shared.state().history(filter, after, limit)
+        let past = self.shared.state().past(after);
+        if after.is_some() { past.oldest(filter, limit) } else { past.newest(filter, limit) }
     }
 
     /// Ends all subscriptions once they have received what is queued; later ones end at once.
@@ -269,7 +281,7 @@ impl State {
         self.mailboxes = Arc::new(self.mailboxes.iter().filter(others).cloned().collect());
     }
 
-    fn history(&self, filter: &Filter, after: Option<u64>, limit: usize) -> History {
+    fn past(&self, after: Option<u64>) -> Past {
         let newest = self.next - 1;
         let oldest = self.ring.front().map_or(self.next, |entry| entry.cursor);
         // A cursor from the future is one of another run whose numbers went further than ours.
@@ -277,20 +289,28 @@ impl State {
         let complete = after.is_none_or(|after| known && after + 1 >= oldest);
         let start = if known { after.map_or(0, |after| after + 1) } else { 0 };
         let from = self.ring.partition_point(|entry| entry.cursor < start);
-        let mut matching =
-            self.ring.range(from..).filter(|entry| filter.takes(&entry.event)).cloned();
-        let entries: Vec<Entry> = match after {
-            Some(_) => matching.by_ref().take(limit).collect(),
-            None => {
-                let mut newest: Vec<Entry> = matching.by_ref().rev().take(limit).collect();
-                newest.reverse();
-                newest
-            }
-        };
+        let entries = self.ring.range(from..).cloned().collect();
+        Past { entries, before: start.saturating_sub(1), newest, complete }
+    }
+}
+
+impl Past {
+    fn oldest(self, filter: &Filter, limit: usize) -> History {
+        let mut matching = self.entries.into_iter().filter(|entry| filter.takes(&entry.event));
+        let entries: Vec<Entry> = matching.by_ref().take(limit).collect();
         // Cut short, the next page goes on after the last event given; else all was looked at.
-        let cut = after.is_some() && matching.next().is_some();
-        let next = entries.last().filter(|_| cut).map_or(newest, |entry| entry.cursor);
-        History { entries, next, complete }
+        let next = match matching.next() {
+            Some(_) => entries.last().map_or(self.before, |entry| entry.cursor),
+            None => self.newest,
+        };
+        History { entries, next, complete: self.complete }
+    }
+
+    fn newest(self, filter: &Filter, limit: usize) -> History {
+        let matching = self.entries.into_iter().rev().filter(|entry| filter.takes(&entry.event));
+        let mut entries: Vec<Entry> = matching.take(limit).collect();
+        entries.reverse();
+        History { entries, next: self.newest, complete: self.complete }
     }
 }
 

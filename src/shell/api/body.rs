@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::Shared;
-use super::problem::Problem;
+use super::problem::{Problem, Trouble};
 
 /// Bytes of bodies in memory, all requests together.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub async fn read(api: &Shared, body: Body) -> Result<Held, Problem> {
     let timeout = api.options.body_timeout;
     tokio::time::timeout(timeout, collect(api, body)).await.unwrap_or_else(|_| {
         let detail = format!("The body did not come within {} s.", timeout.as_secs());
-        Err(Problem::timeout(detail).hint("Send it in smaller parts."))
+        Err(Problem::new(Trouble::Timeout, detail, "Send it in smaller parts."))
     })
 }
 
@@ -73,11 +73,12 @@ pub async fn read_json<T: DeserializeOwned>(api: &Shared, request: Request) -> R
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if kind.map(essence).as_deref() != Some("application/json") {
         let hint = "Send `content-type: application/json`.";
-        return Err(Problem::unsupported("The body has to be JSON.").hint(hint));
+        return Err(Problem::new(Trouble::Unsupported, "The body has to be JSON.", hint));
     }
     let held = read(api, request.into_body()).await?;
     serde_json::from_slice(&held.bytes).map_err(|error| {
-        Problem::bad_request(format!("The body is not the JSON that is expected here: {error}."))
+        let detail = format!("The body is not the JSON that is expected here: {error}.");
+        Problem::new(Trouble::BadRequest, detail, "GET / shows what each path takes.")
     })
 }
 
@@ -92,18 +93,19 @@ async fn collect(api: &Shared, body: Body) -> Result<Held, Problem> {
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
-            Problem::bad_request(format!("The body broke off or is not valid gzip: {error}."))
-                .hint("Send it again.")
+            let detail = format!("The body broke off or is not valid gzip: {error}.");
+            Problem::new(Trouble::BadRequest, detail, "Send it again.")
         })?;
         let max = api.options.body_bytes_max;
         if bytes.len() + chunk.len() > max {
             let detail = format!("A body may have {max} bytes, unpacked.");
             let hint = "Send it in parts, or raise limits.batch_bytes_max.";
-            return Err(Problem::too_large(detail).hint(hint));
+            return Err(Problem::new(Trouble::TooLarge, detail, hint));
         }
         if !share.grow(chunk.len()) {
             let detail = "Too many bodies are being read at once.";
-            return Err(Problem::full(detail, Duration::from_secs(1)).hint("Send it again later."));
+            return Err(Problem::new(Trouble::Full, detail, "Send it again a little later.")
+                .retry_after(Duration::from_secs(1)));
         }
         bytes.extend_from_slice(&chunk);
     }

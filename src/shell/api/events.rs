@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::http::header::{self, HeaderMap};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -19,8 +19,8 @@ use futures_util::stream::{Stream, unfold};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::Shared;
-use super::problem::Problem;
+use super::problem::{Problem, Trouble};
+use super::{Shared, blocking, query};
 use crate::kernel::event::Kind;
 use crate::kernel::model::Level;
 use crate::kernel::rule::selector::{Matcher, NamePattern};
@@ -53,16 +53,18 @@ pub async fn events(
         return stream(&api, wanted, &headers);
     }
     let limit = wanted.limit.unwrap_or(LIMIT_DEFAULT);
-    let history = api.bus.history(&wanted.filter, wanted.after, limit);
-    Ok(Json(history).into_response())
+    // A full page is some ten megabytes of JSON, which would hold up other requests.
+    let bus = api.bus.clone();
+    blocking(move || Json(bus.history(&wanted.filter, wanted.after, limit)).into_response()).await
 }
 
 fn stream(api: &Shared, wanted: Wanted, headers: &HeaderMap) -> Result<Response, Problem> {
     let Ok(slot) = api.streams.clone().try_acquire_owned() else {
         let detail = format!("{} event streams are open.", api.options.streams_max);
-        return Err(Problem::unavailable(detail)
-            .retry_after(Duration::from_secs(5))
-            .hint("Close some; one stream can carry all rules."));
+        let hint = "Close some; one stream can carry all rules.";
+        return Err(
+            Problem::new(Trouble::Unavailable, detail, hint).retry_after(Duration::from_secs(5))
+        );
     };
     // A last id that is no number was not ours: everything there is, and a note that it may not
     // be all.
@@ -129,12 +131,11 @@ fn lagged(missed: Option<u64>) -> Event {
 }
 
 fn read_query(uri: &Uri) -> Result<Wanted, Problem> {
-    let query: Result<Query<Vec<(String, String)>>, _> = Query::try_from_uri(uri);
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let mut wanted = Wanted::default();
-    for (name, value) in &query {
-        read_parameter(&mut wanted, name, value).map_err(|hint| {
-            Problem::bad_request(format!("`{name}={value}`: see the hint.")).hint(hint)
+    for (name, value) in query::pairs(uri)? {
+        read_parameter(&mut wanted, &name, &value).map_err(|hint| {
+            let detail = format!("`{name}={value}` is not understood.");
+            Problem::new(Trouble::BadRequest, detail, hint)
         })?;
     }
     Ok(wanted)

@@ -16,7 +16,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
-use super::problem::Problem;
+use super::problem::{Problem, Trouble};
 
 /// What probes may ask without a token.
 const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
@@ -69,11 +69,13 @@ impl Guard {
     fn check_host(&self, request: &Request) -> Result<Authority, Problem> {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return Err(Problem::bad_request("The request needs one `host` header."));
+            let detail = "The request needs one `host` header.";
+            return Err(Problem::new(Trouble::BadRequest, detail, "Send `host: localhost`."));
         };
         let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
         let Some(host) = host else {
-            return Err(Problem::bad_request("The `host` header is not a name or an address."));
+            let detail = "The `host` header is not a name or an address.";
+            return Err(Problem::new(Trouble::BadRequest, detail, "Send `host: localhost`."));
         };
         // A full URL in the request line outranks the header, so it has to pass as well.
         for authority in request.uri().authority().into_iter().chain([&host]) {
@@ -81,7 +83,7 @@ impl Guard {
                 let detail = format!("`{}` is no name of this server.", authority.host());
                 let hint = "Ask for localhost or 127.0.0.1, or add the name to `names` under \
                             [api] in the config.";
-                return Err(Problem::forbidden(detail).hint(hint));
+                return Err(Problem::new(Trouble::Forbidden, detail, hint));
             }
         }
         Ok(host)
@@ -101,12 +103,13 @@ impl Guard {
         let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let hint = "Send `authorization: Bearer TOKEN` with the text of the token file.";
         let Some((scheme, token)) = given.and_then(|given| given.split_once(' ')) else {
-            return Err(Problem::unauthorized("No token was sent.").hint(hint));
+            return Err(Problem::new(Trouble::Unauthorized, "No token was sent.", hint));
         };
         if scheme.eq_ignore_ascii_case("bearer") && TokenDigest::of(token.trim()) == wanted {
             return Ok(());
         }
-        Err(Problem::unauthorized("The token is not the one of this server.").hint(hint))
+        let detail = "The token is not the one of this server.";
+        Err(Problem::new(Trouble::Unauthorized, detail, hint))
     }
 }
 
@@ -159,7 +162,7 @@ fn check_origin(headers: &HeaderMap, host: &Authority) -> Result<(), Problem> {
             let detail = "A page of another site may not speak to this server.";
             let hint = "Open the page that this server itself serves, or use a client that is \
                         not a browser.";
-            return Err(Problem::forbidden(detail).hint(hint));
+            return Err(Problem::new(Trouble::Forbidden, detail, hint));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::Shared;
 use super::body::{self, essence};
 use super::commands::{Format, IngestError, IngestReport};
-use super::problem::Problem;
+use super::problem::{Problem, Trouble};
+use super::query;
 use crate::kernel::model::Defect;
 
 /// What became of a body. `defects` holds the first ones only; `defect_count` all.
@@ -57,8 +58,8 @@ fn answer(format: Format, report: &IngestReport) -> Result<Response, Problem> {
     }
     let detail = format!("No line of the body could be read as {}.", format.name());
     let defects = serde_json::to_value(answer.defects).expect("defects are plain text");
-    Err(Problem::bad_request(detail)
-        .hint(format!("Is it in another format? Give ?format=, one of {}.", format_names()))
+    let hint = format!("Is it in another format? Give ?format=, one of {}.", format_names());
+    Err(Problem::new(Trouble::BadRequest, detail, hint)
         .with("defects", defects)
         .with("defect_count", report.defect_count.into()))
 }
@@ -66,12 +67,14 @@ fn answer(format: Format, report: &IngestReport) -> Result<Response, Problem> {
 fn refused(error: IngestError) -> Problem {
     match error {
         IngestError::Full { retry_after } => {
-            Problem::full("More came than can be judged just now; nothing was taken.", retry_after)
-                .hint("Send the same body again after the time in `retry-after`.")
+            let detail = "More came than can be judged just now; nothing was taken.";
+            let hint = "Send the same body again after the time in `retry-after`.";
+            Problem::new(Trouble::Full, detail, hint).retry_after(retry_after)
         }
-        IngestError::TooLarge { why } => Problem::too_large(why).hint("Send it in parts."),
+        IngestError::TooLarge { why } => Problem::new(Trouble::TooLarge, why, "Send it in parts."),
         IngestError::Closed => {
-            Problem::unavailable("Watchfire is stopping.").hint("Send it again when it is back.")
+            let hint = "Send it again when it is back.";
+            Problem::new(Trouble::Unavailable, "Watchfire is stopping.", hint)
         }
     }
 }
@@ -79,12 +82,11 @@ fn refused(error: IngestError) -> Problem {
 /// The query says it, else the content type, else it is JSON lines. `curl --data` claims a form
 /// and many clients claim nothing, so these count as not said.
 fn format_of(request: &Request) -> Result<Format, Problem> {
-    let query: Result<Query<BTreeMap<String, String>>, _> = Query::try_from_uri(request.uri());
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
-    if let Some(name) = query.get("format") {
+    let query = query::pairs(request.uri())?;
+    if let Some((_, name)) = query.iter().find(|(name, _)| name == "format") {
         return Format::parse(name).ok_or_else(|| {
-            Problem::bad_request(format!("There is no format `{name}`."))
-                .hint(format!("One of {}.", format_names()))
+            let detail = format!("There is no format `{name}`.");
+            Problem::new(Trouble::BadRequest, detail, format!("One of {}.", format_names()))
         });
     }
     let Some(kind) = request.headers().get(header::CONTENT_TYPE) else { return Ok(Format::Json) };
@@ -97,8 +99,11 @@ fn format_of(request: &Request) -> Result<Format, Problem> {
         | "application/x-www-form-urlencoded" => Ok(Format::Json),
         "text/csv" => Ok(Format::Csv),
         "text/plain" if kind.contains("version=0.0.4") => Ok(Format::Prom),
-        _ => Err(Problem::unsupported(format!("The content type `{kind}` names no format."))
-            .hint(format!("Give ?format=, one of {}.", format_names()))),
+        _ => {
+            let detail = format!("The content type `{kind}` names no format.");
+            let hint = format!("Give ?format=, one of {}.", format_names());
+            Err(Problem::new(Trouble::Unsupported, detail, hint))
+        }
     }
 }
 
@@ -106,8 +111,11 @@ fn format_of(request: &Request) -> Result<Format, Problem> {
 fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
         None | Some(b"identity") => Ok(()),
-        Some(_) => Err(Problem::unsupported("The content encoding is not known here.")
-            .hint("Send the body plain or as gzip.")),
+        Some(_) => {
+            let detail = "The content encoding is not known here.";
+            let hint = "Send the body plain or as gzip.";
+            Err(Problem::new(Trouble::Unsupported, detail, hint))
+        }
     }
 }
 

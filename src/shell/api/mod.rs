@@ -16,6 +16,7 @@ mod guard;
 mod ingest;
 mod problem;
 mod prometheus;
+mod query;
 mod routes;
 mod serve;
 mod stats;
@@ -40,7 +41,7 @@ pub use serve::{Api, StartError};
 
 use crate::kernel::model::Limits;
 use crate::shell::bus::Bus;
-use problem::Problem;
+use problem::{Problem, Trouble};
 use stats::Stats;
 
 #[derive(Clone, Debug)]
@@ -123,8 +124,8 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|_| {
-        Problem::internal("The answer could not be made: a part of Watchfire panicked.")
-            .hint("This is a bug; the log has the place.")
+        let detail = "The answer could not be made: a part of Watchfire panicked.";
+        Problem::new(Trouble::Internal, detail, "This is a bug; the log has the place.")
     })
 }
 

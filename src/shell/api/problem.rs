@@ -6,7 +6,7 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderValue};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -17,106 +17,72 @@ use super::commands::CommandError;
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
 
+/// The kinds of problem there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    Timeout,
+    Conflict,
+    TooLarge,
+    Unsupported,
+    /// Understood, done as far as possible, and not all of it was good.
+    Unprocessable,
+    Full,
+    Internal,
+    SinkFailed,
+    Unavailable,
+}
+
 #[derive(Clone, Debug)]
 struct Parts {
-    status: StatusCode,
-    /// Names the kind of problem for programs.
-    slug: &'static str,
-    title: &'static str,
+    trouble: Trouble,
     detail: String,
     hint: String,
     retry_after_secs: Option<u64>,
     more: Map<String, Value>,
 }
 
+impl Trouble {
+    /// Its status, the name that programs know it by, and its title.
+    fn face(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as Code;
+        match self {
+            Trouble::BadRequest => (Code::BAD_REQUEST, "bad-request", "It cannot be read"),
+            Trouble::Unauthorized => (Code::UNAUTHORIZED, "unauthorized", "A token is needed"),
+            Trouble::Forbidden => (Code::FORBIDDEN, "forbidden", "It comes from elsewhere"),
+            Trouble::NotFound => (Code::NOT_FOUND, "not-found", "There is no such thing"),
+            Trouble::MethodNotAllowed => {
+                (Code::METHOD_NOT_ALLOWED, "method-not-allowed", "The method does not fit the path")
+            }
+            Trouble::Timeout => (Code::REQUEST_TIMEOUT, "timeout", "The body came too slowly"),
+            Trouble::Conflict => (Code::CONFLICT, "conflict", "Not as things stand"),
+            Trouble::TooLarge => (Code::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"),
+            Trouble::Unsupported => {
+                (Code::UNSUPPORTED_MEDIA_TYPE, "unsupported", "The body has an unknown form")
+            }
+            Trouble::Unprocessable => {
+                (Code::UNPROCESSABLE_ENTITY, "unprocessable", "Not all of it could be used")
+            }
+            Trouble::Full => (Code::TOO_MANY_REQUESTS, "full", "Too much at once"),
+            Trouble::Internal => {
+                (Code::INTERNAL_SERVER_ERROR, "internal", "Watchfire failed at it")
+            }
+            Trouble::SinkFailed => (Code::BAD_GATEWAY, "sink-failed", "The sink did not deliver"),
+            Trouble::Unavailable => (Code::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
+        }
+    }
+}
+
 impl Problem {
-    fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Problem {
-        let (detail, hint) = (String::new(), String::new());
+    /// What is wrong with this request, and the next thing to try.
+    pub fn new(trouble: Trouble, detail: impl Into<String>, hint: impl Into<String>) -> Problem {
+        let (detail, hint) = (detail.into(), hint.into());
         let (retry_after_secs, more) = (None, Map::new());
-        let parts = Parts { status, slug, title, detail, hint, retry_after_secs, more };
-        Problem(Box::new(parts))
-    }
-
-    pub fn bad_request(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read")
-            .detail(detail)
-    }
-
-    pub fn forbidden(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::FORBIDDEN, "forbidden", "The request comes from elsewhere")
-            .detail(detail)
-    }
-
-    pub fn unauthorized(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "A token is needed").detail(detail)
-    }
-
-    pub fn not_found(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing").detail(detail)
-    }
-
-    pub fn method_not_allowed(method: &Method) -> Problem {
-        let title = "The method does not fit the path";
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title)
-            .detail(format!("{method} is not answered here."))
-            .hint("The header `allow` lists what is.")
-    }
-
-    pub fn conflict(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::CONFLICT, "conflict", "Not as things stand").detail(detail)
-    }
-
-    pub fn timeout(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body came too slowly")
-            .detail(detail)
-    }
-
-    pub fn too_large(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
-            .detail(detail)
-    }
-
-    pub fn unsupported(detail: impl Into<String>) -> Problem {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Problem::new(status, "unsupported", "The body is in a form that is not read here")
-            .detail(detail)
-    }
-
-    /// Understood, done as far as possible, and not all of it was good.
-    pub fn unprocessable(detail: impl Into<String>) -> Problem {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Problem::new(status, "unprocessable", "Not all of it could be used").detail(detail)
-    }
-
-    pub fn full(detail: impl Into<String>, retry_after: std::time::Duration) -> Problem {
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "full", "Too much at once")
-            .detail(detail)
-            .retry_after(retry_after)
-    }
-
-    pub fn internal(detail: impl Into<String>) -> Problem {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Problem::new(status, "internal", "Watchfire failed at it").detail(detail)
-    }
-
-    /// The other side of a sink did not do its part.
-    pub fn bad_gateway(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::BAD_GATEWAY, "sink-failed", "The sink did not deliver")
-            .detail(detail)
-    }
-
-    pub fn unavailable(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now").detail(detail)
-    }
-
-    fn detail(mut self, detail: impl Into<String>) -> Problem {
-        self.0.detail = detail.into();
-        self
-    }
-
-    pub fn hint(mut self, hint: impl Into<String>) -> Problem {
-        self.0.hint = hint.into();
-        self
+        Problem(Box::new(Parts { trouble, detail, hint, retry_after_secs, more }))
     }
 
     /// Whole seconds on the wire, rounded up and at least one.
@@ -133,25 +99,26 @@ impl Problem {
 
     fn print(self, uri: &Uri) -> Response {
         let parts = *self.0;
+        let (status, slug, title) = parts.trouble.face();
         let mut body = parts.more;
         for (name, value) in [
-            ("type", json!(format!("urn:watchfire:problem:{}", parts.slug))),
-            ("title", json!(parts.title)),
-            ("status", json!(parts.status.as_u16())),
+            ("type", json!(format!("urn:watchfire:problem:{}", slug))),
+            ("title", json!(title)),
+            ("status", json!(status.as_u16())),
             ("detail", json!(parts.detail)),
             ("instance", json!(uri.path())),
             ("hint", json!(parts.hint)),
         ] {
             body.insert(name.to_owned(), value);
         }
-        let mut response = (parts.status, Json(body)).into_response();
+        let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
         if let Some(seconds) = parts.retry_after_secs {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if parts.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
@@ -161,7 +128,7 @@ impl Problem {
 /// The status line, and the problem itself for [`finish`] to print.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.0.status.into_response();
+        let mut response = self.0.trouble.face().0.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -170,9 +137,9 @@ impl IntoResponse for Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Problem {
         match error {
-            CommandError::NotFound { what, hint } => Problem::not_found(what).hint(hint),
-            CommandError::Refused { why, hint } => Problem::conflict(why).hint(hint),
-            CommandError::Failed { why, hint } => Problem::internal(why).hint(hint),
+            CommandError::NotFound { what, hint } => Problem::new(Trouble::NotFound, what, hint),
+            CommandError::Refused { why, hint } => Problem::new(Trouble::Conflict, why, hint),
+            CommandError::Failed { why, hint } => Problem::new(Trouble::Internal, why, hint),
         }
     }
 }

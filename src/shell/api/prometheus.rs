@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::Shared;
 use super::facts::{AlertState, AlertStatus, RuleHealth, RuleState, RuleStatus};
 use super::problem::Problem;
+use super::query;
 use crate::kernel::event::Fingerprint;
 use crate::kernel::model::{EventTime, Labels, Level};
 
@@ -166,10 +167,8 @@ impl Wanted {
 }
 
 fn read_query(uri: &Uri) -> Result<Wanted, Problem> {
-    let query: Result<Query<Vec<(String, String)>>, _> = Query::try_from_uri(uri);
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let mut wanted = Wanted::default();
-    for (name, value) in query {
+    for (name, value) in query::pairs(uri)? {
         match name.as_str() {
             "type" => wanted.kind = Some(value),
             "rule_name[]" => wanted.names.push(value),

@@ -17,7 +17,7 @@ use super::body;
 use super::commands::CommandError;
 use super::facts::{ComponentHealth, ComponentState, ReloadOutcome, ReloadReport};
 use super::guard::{Guard, guard};
-use super::problem::{Problem, finish};
+use super::problem::{Problem, Trouble, finish};
 use super::{events, ingest, prometheus, stats};
 use crate::kernel::model::Labels;
 use crate::shell::metrics::{CONTENT_TYPE, Exposition};
@@ -66,7 +66,7 @@ pub fn router(api: Arc<Shared>, door: Guard) -> Router {
         .route("/api/v1/flush", post(flush))
         .route("/api/v1/forget", post(forget))
         .fallback(no_such_path)
-        .method_not_allowed_fallback(async |method: Method| Problem::method_not_allowed(&method))
+        .method_not_allowed_fallback(no_such_method)
         .with_state(api.clone())
         .layer(middleware::from_fn_with_state(Arc::new(door), guard))
         .layer(middleware::from_fn(finish))
@@ -74,12 +74,17 @@ pub fn router(api: Arc<Shared>, door: Guard) -> Router {
 }
 
 async fn no_such_path(uri: Uri) -> Problem {
-    Problem::not_found(format!("There is nothing at {}.", uri.path()))
-        .hint("GET / lists what there is.")
+    let detail = format!("There is nothing at {}.", uri.path());
+    Problem::new(Trouble::NotFound, detail, "GET / lists what there is.")
+}
+
+async fn no_such_method(method: Method) -> Problem {
+    let detail = format!("{method} is not answered here.");
+    Problem::new(Trouble::MethodNotAllowed, detail, "The header `allow` lists what is.")
 }
 
 async fn ready(State(api): State<Arc<Shared>>) -> Result<&'static str, Problem> {
-    let waiting = |why: String| Problem::unavailable(why).hint("Ask again in a moment.");
+    let waiting = |why: String| Problem::new(Trouble::Unavailable, why, "Ask again in a moment.");
     if *api.stopping.borrow() {
         return Err(waiting("Watchfire is stopping.".to_owned()));
     }
@@ -141,9 +146,8 @@ async fn test_sink(
     if test.delivered {
         return Ok(Json(test).into_response());
     }
-    Err(Problem::bad_gateway(test.said)
-        .hint("GET /api/v1/sinks shows the sink's state and its last error.")
-        .with("took", json!(test.took)))
+    let hint = "GET /api/v1/sinks shows the sink's state and its last error.";
+    Err(Problem::new(Trouble::SinkFailed, test.said, hint).with("took", json!(test.took)))
 }
 
 async fn reload(State(api): State<Arc<Shared>>) -> Result<Response, Problem> {
@@ -165,9 +169,8 @@ fn reloaded(report: Result<ReloadReport, CommandError>) -> Result<Response, Prob
         ReloadOutcome::Failed => "The rules stay as they were.",
     };
     let report = serde_json::to_value(report).expect("a report is plain data");
-    Err(Problem::unprocessable(detail)
-        .hint("The findings are in `report`; `watchfire check` prints them as well.")
-        .with("report", report))
+    let hint = "The findings are in `report`; `watchfire check` prints them as well.";
+    Err(Problem::new(Trouble::Unprocessable, detail, hint).with("report", report))
 }
 
 async fn flush(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {

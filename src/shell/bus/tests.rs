@@ -180,6 +180,7 @@ fn history_is_bounded_and_tells_when_it_is_not_all() {
         (Some(0), 10, vec![3, 4, 5], 5, false),
         (Some(3), 10, vec![4, 5], 5, true),
         (Some(2), 2, vec![3, 4], 4, true),
+        (Some(2), 0, vec![], 2, true),
         (Some(3), 2, vec![4, 5], 5, true),
         (Some(5), 10, vec![], 5, true),
         // Not a cursor of this run: all there is, and a hint that more may be missing.
