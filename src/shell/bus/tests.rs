@@ -156,6 +156,21 @@ fn dropping_a_waiting_subscription_frees_the_publisher() {
 }
 
 #[test]
+fn nobody_waits_for_a_dropped_subscription() {
+    let bus = bus(100);
+    let policy = Policy::Wait { capacity: 1, patience: Duration::from_millis(1) };
+    let sink = bus.subscribe(Filter::all(), policy);
+    // As a publisher has it that was about to offer when the subscription was dropped.
+    let mailbox = sink.mailbox.clone();
+    drop(sink);
+    let entry = Entry { cursor: 1, event: Arc::new(event("a", Kind::Fired)) };
+    for _ in 0..3 {
+        let offered = mailbox.offer(&entry);
+        assert!(!offered.stalled && !offered.shed);
+    }
+}
+
+#[test]
 fn one_that_never_takes_loses_its_patience_once_and_then_sheds() {
     let bus = bus(100);
     let policy = Policy::Wait { capacity: 2, patience: Duration::from_millis(1) };

@@ -44,7 +44,7 @@ async fn a_body_with_nothing_but_defects_is_a_problem_with_the_defects() {
     assert!(problem.contains("could be read as json") && problem.contains("influx"), "{problem}");
     assert_eq!(answer.json()["defect_count"], 2);
     assert_eq!(answer.json()["defects"][1]["line"], 2);
-    for body in ["", "nan", "bad\nnan"] {
+    for body in ["", "nan", "bad\nnan", "bad\na"] {
         assert_eq!(world.post("/ingest", &[], body).await.status, 200, "{body:?}");
     }
 }
