@@ -122,6 +122,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 8] = [
+        Kind::Fired,
+        Kind::Changed,
+        Kind::Reminded,
+        Kind::Flapping,
+        Kind::Resolved,
+        Kind::Pending,
+        Kind::Cooling,
+        Kind::Cleared,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Fired => "fired",
@@ -133,6 +144,10 @@ impl Kind {
             Kind::Cooling => "cooling",
             Kind::Cleared => "cleared",
         }
+    }
+
+    pub fn parse(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == text)
     }
 
     /// Whether sinks are told.

@@ -11,4 +11,8 @@ pub mod source;
 
 pub mod sink;
 
+pub mod metrics;
+
+pub mod bus;
+
 pub mod api;

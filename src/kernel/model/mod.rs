@@ -7,6 +7,7 @@ pub mod limits;
 pub mod lookup;
 pub mod refusal;
 pub mod series;
+pub mod text;
 pub mod time;
 pub mod version;
 

@@ -125,7 +125,12 @@ impl Matcher {
     }
 
     pub fn takes(&self, series: &Series) -> bool {
-        let value = series.label(&self.label).unwrap_or("");
+        self.admits(series.label(&self.label))
+    }
+
+    /// Whether the test holds for the label's value; no label is the empty text.
+    pub fn admits(&self, value: Option<&str>) -> bool {
+        let value = value.unwrap_or("");
         match &self.test {
             Test::Equal(wanted) => wanted.as_ref() == value,
             Test::NotEqual(unwanted) => unwanted.as_ref() != value,
