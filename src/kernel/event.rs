@@ -60,6 +60,45 @@ pub struct Event {
     pub notify: Vec<Arc<str>>,
 }
 
+impl Event {
+    /// An event that Watchfire makes about itself: no rule judged it, so it has no version. Its
+    /// episode begins at `at`; a caller that knows better sets the times afterwards.
+    pub fn own(
+        rule: &str,
+        key: Labels,
+        kind: Kind,
+        level: Level,
+        at: EventTime,
+        text: String,
+    ) -> Event {
+        let identity = Identity { rule, key: &key, since: at, kind, level, at, repeat: 0 };
+        Event {
+            id: EventId::of(&identity),
+            seq: 1,
+            rule: rule.into(),
+            version: Version(0),
+            kind,
+            level,
+            previous_level: None,
+            fingerprint: Fingerprint::of(rule, &key, &Labels::empty()),
+            key,
+            labels: Labels::empty(),
+            value: None,
+            values: Vec::new(),
+            window: None,
+            at,
+            since: at,
+            fired_at: Some(at),
+            resolved_at: (kind == Kind::Resolved).then_some(at),
+            cause: if kind == Kind::Resolved { Cause::Clear } else { Cause::Breach },
+            text,
+            annotations: Vec::new(),
+            shadow: false,
+            notify: Vec::new(),
+        }
+    }
+}
+
 /// The half-open window `(start, end]` that was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
