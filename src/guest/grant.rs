@@ -70,7 +70,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What one guest got: its requests that were granted, with the secrets' values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Granted {
     /// Host patterns as in [`Request::Http`].
     pub http: Vec<Arc<str>>,

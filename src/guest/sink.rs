@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::grant::{Granted, Request};
+pub use crate::kernel::delivery::{Batching, Outcome, Rate, Retry};
 use crate::kernel::event::Event;
-use crate::kernel::model::{Duration, Version};
+use crate::kernel::model::Version;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::program::Fault;
 
@@ -31,39 +32,6 @@ pub struct Sink {
     pub opener: Arc<dyn Opener>,
 }
 
-/// An attempt goes out when `max` events wait or the oldest waited `age`, whichever is first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Batching {
-    pub max: usize,
-    pub age: Duration,
-}
-
-/// Full-jitter exponential backoff from `base`; after `attempts` failed ones the events are dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retry {
-    pub attempts: u32,
-    pub base: Duration,
-}
-
-/// At most `count` events in any `per`; what is past it ends in one summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    pub count: u32,
-    pub per: Duration,
-}
-
-impl Default for Batching {
-    fn default() -> Batching {
-        Batching { max: 100, age: Duration::from_millis(200) }
-    }
-}
-
-impl Default for Retry {
-    fn default() -> Retry {
-        Retry { attempts: 10, base: Duration::from_secs(1) }
-    }
-}
-
 /// What the shell gives a sink when it opens it.
 #[derive(Clone, Debug)]
 pub struct SinkEnv {
@@ -78,19 +46,6 @@ pub struct SinkEnv {
 /// the instance. May block for a short time.
 pub trait Opener: Send + Sync + fmt::Debug {
     fn open(&self, env: &SinkEnv) -> Result<Box<dyn Deliver>, Fault>;
-}
-
-/// One attempt's end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All events arrived; the note is what the other side said, if anything.
-    Delivered { note: Option<String> },
-    /// Try the same events again, not before `after` when given.
-    Retry { after: Option<Duration>, why: String },
-    /// The other side will never take them: they go to the dead-letter log.
-    Rejected { why: String },
-    /// The instance is gone (trap, script error past its budget): open a new one and try again.
-    Faulted(Fault),
 }
 
 pub type Delivery<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;

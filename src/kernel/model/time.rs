@@ -84,7 +84,8 @@ impl Now {
         Duration(self.0.saturating_sub(earlier.0).max(0))
     }
 
-    /// The one way across: the time of a sample stamped on arrival, and of an idle source's move.
+    /// The one way across: the time of a sample stamped on arrival, of an idle source's move, and
+    /// of an event that Watchfire makes about itself.
     pub fn as_arrival(self) -> EventTime {
         EventTime(self.0)
     }

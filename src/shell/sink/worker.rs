@@ -1,0 +1,445 @@
+//! One sink's worker: a task that does what the sink's outbox says.
+//!
+//! The outbox stands on a desk behind a lock that is held for one step at a time, so whoever has an
+//! event puts it straight into the outbox: there is no second queue that could fill. The task picks
+//! up what the steps ask for, opens and delivers in tasks of their own (a guest that blocks or
+//! panics takes nothing else with it), and brings the answers back.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use super::dead_letters::DeadLetters;
+use super::status::{SinkState, SinkStatus};
+use super::steady::Steady;
+use crate::guest::sink::{Deliver, Opener, Outcome, Sink, SinkEnv};
+use crate::kernel::delivery::outbox::Link;
+use crate::kernel::delivery::{Action, End, Input, Outbox, Policy, Settled};
+use crate::kernel::event::{Event, EventId};
+use crate::kernel::model::Now;
+use crate::kernel::rule::program::Fault;
+
+/// Settled batches whose letters wait to be written. Only a disk that hangs lets them pile up; past
+/// this they are counted as lost.
+const LETTERS_MAX: usize = 10_000;
+
+/// Whether a worker may work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    Running,
+    Blocked { why: String, cure: String },
+    Removed,
+}
+
+/// What came of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The sink was tried, and this came back.
+    Tried(Outcome),
+    /// It was never sent: why.
+    Unsent(String),
+}
+
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    time: Steady,
+    desk: Mutex<Desk>,
+    wake: Notify,
+}
+
+#[derive(Debug)]
+struct Desk {
+    sink: Sink,
+    env: SinkEnv,
+    duty: Duty,
+    outbox: Outbox,
+    todo: Vec<Action>,
+    letters: Vec<Settled>,
+    letters_lost: u64,
+    in_flight: Arc<[Arc<Event>]>,
+    flushes: Vec<oneshot::Sender<()>>,
+    probes: Vec<(EventId, oneshot::Sender<Answer>)>,
+    closing: bool,
+}
+
+impl Worker {
+    pub fn start(
+        runtime: &Handle,
+        time: Steady,
+        seed: u64,
+        letters: &Path,
+        sink: Sink,
+        env: SinkEnv,
+        duty: Duty,
+    ) -> Worker {
+        let mut outbox = Outbox::new(&sink.name, policy_of(&sink), seed, time.now());
+        if duty != Duty::Running {
+            outbox.step(time.now(), Input::Park);
+        }
+        let letters = DeadLetters::new(letters, &sink.name);
+        let desk = Desk {
+            sink,
+            env,
+            duty,
+            outbox,
+            todo: Vec::new(),
+            letters: Vec::new(),
+            letters_lost: 0,
+            in_flight: Arc::from([]),
+            flushes: Vec::new(),
+            probes: Vec::new(),
+            closing: false,
+        };
+        let shared = Arc::new(Shared { time, desk: Mutex::new(desk), wake: Notify::new() });
+        shared.step(Input::Tick);
+        let task = runtime.spawn(Hands::new(shared.clone(), letters).work());
+        Worker { shared, task: Mutex::new(Some(task)) }
+    }
+
+    pub fn offer(&self, event: Arc<Event>) {
+        self.shared.step(Input::Offer(event));
+    }
+
+    /// Whether the worker already runs just this.
+    pub fn is(&self, sink: &Sink, env: &SinkEnv, duty: &Duty) -> bool {
+        let desk = self.shared.desk();
+        let same_code = desk.sink.version == sink.version
+            && desk.sink.kind == sink.kind
+            && desk.sink.origin == sink.origin
+            && policy_of(&desk.sink) == policy_of(sink);
+        let same_env = desk.env.granted == env.granted
+            && desk.env.settings == env.settings
+            && desk.env.folder == env.folder;
+        same_code && same_env && desk.duty == *duty
+    }
+
+    pub fn replace(&self, sink: Sink, env: SinkEnv, duty: Duty) {
+        let mut desk = self.shared.desk();
+        let policy = policy_of(&sink);
+        (desk.sink, desk.env) = (sink, env);
+        let running = duty == Duty::Running;
+        desk.duty = duty;
+        let input = if running { Input::Swap(policy) } else { Input::Park };
+        desk.step(self.shared.time.now(), input);
+        drop(desk);
+        self.shared.wake.notify_one();
+    }
+
+    pub fn remove(&self) {
+        self.shared.desk().duty = Duty::Removed;
+        self.shared.step(Input::Park);
+    }
+
+    /// Done when all that waits now is settled, or cannot be because the sink is not running.
+    pub fn flush(&self) -> oneshot::Receiver<()> {
+        let (done, receiver) = oneshot::channel();
+        let mut desk = self.shared.desk();
+        desk.flushes.push(done);
+        desk.step(self.shared.time.now(), Input::Flush);
+        drop(desk);
+        self.shared.wake.notify_one();
+        receiver
+    }
+
+    /// Sends `event` at once, and tells what came of its first attempt.
+    pub fn probe(&self, event: Arc<Event>) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
+        self.shared.desk().probes.push((event.id, answer));
+        self.shared.step(Input::Offer(event));
+        self.shared.step(Input::Flush);
+        receiver
+    }
+
+    /// Ends the task; what is not delivered by now goes to the dead letters.
+    pub async fn close(&self, why: &str) {
+        let task = self.task.lock().expect("nothing panics under this lock").take();
+        let mut desk = self.shared.desk();
+        desk.closing = true;
+        desk.step(self.shared.time.now(), Input::Park);
+        desk.step(self.shared.time.now(), Input::Discard { why: why.to_owned() });
+        drop(desk);
+        self.shared.wake.notify_one();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "a sink's worker ended badly");
+        }
+    }
+
+    pub fn duty(&self) -> Duty {
+        self.shared.desk().duty.clone()
+    }
+
+    pub fn status(&self, default: bool) -> SinkStatus {
+        self.shared.desk().status(default)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Ok(task) = self.task.get_mut()
+            && let Some(task) = task
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().expect("a step of an outbox does not panic")
+    }
+
+    fn step(&self, input: Input) {
+        self.desk().step(self.time.now(), input);
+        self.wake.notify_one();
+    }
+}
+
+impl Desk {
+    fn step(&mut self, now: Now, input: Input) {
+        if let Input::Attempted(outcome) = &input {
+            let flown = std::mem::replace(&mut self.in_flight, Arc::from([]));
+            self.answer(&flown, &Answer::Tried(outcome.clone()));
+        }
+        for action in self.outbox.step(now, input) {
+            match action {
+                Action::Flushed => {
+                    for flush in self.flushes.drain(..) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = flush.send(());
+                    }
+                }
+                Action::Settled(settled) => self.settle(settled),
+                Action::Attempt { .. } | Action::Open | Action::Close => self.todo.push(action),
+            }
+        }
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        let why = match &settled.end {
+            End::Delivered { .. } => return,
+            End::Dead { why } => why.clone(),
+            End::Withheld => "withheld by the sink's rate limit".to_owned(),
+        };
+        let (sink, count) = (&self.sink.name, settled.events.len());
+        tracing::warn!(%sink, events = count, %why, "not delivered");
+        self.answer(&settled.events.clone(), &Answer::Unsent(why));
+        if self.letters.len() < LETTERS_MAX {
+            self.letters.push(settled);
+        } else {
+            self.letters_lost += settled.events.len() as u64;
+        }
+    }
+
+    fn answer(&mut self, events: &[Arc<Event>], answer: &Answer) {
+        let asked = |id: &EventId| events.iter().any(|event| event.id == *id);
+        while let Some(at) = self.probes.iter().position(|(id, _)| asked(id)) {
+            let _ = self.probes.swap_remove(at).1.send(answer.clone());
+        }
+    }
+
+    fn status(&self, default: bool) -> SinkStatus {
+        let counts = self.outbox.counts();
+        let link = self.outbox.link();
+        let state = match (&self.duty, link) {
+            (Duty::Removed, _) => SinkState::Removed,
+            (Duty::Blocked { why, cure }, _) => {
+                SinkState::Blocked { why: why.clone(), cure: cure.clone() }
+            }
+            (Duty::Running, Link::Disconnected { .. } | Link::Parked) => {
+                SinkState::Disconnected
+            }
+            (Duty::Running, Link::Connecting) => SinkState::Connecting,
+            (Duty::Running, Link::Streaming) => SinkState::Streaming,
+            (Duty::Running, Link::Throttled { .. }) => SinkState::Throttled,
+        };
+        let error = self.outbox.last_error();
+        SinkStatus {
+            name: self.sink.name.clone(),
+            kind: self.sink.kind,
+            version: self.sink.version,
+            origin: self.sink.origin.clone(),
+            default,
+            state,
+            queued: self.outbox.queued() as u64,
+            in_flight: self.outbox.in_flight() as u64,
+            delivered: counts.delivered,
+            dead: counts.dead,
+            shed: counts.shed,
+            withheld: counts.withheld,
+            attempts: counts.attempts,
+            retries: counts.retries,
+            faults: counts.faults,
+            letters_lost: self.letters_lost,
+            last_error: error.map(|(_, why)| why.clone()),
+            last_error_at: error.map(|(at, _)| *at),
+            last_delivered_at: self.outbox.last_delivered(),
+            next_attempt_at: match link {
+                Link::Disconnected { until } | Link::Throttled { until, .. } => Some(until),
+                Link::Connecting | Link::Streaming | Link::Parked => None,
+            },
+        }
+    }
+}
+
+fn policy_of(sink: &Sink) -> Policy {
+    let Sink { batching, retry, rate, .. } = *sink;
+    Policy { batching, retry, rate, ..Policy::default() }
+}
+
+type Instance = Box<dyn Deliver>;
+
+/// The task's own side: what it holds and what it waits for.
+struct Hands {
+    shared: Arc<Shared>,
+    letters: Option<DeadLetters>,
+    instance: Option<Instance>,
+    opening: Option<JoinHandle<Result<Instance, Fault>>>,
+    delivering: Option<JoinHandle<(Instance, Outcome)>>,
+}
+
+impl Hands {
+    fn new(shared: Arc<Shared>, letters: DeadLetters) -> Hands {
+        Hands { shared, letters: Some(letters), instance: None, opening: None, delivering: None }
+    }
+
+    async fn work(mut self) {
+        let shared = self.shared.clone();
+        loop {
+            let (todo, letters, wake, closing) = {
+                let mut desk = shared.desk();
+                let wake = desk.outbox.next_wake().map(|(at, _)| shared.time.instant(at));
+                let (todo, letters) = (&mut desk.todo, Vec::new());
+                let todo = std::mem::take(todo);
+                let letters = std::mem::replace(&mut desk.letters, letters);
+                (todo, letters, wake, desk.closing)
+            };
+            for action in todo {
+                self.act(action);
+            }
+            self.write(letters).await;
+            if closing {
+                return self.cut_off().await;
+            }
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                opened = ended(&mut self.opening) => self.opened(opened),
+                delivered = ended(&mut self.delivering) => self.delivered(delivered),
+                () = sleep_until(wake) => shared.step(Input::Tick),
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Open => {
+                let (opener, env) = {
+                    let desk = self.shared.desk();
+                    (desk.sink.opener.clone(), desk.env.clone())
+                };
+                self.opening = Some(tokio::task::spawn_blocking(move || open(&*opener, &env)));
+            }
+            Action::Close => self.instance = None,
+            Action::Attempt { key, events } => {
+                self.shared.desk().in_flight = events.clone();
+                let mut instance = self.instance.take().expect("attempts follow an opening");
+                self.delivering = Some(tokio::spawn(async move {
+                    let outcome = instance.deliver(&key, &events).await;
+                    (instance, outcome)
+                }));
+            }
+            // The desk deals with these as they come.
+            Action::Settled(_) | Action::Flushed => {}
+        }
+    }
+
+    fn opened(&mut self, opened: Result<Result<Instance, Fault>, tokio::task::JoinError>) {
+        self.opening = None;
+        let result = opened.unwrap_or_else(|error| Err(panicked(&error)));
+        let result = result.map(|instance| self.instance = Some(instance));
+        self.shared.step(Input::Opened(result));
+    }
+
+    fn delivered(&mut self, delivered: Result<(Instance, Outcome), tokio::task::JoinError>) {
+        self.delivering = None;
+        let outcome = match delivered {
+            Ok((instance, outcome)) => {
+                self.instance = Some(instance);
+                outcome
+            }
+            Err(error) => Outcome::Faulted(panicked(&error)),
+        };
+        self.shared.step(Input::Attempted(outcome));
+    }
+
+    /// The end: an attempt that is still in flight may or may not arrive, and its letter says so.
+    async fn cut_off(mut self) {
+        if self.delivering.as_ref().is_some_and(JoinHandle::is_finished) {
+            let delivered = ended(&mut self.delivering).await;
+            self.delivered(delivered);
+        }
+        if let Some(delivering) = self.delivering.take() {
+            delivering.abort();
+            let why = "cut off by the shutdown while in flight; it may have arrived".to_owned();
+            self.shared.step(Input::Attempted(Outcome::Retry { after: None, why: why.clone() }));
+            self.shared.step(Input::Discard { why });
+        }
+        let letters = std::mem::take(&mut self.shared.desk().letters);
+        self.write(letters).await;
+    }
+
+    async fn write(&mut self, letters: Vec<Settled>) {
+        if letters.is_empty() {
+            return;
+        }
+        let mut log = self.letters.take().expect("it is put back after each writing");
+        let now = self.shared.time.now();
+        let count: usize = letters.iter().map(|settled| settled.events.len()).sum();
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = log.write(now, &letters);
+            (log, written)
+        });
+        let (log, written) = writing.await.expect("writing letters does not panic");
+        self.letters = Some(log);
+        if let Err(error) = written {
+            let mut desk = self.shared.desk();
+            desk.letters_lost += count as u64;
+            tracing::error!(sink = %desk.sink.name, %error, "dead letters could not be written");
+        }
+    }
+}
+
+fn open(opener: &dyn Opener, env: &SinkEnv) -> Result<Instance, Fault> {
+    std::fs::create_dir_all(&env.folder)
+        .map_err(|error| Fault::new(format!("cannot make {}: {error}", env.folder.display())))?;
+    opener.open(env)
+}
+
+fn panicked(error: &tokio::task::JoinError) -> Fault {
+    Fault::new(format!("the sink's code panicked: {error}"))
+}
+
+/// How a task ended; never, when there is none.
+async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(wake: Option<tokio::time::Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
