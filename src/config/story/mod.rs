@@ -262,6 +262,11 @@ impl Printed {
     }
 }
 
+/// `{host="db1",mount="/var"}`, or nothing; for flags that name a group as stories do.
+pub fn parse_labels(text: &str) -> Result<Labels, String> {
+    parse::parse_labels(text)
+}
+
 /// Every kind with its word in a story: what sinks are told stands in capitals.
 const WORDS: [(&str, Kind); 8] = [
     ("FIRED", Kind::Fired),

@@ -51,6 +51,14 @@ pub fn parse(file: &str, text: &str) -> Result<StoryFile, Vec<ConfigError>> {
     Err(reader.mistakes.into_iter().map(error).collect())
 }
 
+/// Labels alone, with nothing after them.
+pub fn parse_labels(text: &str) -> Result<Labels, String> {
+    let mut cursor = Cursor::new(text, 0..text.len());
+    labels(&mut cursor)
+        .and_then(|labels| done(&mut cursor).map(|()| labels))
+        .map_err(|mistake| format!("{}; {}", mistake.what, mistake.help))
+}
+
 /// The bytes of line `number` (from 1), without its newline.
 pub fn line_span(text: &str, number: u32) -> Range<usize> {
     let index = number.saturating_sub(1) as usize;
