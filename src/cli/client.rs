@@ -15,12 +15,13 @@ pub struct Remote {
     #[arg(
         long,
         env = "WATCHFIRE_URL",
+        hide_env_values = true,
         value_name = "URL",
         default_value = "http://127.0.0.1:9820"
     )]
     pub url: Url,
     /// File that holds its token
-    #[arg(long, env = "WATCHFIRE_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "WATCHFIRE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }
 
@@ -158,4 +159,93 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request with `status` and `body`; gives what the client made of it, and the
+    /// head of what it asked.
+    fn check(status: u16, body: &str, token: Option<&str>) -> (Result<Value, Failure>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n\r\n{body}");
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let (mut asked, mut chunk) = (Vec::new(), [0; 1024]);
+            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                let count = stream.read(&mut chunk).expect("a request");
+                asked.extend_from_slice(&chunk[..count]);
+            }
+            stream.write_all(answer.as_bytes()).expect("the client listens");
+            String::from_utf8_lossy(&asked).into_owned()
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let token_file = token.map(|token| {
+            let file = folder.path().join("token");
+            std::fs::write(&file, token).expect("a file");
+            file
+        });
+        let remote = Remote { url: url.parse().expect("an address"), token_file };
+        let answer = remote.get(&["sinks", "a/b c"]);
+        (answer, server.join().expect("the server ends"))
+    }
+
+    #[test]
+    fn an_answer_is_read_and_the_token_is_shown() {
+        let (answer, asked) = check(200, r#"{"sinks":[]}"#, Some(" hush\n"));
+        assert_eq!(answer, Ok(serde_json::json!({ "sinks": [] })));
+        assert!(asked.starts_with("GET /api/v1/sinks/a%2Fb%20c HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("authorization: Bearer hush\r\n"), "{asked}");
+        let (_, asked) = check(200, "{}", None);
+        assert!(!asked.contains("authorization"), "{asked}");
+    }
+
+    #[test]
+    fn what_is_refused_is_told_in_the_server_s_words() {
+        let problem = r#"{"title":"No","detail":"There is no sink `x`.","hint":"List them."}"#;
+        for (status, body, exit, what, help) in [
+            (404, problem, Exit::Findings, "There is no sink `x`.", Some("List them.")),
+            (401, r#"{"title":"A token is needed"}"#, Exit::Usage, "A token is needed", None),
+        ] {
+            let failure = check(status, body, None).0.expect_err("refused");
+            assert_eq!((failure.exit, failure.what.as_str()), (exit, what));
+            assert_eq!(failure.help.as_deref(), help);
+        }
+    }
+
+    #[test]
+    fn another_program_at_the_port_is_noticed() {
+        for (status, body) in [(200, "<html>"), (200, ""), (500, "oops")] {
+            let failure = check(status, body, None).0.expect_err("not ours");
+            assert_eq!(failure.exit, Exit::NotStarted);
+            assert!(failure.what.contains("does not speak as Watchfire does"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn nobody_at_the_port_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        let remote = Remote { url: url.parse().expect("an address"), token_file: None };
+        let failure = remote.get(&["rules"]).expect_err("nobody is there");
+        assert_eq!(failure.exit, Exit::NotStarted);
+        let expected = format!(
+            "error: no Watchfire answers at {url}/\n  = help: is `watchfire run` up? --url names \
+             another address"
+        );
+        assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn an_address_of_another_kind_is_refused() {
+        let remote = Remote { url: "mailto:a@b".parse().expect("an address"), token_file: None };
+        assert_eq!(remote.get(&["rules"]).expect_err("no web").exit, Exit::Usage);
+    }
 }

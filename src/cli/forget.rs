@@ -12,7 +12,7 @@ use crate::kernel::model::Labels;
 /// End one group of a rule by hand; a firing alert resolves
 ///
 /// For a host that is gone for good while its alert fires. The rule starts anew with the group's
-/// next sample. It is written to the audit log.
+/// next sample.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,6 +20,7 @@ Examples:
   watchfire forget disk-filling host=db1,mount=/var
   watchfire forget queue-total ''                       # a rule with one group for all")]
 pub struct Args {
+    /// The rule's name
     pub rule: String,
     /// The group's labels, all of them
     #[arg(value_parser = parse_key)]

@@ -29,7 +29,7 @@ pub struct GrantArgs {
     /// The plugin, as it names itself
     pub name: String,
     /// Settings file [default: watchfire.toml when there is one]
-    #[arg(long, env = "WATCHFIRE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of the plugins
     #[arg(long, value_name = "DIR")]

@@ -10,9 +10,10 @@ use crate::config::settings::{Format, parse_shards};
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::model::RefusalCounts;
 
-/// Judge recorded samples: events as JSON lines on standard output, a summary on standard error
+/// Judge recorded samples and print the events
 ///
-/// Time is that of the samples, so the events are the same on every machine and in every run.
+/// Events go to standard output as JSON lines, a summary to standard error. Time is that of the
+/// samples, so the events are the same on every machine and in every run.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -21,7 +21,7 @@ Every key of the settings file has a variable: WATCHFIRE__SECTION__KEY. Flags wi
 variables over the file.")]
 pub struct Args {
     /// Settings file [default: watchfire.toml when there is one]
-    #[arg(long, env = "WATCHFIRE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of rules, watched for changes [default: rules]
     #[arg(long, value_name = "DIR")]
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
     /// File that holds the token callers must show; needed off loopback
-    #[arg(long, env = "WATCHFIRE_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "WATCHFIRE_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Threads that judge, 1 to 64 [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = parse_shards)]

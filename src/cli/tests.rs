@@ -20,12 +20,14 @@ fn help_reads_as_it_was_reviewed() {
     fn append(command: &mut clap::Command, path: &str, text: &mut String) {
         let path = format!("{path}{}", command.get_name());
         text.push_str(&format!("$ {path} --help\n{}\n", command.render_long_help()));
-        for inner in command.get_subcommands_mut() {
+        for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
             append(inner, &format!("{path} "), text);
         }
     }
     let mut text = String::new();
-    append(&mut Cli::command().term_width(100), "", &mut text);
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    append(&mut command, "", &mut text);
     let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/help.txt");
     if std::env::var_os("WATCHFIRE_BLESS").is_some() {
