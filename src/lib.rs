@@ -7,3 +7,5 @@ pub mod guest;
 pub mod config;
 
 pub mod shell;
+
+pub mod cli;

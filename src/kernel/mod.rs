@@ -2,6 +2,8 @@
 //!
 //! Modules stand in reading order; each may use those above it and no other.
 
+#![deny(clippy::disallowed_types)]
+
 pub mod model;
 
 pub mod event;

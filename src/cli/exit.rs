@@ -1,0 +1,77 @@
+//! How a command ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use super::output::printable;
+use crate::config::error::ConfigError;
+
+/// Scripts depend on the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Ok = 0,
+    /// Findings, failed stories, or an answer that was no.
+    Findings = 1,
+    /// A flag, a variable or a settings file is wrong.
+    Usage = 2,
+    /// What the command needs could not be opened or reached.
+    NotStarted = 3,
+    /// Our own mistake.
+    Internal = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what it was asked, with the next thing to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub exit: Exit,
+    pub what: String,
+    pub help: Option<String>,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, what: impl Into<String>, help: impl Into<String>) -> Failure {
+        Failure { exit, what: what.into(), help: Some(help.into()) }
+    }
+
+    /// A command whose part of the library is not there yet.
+    pub(super) fn unwired(command: &str) -> Failure {
+        let what = format!("`watchfire {command}` is not in this build");
+        Failure { exit: Exit::Internal, what, help: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.what.starts_with("error: ") {
+            return out.write_str(&self.what);
+        }
+        write!(out, "error: {}", printable(&self.what))?;
+        match &self.help {
+            Some(help) => write!(out, "\n  = help: {}", printable(help)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure { exit: Exit::Usage, what: error.to_string(), help: None }
+    }
+}
+
+/// A reader that went away (`| head`) is no failure of ours, but there is nothing left to do.
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        let exit = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Exit::Ok,
+            _ => Exit::Internal,
+        };
+        Failure { exit, what: format!("cannot print: {error}"), help: None }
+    }
+}
