@@ -159,4 +159,4 @@ impl std::fmt::Display for HttpError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::guest) mod tests;

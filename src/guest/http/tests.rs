@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,30 +12,33 @@ use super::*;
 use crate::guest::grant::Secret;
 
 /// A server that answers every request with what `answer` makes of it, and keeps the requests.
-struct Server {
-    address: SocketAddr,
+pub(in crate::guest) struct Server {
+    pub address: SocketAddr,
+    connections: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Server {
+    pub async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (answer, log) = (Arc::new(answer), seen.clone());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (answer, log, count) = (Arc::new(answer), seen.clone(), connections.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Relaxed);
                 tokio::spawn(serve(stream, answer.clone(), log.clone()));
             }
         });
-        Server { address, seen }
+        Server { address, connections, seen }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn seen(&self) -> Vec<String> {
+    pub fn seen(&self) -> Vec<String> {
         self.seen.lock().expect("no test panics while it holds the lock").clone()
     }
 }
@@ -70,11 +74,11 @@ async fn serve(
     }
 }
 
-fn reply(status: &str, headers: &str, body: &str) -> String {
+pub(in crate::guest) fn reply(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
 }
 
-fn granted(http: &[&str], secrets: &[(&str, &str)]) -> Granted {
+pub(in crate::guest) fn granted(http: &[&str], secrets: &[(&str, &str)]) -> Granted {
     let secrets: BTreeMap<_, _> =
         secrets.iter().map(|(name, value)| (Arc::from(*name), Secret::new(value))).collect();
     let http = http.iter().map(|host| Arc::from(*host)).collect();
@@ -109,7 +113,9 @@ async fn a_granted_request_is_sent_with_its_secrets_over_one_connection() {
     request
         .headers
         .push(("Authorization".into(), vec![Part::Text("Bearer ".into()), secret("TOKEN")]));
+    gate.send(request.clone()).await.expect("granted");
     let answer = gate.send(request).await.expect("granted");
+    assert_eq!(server.connections.load(Relaxed), 1);
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"thanks".as_slice()));
     assert!(answer.headers.contains(&("x-told".into(), "yes".into())));
     let seen = server.seen();
