@@ -1,1 +1,36 @@
-//! wasm
+//! WebAssembly components: rules that judge samples, sinks that carry alerts.
+//!
+//! A component comes in as bytes through [`load`] and leaves as the same [`Rule`]s and [`Sink`]s
+//! that scripts make. A rule runs synchronously on its shard's thread, one store for each plugin
+//! and shard; a sink has one store and runs each attempt on a blocking thread.
+//!
+//! Never trusts a guest: its memory, time, log, state and answers have limits ([`limits`]), and an
+//! answer that breaks a promise is a fault and not a verdict. A trap or a missed deadline ends the
+//! whole store; no call into a guest is ever ended by dropping a future. Never loads compiled code
+//! from outside: a component is compiled here, from its bytes.
+//!
+//! [`Rule`]: crate::kernel::rule::Rule
+//! [`Sink`]: crate::guest::sink::Sink
+
+pub mod component;
+pub mod engine;
+pub mod error;
+pub mod limits;
+pub mod manifest;
+
+mod declared;
+mod inspect;
+mod rule;
+mod sink;
+mod store;
+mod tail;
+mod template;
+mod v0_1;
+
+pub use component::{Component, Loaded, load};
+pub use engine::WasmHost;
+pub use error::LoadError;
+pub use limits::{Counters, Limits, WasmLimits};
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,16 @@
 //! in the main config or in `grants.toml`, outside the watched folders. Nothing else lets a guest
 //! out. Dropping a file into a folder grants nothing.
 
+pub mod edit;
+pub mod files;
+pub mod hosts;
+pub mod operator;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+pub use operator::{Blocked, Grants, GuestLimits};
 
 /// One thing a guest may be allowed to reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,10 +79,17 @@ impl fmt::Debug for Secret {
 /// What one guest got: its requests that were granted, with the secrets' values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Granted {
-    /// Host patterns as in [`Request::Http`].
+    /// Host patterns as in [`Request::Http`]; [`hosts::HostPattern`] reads them.
     pub http: Vec<Arc<str>>,
     /// Loopback and private addresses are refused unless this says so or the pattern names one.
     pub private_addresses: bool,
     pub secrets: BTreeMap<Arc<str>, Secret>,
+    /// Patterns of file names, as [`files::takes`] reads them.
     pub files: Vec<Arc<str>>,
+}
+
+/// The SHA-256 of a component's bytes in hexadecimal, as `sha256` pins it.
+pub fn digest_of(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

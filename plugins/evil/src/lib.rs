@@ -1,0 +1,215 @@
+//! A rule that misbehaves on demand, for the host's own tests. It ships with nothing.
+//!
+//! It counts the samples of each series and breaches on every row with the count as the value, so a
+//! test can see whether state outlived an instance. Settings: `act` is what it does wrong, `in` the
+//! call it does it in; with `value` only when a row holds that value; with `fresh` only in an
+//! instance that was never restored.
+
+use std::hint::black_box;
+
+use serde::Deserialize;
+use watchfire_plugin::host::{self, LogLevel};
+use watchfire_plugin::{
+    Columns, Declaration, Failure, Judgement, Level, Rule, Series, SeriesId, SeriesTable, Snapshot,
+    Timestamp, export_rule,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default)]
+    act: Act,
+    #[serde(default, rename = "in")]
+    call: Call,
+    value: Option<f64>,
+    #[serde(default)]
+    fresh: bool,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Act {
+    #[default]
+    Behave,
+    Spin,
+    Allocate,
+    Recurse,
+    Panic,
+    Sleep,
+    Fail,
+    /// A verdict for a row that was not asked about.
+    Storm,
+    /// One row in breach and held.
+    Twice,
+    WrongLevel,
+    HugeMessage,
+    HugeState,
+    LogFlood,
+    NoRules,
+    BadMetric,
+    SameName,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Call {
+    Configure,
+    Describe,
+    Intern,
+    Forget,
+    #[default]
+    Evaluate,
+    Tick,
+    Save,
+    Restore,
+}
+
+struct Evil {
+    settings: Settings,
+    restored: bool,
+    counts: SeriesTable<u64>,
+    newest: Vec<SeriesId>,
+}
+
+impl Rule for Evil {
+    fn configure(settings: &str) -> Result<Evil, Failure> {
+        let settings: Settings = serde_json::from_str(settings).map_err(Failure::settings)?;
+        let counts = SeriesTable::default();
+        let mut evil = Evil { settings, restored: false, counts, newest: Vec::new() };
+        evil.misbehave(Call::Configure)?;
+        Ok(evil)
+    }
+
+    fn describe(&self) -> Vec<Declaration> {
+        let rule = Declaration::new("evil", "load");
+        if self.settings.call != Call::Describe {
+            return vec![rule];
+        }
+        match self.settings.act {
+            Act::NoRules => Vec::new(),
+            Act::BadMetric => vec![Declaration::new("evil", "")],
+            Act::SameName => vec![rule.clone(), rule],
+            _ => {
+                // Only a trap is left to choose here, and that does not come back.
+                let _ = act(self.settings.act);
+                vec![rule]
+            }
+        }
+    }
+
+    fn intern(&mut self, added: Vec<Series>) {
+        let _ = self.misbehave(Call::Intern);
+        self.counts.intern(added);
+    }
+
+    fn forget(&mut self, removed: &[SeriesId]) {
+        let _ = self.misbehave(Call::Forget);
+        self.counts.forget(removed);
+    }
+
+    fn evaluate(
+        &mut self,
+        _rule: u32,
+        rows: Columns<'_>,
+        out: &mut Judgement,
+    ) -> Result<(), Failure> {
+        self.newest = rows.series.to_vec();
+        for row in 0..rows.rows() {
+            let Some(count) = self.counts.get_mut(rows.series[row]) else {
+                out.hold(row);
+                continue;
+            };
+            *count += 1;
+            let count = *count as f64;
+            out.breach(row, Level::Warning);
+            out.verdicts.last_mut().expect("just pushed").value = Some(count);
+        }
+        let wanted = self.settings.value.is_none_or(|value| rows.value.contains(&value));
+        if wanted { self.spoil(Call::Evaluate, rows.rows(), out) } else { Ok(()) }
+    }
+
+    fn tick(&mut self, _rule: u32, _now: Timestamp, out: &mut Judgement) -> Result<(), Failure> {
+        for id in &self.newest {
+            out.breach(*id as usize, Level::Warning);
+        }
+        self.spoil(Call::Tick, 4_000_000_000, out)
+    }
+
+    fn save(&mut self) -> Option<Snapshot> {
+        if self.settings.act == Act::HugeState {
+            return Some(Snapshot { version: 1, data: vec![7; 6 << 20] });
+        }
+        let _ = self.misbehave(Call::Save);
+        let data = self.counts.save(|count, out| out.extend_from_slice(&count.to_le_bytes()));
+        Some(Snapshot { version: 1, data })
+    }
+
+    fn restore(&mut self, state: Snapshot) -> Result<(), Failure> {
+        self.misbehave(Call::Restore)?;
+        self.restored = true;
+        let read = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+        self.counts.restore(&state.data, read).ok_or_else(|| Failure::new("state", "unreadable"))
+    }
+}
+
+impl Evil {
+    fn misbehave(&mut self, call: Call) -> Result<(), Failure> {
+        let wanted = self.settings.call == call && !(self.settings.fresh && self.restored);
+        if wanted { act(self.settings.act) } else { Ok(()) }
+    }
+
+    fn spoil(&mut self, call: Call, rows: usize, out: &mut Judgement) -> Result<(), Failure> {
+        if self.settings.call == call {
+            match self.settings.act {
+                Act::Storm => (0..100_000).for_each(|more| out.breach(rows + more, Level::Info)),
+                Act::Twice => out.hold.extend(out.verdicts.first().map(|verdict| verdict.row)),
+                Act::WrongLevel => out.verdicts.iter_mut().for_each(|v| v.level = Level::Critical),
+                Act::HugeMessage => {
+                    for verdict in &mut out.verdicts {
+                        verdict.message = Some("a".repeat(9 << 20));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.misbehave(call)
+    }
+}
+
+fn act(act: Act) -> Result<(), Failure> {
+    match act {
+        Act::Spin => loop {
+            black_box(0);
+        },
+        Act::Allocate => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(vec![1u8; 1 << 20]);
+                black_box(&hoard);
+            }
+        }
+        Act::Recurse => {
+            black_box(recurse(0));
+            Ok(())
+        }
+        Act::Panic => panic!("out of spite"),
+        Act::Sleep => {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+            Ok(())
+        }
+        Act::Fail => Err(Failure::new("data", "does not like these rows")),
+        Act::LogFlood => {
+            let line = "x".repeat(4096);
+            (0..10_000).for_each(|_| host::log(LogLevel::Info, &line));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    recurse(frame[0] + 1) + frame[1]
+}
+
+export_rule!(Evil);

@@ -1,0 +1,169 @@
+//! State by series: found by the host's number, saved by the series' own name.
+
+use std::collections::BTreeMap;
+
+use crate::{Series, SeriesId};
+
+const NO_SLOT: u32 = u32::MAX;
+
+/// One value for each announced series.
+///
+/// The host's numbers are dense over all series it has, of which one instance sees a share: so the
+/// numbers index a thin table of slots, and the values lie together.
+#[derive(Debug)]
+pub struct SeriesTable<T> {
+    slots: Vec<u32>,
+    entries: Vec<Entry<T>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    series: Series,
+    value: T,
+}
+
+impl<T> Default for SeriesTable<T> {
+    fn default() -> SeriesTable<T> {
+        SeriesTable { slots: Vec::new(), entries: Vec::new() }
+    }
+}
+
+impl<T: Default> SeriesTable<T> {
+    /// Takes what the host announced; a series that is there already keeps its value.
+    pub fn intern(&mut self, added: Vec<Series>) {
+        for series in added {
+            let id = series.id as usize;
+            if self.slots.len() <= id {
+                self.slots.resize(id + 1, NO_SLOT);
+            }
+            if self.slots[id] == NO_SLOT {
+                self.slots[id] = self.entries.len() as u32;
+                self.entries.push(Entry { series, value: T::default() });
+            }
+        }
+    }
+
+    pub fn forget(&mut self, removed: &[SeriesId]) {
+        for id in removed {
+            let Some(slot) = self.slot(*id) else { continue };
+            self.slots[*id as usize] = NO_SLOT;
+            self.entries.swap_remove(slot);
+            if let Some(moved) = self.entries.get(slot) {
+                self.slots[moved.series.id as usize] = slot as u32;
+            }
+        }
+    }
+
+    pub fn get_mut(&mut self, id: SeriesId) -> Option<&mut T> {
+        let slot = self.slot(id)?;
+        Some(&mut self.entries[slot].value)
+    }
+
+    pub fn series(&self, id: SeriesId) -> Option<&Series> {
+        self.slot(id).map(|slot| &self.entries[slot].series)
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Writes every value under its series' name, for a snapshot that outlives the numbers.
+    /// `write` appends a value's bytes.
+    pub fn save(&self, write: impl Fn(&T, &mut Vec<u8>)) -> Vec<u8> {
+        let mut data = Vec::new();
+        for entry in &self.entries {
+            put(&mut data, &identity(&entry.series));
+            let mut value = Vec::new();
+            write(&entry.value, &mut value);
+            put(&mut data, &value);
+        }
+        data
+    }
+
+    /// Reads what [`SeriesTable::save`] wrote into the series that are announced; others are left
+    /// out. `None` when the bytes are not what `save` writes.
+    pub fn restore(&mut self, data: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Option<()> {
+        let mut saved = BTreeMap::new();
+        let mut rest = data;
+        while !rest.is_empty() {
+            let name = take(&mut rest)?;
+            saved.insert(name.to_vec(), read(take(&mut rest)?)?);
+        }
+        for entry in &mut self.entries {
+            if let Some(value) = saved.remove(&identity(&entry.series)) {
+                entry.value = value;
+            }
+        }
+        Some(())
+    }
+
+    fn slot(&self, id: SeriesId) -> Option<usize> {
+        let slot = *self.slots.get(id as usize)?;
+        (slot != NO_SLOT).then_some(slot as usize)
+    }
+}
+
+/// Metric and labels, each field ended by a byte that no text contains.
+fn identity(series: &Series) -> Vec<u8> {
+    let mut name = series.metric.clone().into_bytes();
+    for label in &series.labels {
+        for field in [&label.name, &label.value] {
+            name.push(0xFF);
+            name.extend_from_slice(field.as_bytes());
+        }
+    }
+    name
+}
+
+fn put(data: &mut Vec<u8>, bytes: &[u8]) {
+    data.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    data.extend_from_slice(bytes);
+}
+
+fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, tail) = rest.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let bytes = tail.get(..length)?;
+    *rest = &tail[length..];
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(id: SeriesId, metric: &str) -> Series {
+        Series { id, metric: metric.to_owned(), labels: Vec::new() }
+    }
+
+    #[test]
+    fn a_forgotten_series_leaves_the_others_in_place() {
+        let mut table = SeriesTable::<u32>::default();
+        table.intern(vec![series(7, "a"), series(2, "b"), series(9, "c")]);
+        for id in [7, 2, 9] {
+            *table.get_mut(id).expect("announced") = id;
+        }
+        table.forget(&[7, 100]);
+        assert_eq!(table.get_mut(7), None);
+        assert_eq!((*table.get_mut(2).unwrap(), *table.get_mut(9).unwrap()), (2, 9));
+    }
+
+    #[test]
+    fn values_are_found_again_by_name_under_other_numbers() {
+        let mut table = SeriesTable::<u32>::default();
+        table.intern(vec![series(0, "a"), series(1, "b")]);
+        *table.get_mut(1).expect("announced") = 5;
+        let data = table.save(|value, out| out.extend_from_slice(&value.to_le_bytes()));
+        let read = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.try_into().ok()?));
+
+        let mut other = SeriesTable::<u32>::default();
+        other.intern(vec![series(40, "b")]);
+        assert_eq!(other.restore(&data, read), Some(()));
+        assert_eq!(other.get_mut(40), Some(&mut 5));
+        assert_eq!(other.restore(&data[..data.len() - 1], read), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! One request and its redirects, hop by hop, each checked before it is sent.
+
+use std::error::Error;
+use std::net::IpAddr;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION};
+use reqwest::{Client, Method, Response, Url};
+
+use super::address::{PrivateAddress, is_public};
+use super::compose::Prepared;
+use super::{HttpError, HttpResponse, Inner};
+
+pub async fn run(
+    mut request: Prepared,
+    gate: &Inner,
+    client: &Client,
+) -> Result<HttpResponse, HttpError> {
+    for _ in 0..=gate.limits.redirects {
+        check(&request, gate)?;
+        let response = client
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.clone())
+            .send()
+            .await
+            .map_err(|error| explain(error, &request))?;
+        match redirect(&response, &request)? {
+            Some(target) => request = follow(request, response.status().as_u16(), target)?,
+            None => return read(response, gate).await,
+        }
+    }
+    Err(HttpError::Other(format!("more than {} redirects", gate.limits.redirects)))
+}
+
+/// Whether the grant takes this hop's server, and its address where the URL names one.
+fn check(request: &Prepared, gate: &Inner) -> Result<(), HttpError> {
+    let url = &request.url;
+    let Some(host) = url.host_str() else {
+        return Err(HttpError::Invalid("the URL has no host".to_owned()));
+    };
+    if !gate.hosts.iter().any(|pattern| pattern.takes(url)) {
+        return Err(HttpError::Denied(format!("grant `http = [\"{}\"]`", server(request))));
+    }
+    let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return Ok(()) };
+    let named = gate.hosts.iter().any(|pattern| pattern.names(host) && pattern.takes(url));
+    if is_public(address) || named || gate.granted.private_addresses {
+        return Ok(());
+    }
+    Err(HttpError::Denied(private(&server(request))))
+}
+
+fn private(host: &str) -> String {
+    format!("{host} is a private address; grant it by name or set `private_addresses = true`")
+}
+
+/// Scheme, host and port for messages; not even those when a secret is part of the URL, since the
+/// guest could read the secret from them.
+fn server(request: &Prepared) -> String {
+    if request.secret_url {
+        return "the host of the secret URL".to_owned();
+    }
+    request.url.origin().ascii_serialization()
+}
+
+/// Where a redirect leads; `None` when the response is none.
+fn redirect(response: &Response, request: &Prepared) -> Result<Option<Url>, HttpError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(target) = response.headers().get(LOCATION) else { return Ok(None) };
+    let broken = || HttpError::Other(format!("{} redirects to no URL", server(request)));
+    let target = target.to_str().map_err(|_| broken())?;
+    let target = request.url.join(target).map_err(|_| broken())?;
+    if !target.username().is_empty() || target.password().is_some() {
+        return Err(broken());
+    }
+    Ok(Some(target))
+}
+
+/// The next hop: without secrets, and towards another server without credentials of any kind.
+fn follow(mut request: Prepared, status: u16, target: Url) -> Result<Prepared, HttpError> {
+    for name in request.secret_headers.drain(..) {
+        request.headers.remove(name);
+    }
+    if target.origin() != request.url.origin() {
+        request.headers.remove(AUTHORIZATION);
+        request.headers.remove(COOKIE);
+    }
+    // As browsers do: 303 always and 301, 302 after a POST become a GET; 307 and 308 send again.
+    let becomes_get = match status {
+        303 => request.method != Method::HEAD,
+        301 | 302 => request.method == Method::POST,
+        _ => false,
+    };
+    if becomes_get {
+        request.method = Method::GET;
+        request.body.clear();
+        request.secret_body = false;
+        request.headers.remove(CONTENT_TYPE);
+    }
+    if request.secret_body {
+        let why = format!("{} redirects a request whose body holds a secret", server(&request));
+        return Err(HttpError::Other(why));
+    }
+    // The server chose this URL. It may repeat our secret in it, so it stays out of messages.
+    request.url = target;
+    Ok(request)
+}
+
+async fn read(mut response: Response, gate: &Inner) -> Result<HttpResponse, HttpError> {
+    let cap = gate.limits.body_bytes;
+    let too_large = || HttpError::TooLarge(cap as u64);
+    let announced = response.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if response.content_length().or(announced).is_some_and(|length| length > cap as u64) {
+        return Err(too_large());
+    }
+    let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect();
+    let mut body = Vec::new();
+    loop {
+        let chunk = response.chunk().await.map_err(|error| HttpError::Other(words(error)))?;
+        let Some(chunk) = chunk else { break };
+        if body.len() + chunk.len() > cap {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(HttpResponse { status, headers, body })
+}
+
+fn explain(error: reqwest::Error, request: &Prepared) -> HttpError {
+    let mut cause: Option<&dyn Error> = Some(&error);
+    while let Some(current) = cause {
+        if current.downcast_ref::<PrivateAddress>().is_some() {
+            return HttpError::Denied(private(&server(request)));
+        }
+        cause = current.source();
+    }
+    if error.is_timeout() {
+        return HttpError::TimedOut;
+    }
+    let unreachable = error.is_connect();
+    let text = format!("{}: {}", server(request), words(error));
+    if unreachable { HttpError::Unreachable(text) } else { HttpError::Other(text) }
+}
+
+/// The innermost cause, which says most and never holds the URL.
+fn words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,125 @@
+//! From the bytes of a file to rules or a sink.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::engine::WasmHost;
+use super::error::LoadError;
+use super::inspect::{Inspected, inspect};
+use super::limits::Counters;
+use super::manifest::{Kind, Manifest};
+use super::store::Plugin;
+use super::{rule, sink};
+use crate::guest::grant::Request;
+use crate::guest::sink::Sink;
+use crate::kernel::model::Version;
+use crate::kernel::rule::program::RulePlugin;
+use crate::kernel::rule::{Origin, Rule};
+
+/// What a component turned out to be.
+#[derive(Debug)]
+pub struct Loaded {
+    pub component: Component,
+    pub manifest: Option<Manifest>,
+    /// SHA-256 of the bytes in hexadecimal, as grants pin it.
+    pub digest: String,
+    pub counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+pub enum Component {
+    /// Rules whose judge is `plugin`.
+    Rules {
+        rules: Vec<Rule>,
+        plugin: Arc<dyn RulePlugin>,
+    },
+    Sink(Sink),
+}
+
+/// Reads, compiles and tries a component. `name` is the plugin's name: that of the file, or an
+/// alias under which the same bytes are loaded with other settings.
+///
+/// Compiling takes some 70 ms of CPU for 100 KB, so this is for a background thread. Grants are
+/// not looked at here: a sink's `needs` say what it asks for, and whoever opens it must have them
+/// granted.
+pub fn load(
+    name: &str,
+    bytes: &[u8],
+    settings: &Value,
+    host: &WasmHost,
+) -> Result<Loaded, LoadError> {
+    sink::apart(|| load_here(name, bytes, settings, host))
+}
+
+fn load_here(
+    name: &str,
+    bytes: &[u8],
+    settings: &Value,
+    host: &WasmHost,
+) -> Result<Loaded, LoadError> {
+    let Inspected { kind, manifest } = inspect(bytes)?;
+    let limits = host.limits(name, kind);
+    if bytes.len() > limits.file_bytes {
+        return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
+    }
+    let needs = requests(kind, manifest.as_ref(), settings)?;
+    let settings = match settings {
+        Value::Null => "{}".to_owned(),
+        given => given.to_string(),
+    };
+    let version = version_of(bytes, &settings);
+    let code = host.compile(bytes)?;
+    let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
+    let plugin = Plugin {
+        name: name.into(),
+        engine: host.engine().clone(),
+        limits,
+        counters: counters.clone(),
+        digest: digest.clone(),
+    };
+    let component = match kind {
+        Kind::Rule => {
+            let loaded = rule::load(plugin, code, &settings, version, host)?;
+            Component::Rules { rules: loaded.rules, plugin: loaded.plugin }
+        }
+        Kind::Sink => {
+            let loaded = sink::load(plugin, code, &settings, host)?;
+            Component::Sink(Sink {
+                name: name.into(),
+                version,
+                origin: Origin { file: format!("{name}.wasm").into(), line: 1 },
+                kind: "wasm",
+                batching: loaded.batching,
+                retry: loaded.retry,
+                rate: loaded.rate,
+                needs,
+                opener: loaded.opener,
+            })
+        }
+    };
+    Ok(Loaded { component, manifest, digest, counters })
+}
+
+fn requests(
+    kind: Kind,
+    manifest: Option<&Manifest>,
+    settings: &Value,
+) -> Result<Vec<Request>, LoadError> {
+    let Some(manifest) = manifest else { return Ok(Vec::new()) };
+    let requests = manifest.requests(settings).map_err(LoadError::Manifest)?;
+    match (kind, requests.first()) {
+        (Kind::Rule, Some(request)) => {
+            Err(LoadError::Manifest(format!("a rule reaches nothing, and it asks for {request}")))
+        }
+        (Kind::Rule, None) | (Kind::Sink, _) => Ok(requests),
+    }
+}
+
+/// A hash of all that the plugin is made of.
+fn version_of(bytes: &[u8], settings: &str) -> Version {
+    let mut text = xxh3_64(bytes).to_le_bytes().to_vec();
+    text.extend_from_slice(settings.as_bytes());
+    Version(xxh3_64(&text))
+}

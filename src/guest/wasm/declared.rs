@@ -1,0 +1,168 @@
+//! From what a component declares to the kernel's [`Rule`]: checked in full, or refused.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::error::LoadError;
+use super::template::FilledText;
+use super::v0_1::{evaluator, level_from};
+use crate::kernel::model::{Duration, Labels, Level, Version};
+use crate::kernel::rule::calendar::Calendar;
+use crate::kernel::rule::program::Template;
+use crate::kernel::rule::selector::{Matcher, NamePattern, Selector};
+use crate::kernel::rule::{
+    Declared, Flapping, Grouping, GuestRule, Input, Judge, OnNoData, Origin, Rule, Shape, Timing,
+};
+
+/// One component is one subject; more rules than this are a mistake in a loop.
+const RULES_MAX: usize = 256;
+
+/// A name becomes a label and a line on a screen.
+const NAME_BYTES_MAX: usize = 200;
+
+/// The levels that a rule's verdicts may have.
+pub type Levels = [bool; 3];
+
+/// What all rules of one component have in common.
+pub struct Common<'a> {
+    pub plugin: &'a Arc<str>,
+    pub version: Version,
+}
+
+/// Checks a component's declarations; the levels come in the same order as the rules.
+pub fn rules(
+    declarations: Vec<evaluator::Declaration>,
+    common: &Common<'_>,
+) -> Result<(Vec<Rule>, Vec<Levels>), LoadError> {
+    let count = declarations.len();
+    if count == 0 || count > RULES_MAX {
+        let why = format!("it declares {count} rules; 1 to {RULES_MAX} are possible");
+        return Err(LoadError::Trial(why));
+    }
+    let (mut rules, mut levels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for (index, declaration) in declarations.into_iter().enumerate() {
+        let name = match declaration.name.as_str() {
+            "" => format!("number {index}"),
+            name => format!("`{name}`"),
+        };
+        let place = |why: String| LoadError::Declaration { rule: name.clone(), why };
+        if !names.insert(declaration.name.clone()) {
+            return Err(place("it is declared twice".to_owned()));
+        }
+        levels.push(levels_of(&declaration.levels).map_err(place)?);
+        rules.push(rule(declaration, index as u32, common).map_err(place)?);
+    }
+    Ok((rules, levels))
+}
+
+fn rule(
+    declaration: evaluator::Declaration,
+    index: u32,
+    common: &Common<'_>,
+) -> Result<Rule, String> {
+    let name = &declaration.name;
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err("its name must be 1 to 200 bytes of plain text".to_owned());
+    }
+    Ok(Rule {
+        name: name.as_str().into(),
+        version: common.version,
+        origin: Origin { file: format!("{}.wasm", common.plugin).into(), line: 1 },
+        inputs: vec![Input { name: "".into(), selector: selector(&declaration)? }],
+        by: grouping(declaration.by.as_deref())?,
+        shape: Shape::Each,
+        across: None,
+        lateness: Duration::ZERO,
+        tolerance: None,
+        baseline: None,
+        declared: Declared::default(),
+        judge: Judge::Guest(GuestRule { plugin: common.plugin.clone(), index }),
+        state: None,
+        timing: timing(&declaration)?,
+        flapping: declaration.flapping.map(flapping).transpose()?,
+        during: declaration.during.as_deref().map(Calendar::parse).transpose()?,
+        labels: Labels::new(
+            declaration.labels.iter().map(|label| (label.name.as_str(), label.value.as_str())),
+        ),
+        annotations: annotations(&declaration)?,
+        notify: declaration.notify.iter().map(|sink| sink.as_str().into()).collect(),
+        record: None,
+        shadow: declaration.shadow,
+    })
+}
+
+fn selector(declaration: &evaluator::Declaration) -> Result<Selector, String> {
+    if declaration.metric.is_empty() {
+        return Err("it names no metric".to_owned());
+    }
+    let matchers = match declaration.only.trim() {
+        "" => Vec::new(),
+        only => Matcher::parse_list(only)?,
+    };
+    Ok(Selector { metric: NamePattern::parse(&declaration.metric), matchers, filter: None })
+}
+
+fn grouping(by: Option<&[String]>) -> Result<Grouping, String> {
+    let Some(labels) = by else { return Ok(Grouping::EachSeries) };
+    if labels.iter().any(String::is_empty) {
+        return Err("a label in `by` has no name".to_owned());
+    }
+    let labels: BTreeSet<Arc<str>> = labels.iter().map(|label| label.as_str().into()).collect();
+    Ok(Grouping::By(labels.into_iter().collect()))
+}
+
+fn timing(declaration: &evaluator::Declaration) -> Result<Timing, String> {
+    let usual = Timing::default();
+    let given = |name: &str, nanos: Option<u64>| match nanos {
+        Some(0) => Err(format!("`{name}` must be longer than 0s")),
+        Some(nanos) => length(name, nanos).map(Some),
+        None => Ok(None),
+    };
+    Ok(Timing {
+        soak: length("soak", declaration.soak)?,
+        cool: length("cool", declaration.cool)?,
+        repeat: given("repeat", declaration.repeat)?,
+        expire: given("expire", declaration.expire)?.unwrap_or(usual.expire),
+        forget: given("forget", declaration.forget)?.unwrap_or(usual.forget),
+        forget_firing: declaration.forget.is_some(),
+        absent: None,
+        on_no_data: match declaration.on_no_data {
+            evaluator::OnNoData::Hold => OnNoData::Hold,
+            evaluator::OnNoData::Clear => OnNoData::Clear,
+            evaluator::OnNoData::Breach => OnNoData::Breach,
+        },
+    })
+}
+
+fn length(name: &str, nanos: u64) -> Result<Duration, String> {
+    i64::try_from(nanos)
+        .map(Duration::from_nanos)
+        .map_err(|_| format!("`{name}` is longer than 292 years"))
+}
+
+fn flapping(bounds: evaluator::Flapping) -> Result<Flapping, String> {
+    let evaluator::Flapping { high, low } = bounds;
+    if 0.0 <= low && low <= high && high <= 100.0 {
+        return Ok(Flapping { high, low });
+    }
+    Err(format!("flapping needs 0 <= low <= high <= 100, not low {low} and high {high}"))
+}
+
+type Annotations = Vec<(Arc<str>, Arc<dyn Template>)>;
+
+fn annotations(declaration: &evaluator::Declaration) -> Result<Annotations, String> {
+    let one = |annotation: &evaluator::Annotation| {
+        let text = FilledText::parse(&annotation.text)?;
+        Ok((annotation.name.as_str().into(), Arc::new(text) as Arc<dyn Template>))
+    };
+    declaration.annotations.iter().map(one).collect()
+}
+
+fn levels_of(declared: &[evaluator::Severity]) -> Result<Levels, String> {
+    let mut levels = [false; 3];
+    for level in declared {
+        let level: Level = level_from(*level);
+        levels[level.index()] = true;
+    }
+    if declared.is_empty() { Err("it declares no level".to_owned()) } else { Ok(levels) }
+}

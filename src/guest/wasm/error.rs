@@ -1,0 +1,115 @@
+//! Why a file is not a plugin, in words, with what to do about it.
+
+use std::fmt;
+
+/// A closed list; each prints as one sentence for what is wrong and one for the cure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// Neither a component nor anything else of WebAssembly.
+    NotWasm,
+    /// A core module, as plain `wasm32` targets make them.
+    CoreModule,
+    /// Machine code; it is never loaded from a plugins folder.
+    Precompiled,
+    Truncated,
+    /// Not valid, or it uses what this host does not have.
+    Malformed(String),
+    TooBig {
+        bytes: usize,
+        cap: usize,
+    },
+    /// Of another version of the interface: "0.3.0".
+    OtherVersion {
+        built_for: String,
+    },
+    /// It exports none of our worlds, or more than one.
+    UnknownWorld {
+        exports: Vec<String>,
+    },
+    MissingExport {
+        world: &'static str,
+        export: &'static str,
+    },
+    /// It wants something from the host that its world does not have.
+    UnknownImport {
+        world: &'static str,
+        import: String,
+    },
+    Manifest(String),
+    /// It died before its first sample: which call, and how.
+    Died(String),
+    /// It refused its settings.
+    Settings(String),
+    /// `rule` is a rule's name, or its place in the list when it has none.
+    Declaration {
+        rule: String,
+        why: String,
+    },
+    /// It broke a promise on the canned batch.
+    Trial(String),
+}
+
+/// The version that this host speaks.
+pub const SPEAKS: &str = "0.1.0";
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::NotWasm => out.write_str(
+                "this is not WebAssembly; build a component with `--target wasm32-wasip2`",
+            ),
+            LoadError::CoreModule => out.write_str(
+                "this is a core module, not a component; build with `--target wasm32-wasip2`, or \
+                 wrap it with `wasm-tools component new`",
+            ),
+            LoadError::Precompiled => out.write_str(
+                "this is compiled machine code, which is never loaded; put the .wasm file here",
+            ),
+            LoadError::Truncated => out.write_str(
+                "the file ends too early; write it under a temporary name and rename it into place",
+            ),
+            LoadError::Malformed(why) => {
+                write!(out, "this is no valid component: {why}; build it again")
+            }
+            LoadError::TooBig { bytes, cap } => write!(
+                out,
+                "{bytes} bytes are more than the {cap} allowed; build with `opt-level = \"s\"`, \
+                 `lto` and `strip`"
+            ),
+            LoadError::OtherVersion { built_for } => write!(
+                out,
+                "built for watchfire:plugin {built_for}, this host speaks {SPEAKS}; build it \
+                 against the host's wit/watchfire.wit"
+            ),
+            LoadError::UnknownWorld { exports } => write!(
+                out,
+                "it is neither a rule nor a sink (exports: {}); export `evaluator` or `delivery` \
+                 of watchfire:plugin",
+                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+            ),
+            LoadError::MissingExport { world, export } => {
+                write!(out, "a {world} must export `{export}`, and this one does not; export it")
+            }
+            LoadError::UnknownImport { world, import } => write!(
+                out,
+                "it imports `{import}`, which a {world} does not get; use what wit/watchfire.wit \
+                 offers"
+            ),
+            LoadError::Manifest(why) => {
+                write!(out, "its section `watchfire:manifest`: {why}; use the export macro")
+            }
+            LoadError::Died(why) => write!(out, "{why}; run `watchfire plugin test` on it"),
+            LoadError::Settings(why) => {
+                write!(out, "it refused its settings: {why}; correct the TOML file beside it")
+            }
+            LoadError::Declaration { rule, why } => {
+                write!(out, "its rule {rule}: {why}; correct the declaration")
+            }
+            LoadError::Trial(why) => {
+                write!(out, "on a trial batch {why}; run `watchfire plugin test` on it")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}

@@ -1,0 +1,202 @@
+//! Reads a component's outside without compiling it: its world, version, imports and manifest.
+
+use wasmparser::{Encoding, Parser, Payload};
+
+use super::error::{LoadError, SPEAKS};
+use super::manifest::{Kind, Manifest};
+
+/// A manifest is a handful of lines.
+const MANIFEST_BYTES_MAX: usize = 16 * 1024;
+
+const PACKAGE: &str = "watchfire:plugin/";
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub struct Inspected {
+    pub kind: Kind,
+    pub manifest: Option<Manifest>,
+}
+
+/// Recognises a component of one of our worlds, or says what it is instead.
+pub fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
+    if bytes.starts_with(b"\x7fELF") {
+        return Err(LoadError::Precompiled);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(LoadError::NotWasm);
+    }
+    let outside = Outside::read(bytes)?;
+    let kind = kind_of(&outside.exports)?;
+    check_imports(kind, &outside.imports)?;
+    let manifest =
+        outside.manifest.map(Manifest::parse).transpose().map_err(LoadError::Manifest)?;
+    if let Some(manifest) = &manifest {
+        if manifest.kind != kind {
+            let (says, is) = (manifest.kind.name(), kind.name());
+            return Err(LoadError::Manifest(format!("it says {says}, the exports say {is}")));
+        }
+        if !SPEAKS.starts_with(&format!("{}.", manifest.api)) {
+            return Err(LoadError::OtherVersion { built_for: manifest.api.clone() });
+        }
+    }
+    Ok(Inspected { kind, manifest })
+}
+
+#[derive(Default)]
+struct Outside<'a> {
+    exports: Vec<&'a str>,
+    imports: Vec<&'a str>,
+    manifest: Option<&'a [u8]>,
+}
+
+impl<'a> Outside<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Outside<'a>, LoadError> {
+        let mut outside = Outside::default();
+        // Modules and components lie in one another; names count at the outermost only.
+        let mut depth = 0usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload.map_err(|error| broken(&error, bytes.len()))? {
+                Payload::Version { encoding, .. } => {
+                    if depth == 0 && encoding == Encoding::Module {
+                        return Err(LoadError::CoreModule);
+                    }
+                    depth += 1;
+                }
+                Payload::End(_) => depth -= 1,
+                Payload::ComponentExportSection(section) if depth == 1 => {
+                    for export in section {
+                        let export = export.map_err(|error| broken(&error, bytes.len()))?;
+                        outside.exports.push(export.name.name);
+                    }
+                }
+                Payload::ComponentImportSection(section) if depth == 1 => {
+                    for import in section {
+                        let import = import.map_err(|error| broken(&error, bytes.len()))?;
+                        outside.imports.push(import.name.name);
+                    }
+                }
+                Payload::CustomSection(section) if section.name() == "watchfire:manifest" => {
+                    if section.data().len() > MANIFEST_BYTES_MAX {
+                        return Err(LoadError::Manifest("it is too long".to_owned()));
+                    }
+                    outside.manifest.get_or_insert(section.data());
+                }
+                _ => {}
+            }
+        }
+        Ok(outside)
+    }
+}
+
+fn broken(error: &wasmparser::BinaryReaderError, length: usize) -> LoadError {
+    let text = error.message();
+    if text.contains("unexpected end") || error.offset() >= length {
+        return LoadError::Truncated;
+    }
+    LoadError::Malformed(format!("{text} at byte {}", error.offset()))
+}
+
+fn kind_of(exports: &[&str]) -> Result<Kind, LoadError> {
+    let mut own: Vec<&str> = Vec::new();
+    for export in exports {
+        let Some(name) = export.strip_prefix(PACKAGE) else { continue };
+        let (interface, version) = name.split_once('@').unwrap_or((name, "none"));
+        if !is_spoken(version) {
+            return Err(LoadError::OtherVersion { built_for: version.to_owned() });
+        }
+        own.push(interface);
+    }
+    let kind = match (own.contains(&"evaluator"), own.contains(&"delivery")) {
+        (true, false) => Kind::Rule,
+        (false, true) => Kind::Sink,
+        (true, true) | (false, false) => {
+            let exports = exports.iter().map(ToString::to_string).collect();
+            return Err(LoadError::UnknownWorld { exports });
+        }
+    };
+    if !own.contains(&"lifecycle") {
+        return Err(LoadError::MissingExport { world: kind.name(), export: "lifecycle" });
+    }
+    Ok(kind)
+}
+
+/// Up to the second number versions differ in kind, past it only in what was added; so a guest of
+/// an older patch runs, and one of a newer patch might call what is not here.
+fn is_spoken(version: &str) -> bool {
+    let numbers = |text: &str| -> Option<[u32; 3]> {
+        let parts: Option<Vec<u32>> = text.split('.').map(|part| part.parse().ok()).collect();
+        parts?.try_into().ok()
+    };
+    let ours = numbers(SPEAKS).expect("our own version has three numbers");
+    numbers(version).is_some_and(|theirs| theirs[..2] == ours[..2] && theirs[2] <= ours[2])
+}
+
+fn check_imports(kind: Kind, imports: &[&str]) -> Result<(), LoadError> {
+    let offered: &[&str] = match kind {
+        Kind::Rule => &["model", "host"],
+        Kind::Sink => &["model", "host", "http-client"],
+    };
+    for import in imports {
+        let known = match import.strip_prefix(PACKAGE) {
+            Some(own) => offered.contains(&own.split_once('@').map_or(own, |(name, _)| name)),
+            // Runtimes import these without using them; behind them is nothing.
+            None => ["cli", "io", "clocks", "random", "filesystem", "sockets"]
+                .iter()
+                .any(|package| import.starts_with(&format!("wasi:{package}/"))),
+        };
+        if !known {
+            let import = (*import).to_owned();
+            return Err(LoadError::UnknownImport { world: kind.name(), import });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_is_told_by_its_exports() {
+        let name =
+            |interface: &str, version: &str| format!("watchfire:plugin/{interface}@{version}");
+        let check = |interfaces: &[&str], version: &str| {
+            let names: Vec<String> = interfaces.iter().map(|it| name(it, version)).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            kind_of(&names).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&["lifecycle", "evaluator"], "0.1.0"), Ok(Kind::Rule));
+        assert_eq!(check(&["delivery", "lifecycle"], "0.1.0"), Ok(Kind::Sink));
+        for (interfaces, version, says) in [
+            (
+                &["lifecycle", "evaluator"][..],
+                "0.3.0",
+                "built for watchfire:plugin 0.3.0, this host",
+            ),
+            (&["lifecycle", "evaluator"], "0.1.1", "built for watchfire:plugin 0.1.1, this host"),
+            (&["lifecycle", "evaluator"], "1.1.0", "built for watchfire:plugin 1.1.0, this host"),
+            (&["evaluator"], "0.1.0", "a rule must export `lifecycle`"),
+            (&["lifecycle"], "0.1.0", "it is neither a rule nor a sink"),
+            (&["lifecycle", "evaluator", "delivery"], "0.1.0", "it is neither a rule nor a sink"),
+            (&[], "0.1.0", "it is neither a rule nor a sink (exports: nothing)"),
+        ] {
+            let error = check(interfaces, version).expect_err(says);
+            assert!(error.starts_with(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn imports_are_held_to_the_world() {
+        let http = "watchfire:plugin/http-client@0.1.0";
+        for (kind, import, allowed) in [
+            (Kind::Sink, http, true),
+            (Kind::Rule, http, false),
+            (Kind::Rule, "watchfire:plugin/host@0.1.0", true),
+            (Kind::Rule, "wasi:cli/environment@0.2.6", true),
+            (Kind::Sink, "wasi:http/outgoing-handler@0.2.6", false),
+            (Kind::Sink, "acme:tools/x", false),
+        ] {
+            assert_eq!(check_imports(kind, &[import]).is_ok(), allowed, "{import}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Sinks that a component carries: one store, each attempt on a blocking thread.
+//!
+//! An attempt is never cut short from outside: whoever drops its future leaves the guest running to
+//! its own deadline on its thread, and the next attempt asks for a new instance. What takes time is
+//! inside host functions, and they end by themselves.
+
+use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration as StdDuration;
+
+use tokio::runtime::Handle;
+
+use super::engine::{Compiled, WasmHost};
+use super::error::LoadError;
+use super::limits::cut;
+use super::manifest::Kind;
+use super::store::{GuestStore, Plugin, Stop};
+use super::v0_1::sink::{Sink as Bindings, SinkPre};
+use super::v0_1::{self, HostState, Out, delivery, model};
+use crate::guest::http::HttpGate;
+use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
+use crate::kernel::event::Event;
+use crate::kernel::model::Duration;
+use crate::kernel::rule::program::Fault;
+
+/// Alerts in one attempt; more make one request too large for most receivers.
+const BATCH_MAX: u32 = 10_000;
+
+const ATTEMPTS_MAX: u32 = 100;
+
+/// A loaded sink component.
+pub struct SinkComponent {
+    plugin: Arc<Plugin>,
+    pre: SinkPre<HostState>,
+    /// The state after the last attempt that was delivered.
+    saved: Arc<Mutex<Option<model::Snapshot>>>,
+    /// Keeps the machine code in the host's cache.
+    _code: Arc<Compiled>,
+}
+
+/// How a sink component wants to be given alerts.
+#[derive(Debug)]
+pub struct LoadedSink {
+    pub batching: Batching,
+    pub retry: Retry,
+    pub rate: Option<Rate>,
+    pub opener: Arc<SinkComponent>,
+}
+
+/// Makes a sink of a compiled component: links it, and asks a trial instance for its terms. It is
+/// given nothing to deliver, since even a canned alert would reach somebody.
+pub fn load(
+    plugin: Plugin,
+    code: Arc<Compiled>,
+    settings: &str,
+    host: &WasmHost,
+) -> Result<LoadedSink, LoadError> {
+    let refuse = |error: wasmtime::Error| LoadError::Malformed(format!("{error:#}"));
+    let pre = host.linker(Kind::Sink).instantiate_pre(&code.component).map_err(refuse)?;
+    let pre = SinkPre::new(pre).map_err(refuse)?;
+    let (plugin, saved) = (Arc::new(plugin), Arc::default());
+    let component = SinkComponent { plugin, pre, saved, _code: code };
+    let mut trial = component.start(settings).map_err(|stop| match stop {
+        Stop::Died(words) => LoadError::Died(words),
+        Stop::Refused(words) => LoadError::Settings(words),
+    })?;
+    let terms = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
+    let batching = terms.batching.map_or(Ok(Batching::default()), batching)?;
+    let retry = terms.retrying.map_or(Ok(Retry::default()), retry)?;
+    let rate = terms.rate.map(rate).transpose()?;
+    Ok(LoadedSink { batching, retry, rate, opener: Arc::new(component) })
+}
+
+fn batching(asked: delivery::Batching) -> Result<Batching, LoadError> {
+    if !(1..=BATCH_MAX).contains(&asked.max) {
+        return Err(terms(format!("a batch holds 1 to {BATCH_MAX} alerts, not {}", asked.max)));
+    }
+    Ok(Batching { max: asked.max as usize, age: length(asked.age)? })
+}
+
+fn retry(asked: delivery::Retrying) -> Result<Retry, LoadError> {
+    if !(1..=ATTEMPTS_MAX).contains(&asked.attempts) {
+        return Err(terms(format!("1 to {ATTEMPTS_MAX} attempts, not {}", asked.attempts)));
+    }
+    Ok(Retry { attempts: asked.attempts, base: length(asked.base)? })
+}
+
+fn rate(asked: delivery::Rate) -> Result<Rate, LoadError> {
+    if asked.count == 0 || asked.per == 0 {
+        return Err(terms("a rate needs a count and a length of time".to_owned()));
+    }
+    Ok(Rate { count: asked.count, per: length(asked.per)? })
+}
+
+fn length(nanos: u64) -> Result<Duration, LoadError> {
+    i64::try_from(nanos)
+        .map(Duration::from_nanos)
+        .map_err(|_| terms("a length of time is longer than 292 years".to_owned()))
+}
+
+fn terms(why: String) -> LoadError {
+    LoadError::Settings(format!("its terms: {why}"))
+}
+
+impl SinkComponent {
+    fn start(&self, settings: &str) -> Result<Live, Stop> {
+        let mut store = GuestStore::new(&self.plugin);
+        let guest = store.call("start", |store| self.pre.instantiate(store))?;
+        let mut live = Live { store, guest };
+        let guest = live.guest.watchfire_plugin_lifecycle();
+        live.store.ask("configure", |store| guest.call_configure(store, settings))?;
+        Ok(live)
+    }
+
+    /// A new instance with the state of the last; one that refuses the state begins without it.
+    fn resume(&self, settings: &str) -> Result<Live, Stop> {
+        let mut live = self.start(settings)?;
+        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(saved) = saved else { return Ok(live) };
+        match live.restore(&saved) {
+            Ok(()) => Ok(live),
+            Err(stop) => {
+                self.plugin.counters.states_lost.fetch_add(1, Relaxed);
+                let plugin = &*self.plugin.name;
+                tracing::warn!(target: "guest", plugin, "its state is lost: {}", stop.words());
+                *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                self.start(settings)
+            }
+        }
+    }
+}
+
+impl Opener for SinkComponent {
+    fn open(&self, env: &SinkEnv) -> Result<Box<dyn Deliver>, Fault> {
+        let settings = env.settings.to_string();
+        let live = apart(|| self.resume(&settings)).map_err(|stop| Fault::new(stop.words()))?;
+        let (gate, saved) = (HttpGate::new(env.granted.clone()), self.saved.clone());
+        Ok(Box::new(OpenSink { live: Some(live), gate, saved }))
+    }
+}
+
+impl fmt::Debug for SinkComponent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SinkComponent").field("plugin", &self.plugin.name).finish_non_exhaustive()
+    }
+}
+
+/// Runs guest code on a thread without an async runtime. WASI's standard streams wait for their
+/// writes, and waiting on a runtime's own worker thread would panic.
+pub fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if Handle::try_current().is_err() {
+        return work();
+    }
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(answer) => answer,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// A running instance.
+struct Live {
+    store: GuestStore,
+    guest: Bindings,
+}
+
+type Attempt = Result<Vec<delivery::Receipt>, delivery::DeliveryError>;
+
+impl Live {
+    fn describe(&mut self) -> Result<delivery::Terms, Stop> {
+        let guest = self.guest.watchfire_plugin_delivery();
+        self.store.ask("describe", |store| guest.call_describe(store))
+    }
+
+    fn restore(&mut self, state: &model::Snapshot) -> Result<(), Stop> {
+        let guest = self.guest.watchfire_plugin_lifecycle();
+        self.store.ask("restore", |store| guest.call_restore(store, state))
+    }
+
+    fn deliver(
+        &mut self,
+        key: &str,
+        alerts: &[delivery::Alert],
+        out: Out,
+    ) -> Result<Attempt, Stop> {
+        let newest = alerts.iter().map(|alert| alert.at).max().unwrap_or(0);
+        self.store.set_now(newest);
+        self.store.state_mut().out = Some(out);
+        let guest = self.guest.watchfire_plugin_delivery();
+        let attempt = self.store.call("deliver", |store| guest.call_deliver(store, key, alerts));
+        self.store.state_mut().out = None;
+        attempt
+    }
+
+    /// The state to begin the next instance with; one past the cap is not kept.
+    fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {
+        let guest = self.guest.watchfire_plugin_lifecycle();
+        let saved = self.store.ask("save", |store| guest.call_save(store))?;
+        let cap = self.store.limits().state_bytes;
+        Ok(saved.filter(|state| state.data.len() <= cap))
+    }
+}
+
+/// An open sink.
+struct OpenSink {
+    /// `None` while an attempt runs, and after one that died or was abandoned.
+    live: Option<Live>,
+    gate: HttpGate,
+    saved: Arc<Mutex<Option<model::Snapshot>>>,
+}
+
+impl Deliver for OpenSink {
+    fn deliver<'a>(&'a mut self, key: &'a str, events: &'a [Arc<Event>]) -> Delivery<'a> {
+        let key = key.to_owned();
+        let alerts: Vec<delivery::Alert> = events.iter().map(|event| v0_1::alert(event)).collect();
+        Box::pin(async move {
+            let Some(mut live) = self.live.take() else {
+                return Outcome::Faulted(Fault::new("the instance did not outlive an attempt"));
+            };
+            let out = Out { gate: self.gate.clone(), runtime: Handle::current() };
+            let saved = self.saved.clone();
+            let attempt = tokio::task::spawn_blocking(move || {
+                let outcome = attempt(&mut live, &key, &alerts, out, &saved);
+                (live, outcome)
+            });
+            match attempt.await {
+                Ok((live, Ok(outcome))) => {
+                    self.live = Some(live);
+                    outcome
+                }
+                Ok((_, Err(stop))) => Outcome::Faulted(Fault::new(stop.words())),
+                Err(error) => {
+                    Outcome::Faulted(Fault::new(format!("the attempt's thread: {error}")))
+                }
+            }
+        })
+    }
+}
+
+fn attempt(
+    live: &mut Live,
+    key: &str,
+    alerts: &[delivery::Alert],
+    out: Out,
+    saved: &Mutex<Option<model::Snapshot>>,
+) -> Result<Outcome, Stop> {
+    let outcome = outcome(live.deliver(key, alerts, out)?);
+    if matches!(outcome, Outcome::Delivered { .. }) {
+        match live.save() {
+            Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
+            // The alerts arrived: a fault now would send them twice. The next attempt will meet
+            // the dead instance.
+            Err(stop) => tracing::warn!(target: "guest", "a delivered attempt: {}", stop.words()),
+        }
+    }
+    Ok(outcome)
+}
+
+fn outcome(attempt: Attempt) -> Outcome {
+    use delivery::DeliveryError;
+    let words = |why: String| cut(&why, 1024);
+    match attempt {
+        Ok(receipts) => {
+            let references: Vec<&str> =
+                receipts.iter().map(|receipt| receipt.reference.as_str()).collect();
+            let note = cut(&references.join(" "), 1024);
+            Outcome::Delivered { note: (!note.is_empty()).then_some(note) }
+        }
+        Err(DeliveryError::Retry(after)) => {
+            let millis = |millis| StdDuration::from_millis(u64::from(millis));
+            let after = after.map(|after| Duration::from_nanos(millis(after).as_nanos() as i64));
+            Outcome::Retry { after, why: "the sink asks to try again".to_owned() }
+        }
+        Err(DeliveryError::Rejected(why)) => Outcome::Rejected { why: words(why) },
+        Err(DeliveryError::Misconfigured(why)) => {
+            Outcome::Retry { after: None, why: format!("misconfigured: {}", words(why)) }
+        }
+        Err(DeliveryError::Other(why)) => Outcome::Retry { after: None, why: words(why) },
+    }
+}

@@ -1,0 +1,207 @@
+//! A store with its limits, and the one way to call into it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
+
+use super::engine::TICK;
+use super::limits::{Budget, Counters, Limits, LogLimit, MemoryLimit, cut};
+use super::tail::Tail;
+use super::v0_1::{HostState, model};
+
+/// What all stores of one plugin share.
+#[derive(Debug)]
+pub struct Plugin {
+    pub name: Arc<str>,
+    pub engine: Engine,
+    pub limits: Limits,
+    pub counters: Arc<Counters>,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub digest: String,
+}
+
+/// How a call ended without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A trap or a missed deadline: the store is poisoned and must go.
+    Died(String),
+    /// The guest said no, or broke a promise; it can be called again.
+    Refused(String),
+}
+
+impl Stop {
+    pub fn words(self) -> String {
+        match self {
+            Stop::Died(words) | Stop::Refused(words) => words,
+        }
+    }
+}
+
+/// One instance's store.
+pub struct GuestStore {
+    store: Store<HostState>,
+    plugin: Arc<Plugin>,
+    tail: Tail,
+    now: StreamClock,
+}
+
+impl GuestStore {
+    pub fn new(plugin: &Arc<Plugin>) -> GuestStore {
+        let (tail, now) = (Tail::default(), StreamClock::default());
+        let state = HostState {
+            plugin: plugin.name.clone(),
+            wasi: empty_wasi(&tail, &now),
+            table: ResourceTable::new(),
+            memory: MemoryLimit::new(plugin.limits.memory_bytes),
+            budget: Budget::new(&plugin.limits),
+            counters: plugin.counters.clone(),
+            log: LogLimit::new(),
+            now: 0,
+            last_words: String::new(),
+            out: None,
+        };
+        let mut store = Store::new(&plugin.engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
+        store.epoch_deadline_callback(past_deadline);
+        GuestStore { store, plugin: plugin.clone(), tail, now }
+    }
+
+    pub fn state_mut(&mut self) -> &mut HostState {
+        self.store.data_mut()
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.plugin.limits
+    }
+
+    /// Moves stream time, as the guest sees it.
+    pub fn set_now(&mut self, nanos: i64) {
+        self.store.data_mut().now = nanos;
+        self.now.0.store(nanos, Relaxed);
+    }
+
+    /// Makes one call, named `what` in messages, within the plugin's time. After
+    /// [`Stop::Died`] the store must not be used again.
+    pub fn call<R>(
+        &mut self,
+        what: &str,
+        run: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<R>,
+    ) -> Result<R, Stop> {
+        let counters = self.plugin.counters.clone();
+        counters.calls.fetch_add(1, Relaxed);
+        let denied = self.store.data().memory.denied;
+        self.store.data_mut().budget.restart();
+        self.store.set_epoch_deadline(ticks(self.plugin.limits.call));
+        let answer = run(&mut self.store);
+        let state = self.store.data();
+        counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
+        let denied = state.memory.denied - denied;
+        counters.growths_denied.fetch_add(denied, Relaxed);
+        answer.map_err(|error| {
+            counters.traps.fetch_add(1, Relaxed);
+            Stop::Died(self.report(what, &error, denied > 0))
+        })
+    }
+
+    /// As [`GuestStore::call`], for a function that can also say no.
+    pub fn ask<R>(
+        &mut self,
+        what: &str,
+        run: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<Result<R, model::Failure>>,
+    ) -> Result<R, Stop> {
+        self.call(what, run)?.map_err(|failure| {
+            self.plugin.counters.faults.fetch_add(1, Relaxed);
+            let (code, message) = (cut(&failure.code, 64), cut(&failure.message, 512));
+            Stop::Refused(format!("{what} failed ({code}): {message}"))
+        })
+    }
+
+    /// How it died: the cause, what it said last, and which file it was.
+    fn report(&self, what: &str, error: &wasmtime::Error, out_of_memory: bool) -> String {
+        let limits = &self.plugin.limits;
+        let cause = match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => format!("ran past its {:?}", limits.call),
+            Some(_) if out_of_memory => {
+                format!("wanted more than its {} MiB", limits.memory_bytes >> 20)
+            }
+            Some(Trap::UnreachableCodeReached) => "panicked".to_owned(),
+            Some(trap) => trap.to_string(),
+            None => cut(&format!("{:#}", error.root_cause()), 512),
+        };
+        let mut report = format!("`{}` died in {what}: {cause}", self.plugin.name);
+        let said = match &self.store.data().last_words {
+            words if words.is_empty() => cut(self.tail.text().trim(), 512),
+            words => cut(words, 512),
+        };
+        if !said.is_empty() {
+            report.push_str(&format!(" (it said: {said})"));
+        }
+        report.push_str(&format!(" [{}]", &self.plugin.digest[..12]));
+        report
+    }
+}
+
+/// Epoch ticks that surely cover a length of time.
+fn ticks(length: Duration) -> u64 {
+    length.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1
+}
+
+/// The epoch moves while a host function waits, too; so the guest's own time is what counts.
+fn past_deadline(store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    let left = store.data().budget.left();
+    if left.is_zero() {
+        return Err(Trap::Interrupt.into());
+    }
+    Ok(UpdateDeadline::Continue(ticks(left)))
+}
+
+/// No files, environment or sockets; clocks that show stream time, and chance that is not one, so
+/// that a replay gives what the live run gave.
+fn empty_wasi(tail: &Tail, now: &StreamClock) -> WasiCtx {
+    let fixed = || Deterministic::new(vec![0x57, 0x61, 0x74, 0x63, 0x68]);
+    WasiCtx::builder()
+        .stdout(tail.clone())
+        .stderr(tail.clone())
+        .wall_clock(now.clone())
+        .monotonic_clock(now.clone())
+        .secure_random(fixed())
+        .insecure_random(fixed())
+        .insecure_random_seed(0x5761_7463_6866_6972_65)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .build()
+}
+
+#[derive(Clone, Debug, Default)]
+struct StreamClock(Arc<AtomicI64>);
+
+impl StreamClock {
+    fn nanos(&self) -> u64 {
+        self.0.load(Relaxed).max(0) as u64
+    }
+}
+
+impl HostWallClock for StreamClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos())
+    }
+}
+
+impl HostMonotonicClock for StreamClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        self.nanos()
+    }
+}

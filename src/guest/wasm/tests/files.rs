@@ -1,0 +1,83 @@
+//! Files that are no plugins, and what is said of them.
+
+use serde_json::json;
+
+use super::*;
+
+fn check(bytes: &[u8], says: &str) {
+    let error = load("some", bytes, &json!({}), host()).expect_err(says).to_string();
+    assert!(error.starts_with(says), "{error}");
+}
+
+/// The bytes with each `from` written over by a `to` of the same length.
+fn patched(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let (mut bytes, mut at) = (bytes.to_vec(), 0);
+    while let Some(found) = bytes[at..].windows(from.len()).position(|part| part == from.as_bytes())
+    {
+        bytes[at + found..][..to.len()].copy_from_slice(to.as_bytes());
+        at += found + to.len();
+    }
+    bytes
+}
+
+#[test]
+fn a_bad_file_is_told_in_words_with_its_cure() {
+    let good = guest("threshold");
+    check(b"", "this is not WebAssembly");
+    check(b"rule(\"a\").on(\"m\")", "this is not WebAssembly");
+    check(b"\0asm\x01\0\0\0", "this is a core module, not a component");
+    check(b"\0asm\x0d\0\x01\0", "it is neither a rule nor a sink (exports: nothing)");
+    check(b"\x7fELF\x02\x01\x01", "this is compiled machine code");
+    check(b"\0asm\x0d\0", "the file ends too early");
+    check(&good[..good.len() / 2], "the file ends too early");
+    check(&good[..good.len() - 1], "the file ends too early");
+    check(
+        &patched(&good, "@0.1.0", "@0.3.0"),
+        "built for watchfire:plugin 0.3.0, this host speaks",
+    );
+    check(
+        &patched(&good, "/evaluator@", "/evoluator@"),
+        "it is neither a rule nor a sink (exports: ",
+    );
+    check(
+        &patched(&good, "kind = \"rule\"", "kind = \"sink\""),
+        "its section `watchfire:manifest`",
+    );
+    check(&patched(&good, "api = \"0.1\"", "api = \"9.1\""), "built for watchfire:plugin 9.1");
+
+    let mut limits = WasmLimits::default();
+    limits.rule.file_bytes = good.len() - 1;
+    let narrow = WasmHost::new(limits).expect("an engine");
+    let error = load("some", &good, &json!({}), &narrow).expect_err("too big").to_string();
+    assert!(error.contains("bytes are more than the"), "{error}");
+}
+
+#[test]
+fn a_manifest_is_found_inside_the_component() {
+    let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
+    let loaded = load("some", &guest("threshold"), &settings, host()).expect("good");
+    let manifest = loaded.manifest.expect("the macro wrote one");
+    assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("threshold", "0.1.0"));
+    assert_eq!(loaded.digest, crate::guest::grant::digest_of(&guest("threshold")));
+}
+
+#[test]
+fn unchanged_bytes_are_compiled_once_while_in_use() {
+    let bytes = guest("threshold");
+    let host = WasmHost::new(WasmLimits::default()).expect("an engine");
+    let first = host.compile(&bytes).expect("good");
+    let second = host.compile(&bytes).expect("good");
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn a_guest_may_have_its_own_limits() {
+    let host = host_with(Duration::from_secs(20));
+    let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
+    let own = crate::guest::grant::GuestLimits { memory_mib: Some(1), ..Default::default() };
+    host.set_own_limits(BTreeMap::from([("threshold".to_owned(), own)]));
+    let error = rules("threshold", settings.clone(), &host).err().expect("1 MiB is too little");
+    assert!(error.to_string().starts_with("`threshold` died in start"), "{error}");
+    assert!(load("other", &guest("threshold"), &settings, &host).is_ok());
+}
