@@ -15,4 +15,6 @@ pub mod metrics;
 
 pub mod bus;
 
+pub mod pipeline;
+
 pub mod api;

@@ -5,7 +5,7 @@ use crate::kernel::alert::lifecycle::{self, Verdict};
 use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, SourceId};
 use crate::kernel::rule::State;
 use crate::kernel::window::baseline::Baseline;
-use crate::kernel::window::store::GroupWindow;
+use crate::kernel::window::GroupWindow;
 
 use super::join::Pendings;
 

@@ -13,8 +13,8 @@ use crate::kernel::rule::{Judge, Rule, Shape};
 use crate::kernel::sequence::Rows;
 use crate::kernel::shard::OVERFLOW;
 use crate::kernel::window::baseline::{Baseline, BaselineSpec};
-use crate::kernel::window::spec::WindowSpec;
-use crate::kernel::window::store::GroupWindow;
+use crate::kernel::window::WindowSpec;
+use crate::kernel::window::GroupWindow;
 
 use super::group::{Group, Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};

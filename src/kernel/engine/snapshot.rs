@@ -9,8 +9,8 @@ use crate::kernel::model::{EventTime, Labels, Level, Series, SourceId};
 use crate::kernel::rule::State;
 use crate::kernel::shard::shard_of;
 use crate::kernel::window::baseline::Baseline;
-use crate::kernel::window::spec::WindowSpec;
-use crate::kernel::window::store::GroupWindow;
+use crate::kernel::window::WindowSpec;
+use crate::kernel::window::GroupWindow;
 
 use super::group::{Alert, Group, Member, Quiet};
 use super::join::Pendings;

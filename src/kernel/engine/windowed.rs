@@ -6,10 +6,10 @@ use crate::kernel::model::EventTime;
 use crate::kernel::rule::view::{BaseStat, Column, Frame, Reduction};
 use crate::kernel::rule::{Distinct, Judge, OnNoData, Shape};
 use crate::kernel::sequence::Rows;
-use crate::kernel::window::Folded;
+
 use crate::kernel::window::across;
 use crate::kernel::window::distinct::{hash_of_label, hash_of_value};
-use crate::kernel::window::store::{GroupWindow, Placed};
+use crate::kernel::window::{Folded, GroupWindow, Placed};
 
 use super::emit;
 use super::group::Silence;
