@@ -93,7 +93,8 @@ struct State {
     next: u64,
     history_max: usize,
     ring: VecDeque<Entry>,
-    /// Replaced when it changes, so that `publish` can walk it without holding the lock.
+    /// Those that wait stand last, so that nobody else gets an event late for them. Replaced when
+    /// it changes, so that `publish` can walk it without holding the lock.
     mailboxes: Arc<Vec<Arc<Mailbox>>>,
     closed: bool,
 }
@@ -273,6 +274,7 @@ impl State {
         }
         let mut mailboxes = self.mailboxes.as_ref().clone();
         mailboxes.push(mailbox.clone());
+        mailboxes.sort_by_key(|mailbox| mailbox.waits());
         self.mailboxes = Arc::new(mailboxes);
     }
 

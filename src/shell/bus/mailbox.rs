@@ -82,6 +82,13 @@ impl Mailbox {
         }
     }
 
+    pub fn waits(&self) -> bool {
+        match self.policy {
+            Policy::ShedOldest { .. } => false,
+            Policy::Wait { .. } => true,
+        }
+    }
+
     pub fn offer(&self, entry: &Entry) -> Offered {
         if !self.filter.takes(&entry.event) {
             return Offered::default();

@@ -137,6 +137,24 @@ fn a_waiting_subscriber_holds_the_publisher_until_there_is_room() {
 }
 
 #[test]
+fn one_that_waits_does_not_hold_up_the_others() {
+    let bus = bus(100);
+    let policy = Policy::Wait { capacity: 1, patience: Duration::from_secs(600) };
+    let sink = bus.subscribe(Filter::all(), policy);
+    let mut viewer = bus.subscribe(Filter::all(), shed(10));
+    let publisher = thread::spawn({
+        let bus = bus.clone();
+        move || publish(&bus, &["a", "b"])
+    });
+    for _ in 0..2 {
+        let received = viewer.recv_timeout(Duration::from_secs(60));
+        assert!(matches!(received, Some(Received::Event(_))), "{received:?}");
+    }
+    drop(sink);
+    publisher.join().expect("the publisher went on");
+}
+
+#[test]
 fn dropping_a_waiting_subscription_frees_the_publisher() {
     let bus = bus(100);
     let policy = Policy::Wait { capacity: 1, patience: Duration::from_secs(600) };
