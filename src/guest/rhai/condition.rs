@@ -1,0 +1,206 @@
+//! Conditions, resets and recorded values as programs that the interpreter evaluates row by row.
+
+use std::sync::Arc;
+
+use rhai::{Dynamic, EvalAltResult};
+
+use super::call::{Caller, Closure};
+use super::errors;
+use super::reads::{Reads, put};
+use super::state;
+use crate::kernel::model::Labels;
+use crate::kernel::rule::State;
+use crate::kernel::rule::program::{Evaluator, Fault, Program};
+use crate::kernel::rule::view::{Column, Frame, Reduction};
+
+/// A closure with the columns it reads: a recipe shared by all shards.
+#[derive(Debug)]
+pub struct Condition {
+    closure: Arc<Closure>,
+    reads: Reads,
+    text: String,
+}
+
+impl Condition {
+    pub fn new(closure: Arc<Closure>, reads: Reads) -> Condition {
+        let text = closure.text();
+        Condition { closure, reads, text }
+    }
+
+    /// Evaluates once with every number 1 and every label "x", to find at load what could only
+    /// ever fail.
+    pub fn trial(&self, state: Option<&State>) -> Result<Dynamic, Box<EvalAltResult>> {
+        let mut run = self.run();
+        for slot in &self.reads.slots {
+            let column = &self.reads.columns[slot.column];
+            let value = match column {
+                Column::Label(_) => "x".into(),
+                _ => number(column, 1.0),
+            };
+            put(run.caller.param(slot.param), &slot.path, value);
+        }
+        let mut this = state.map(state::to_dynamic);
+        run.caller.call(this.as_mut())
+    }
+
+    fn run(&self) -> Run {
+        let caller = self.closure.caller();
+        Run { caller, closure: self.closure.clone(), reads: self.reads.clone(), last_key: None }
+    }
+}
+
+impl Program for Condition {
+    fn reads(&self) -> &[Column] {
+        &self.reads.columns
+    }
+
+    fn evaluator(&self) -> Box<dyn Evaluator> {
+        Box::new(self.run())
+    }
+
+    fn source(&self) -> &str {
+        &self.text
+    }
+
+    fn path(&self) -> String {
+        "interpreted".into()
+    }
+}
+
+/// One shard's evaluator.
+struct Run {
+    caller: Caller,
+    closure: Arc<Closure>,
+    reads: Reads,
+    /// The key whose labels are in the parameters now.
+    last_key: Option<Labels>,
+}
+
+/// Whole numbers where the column counts things, as scripts expect.
+fn number(column: &Column, value: f64) -> Dynamic {
+    match column {
+        Column::Reduced { reduction: Reduction::Count | Reduction::Distinct, .. }
+        | Column::Base { stat: crate::kernel::rule::view::BaseStat::Count, .. } => {
+            // Counts stay far below 2^53, where the conversion would begin to round.
+            Dynamic::from_int(value as i64)
+        }
+        Column::Value { .. } | Column::Reduced { .. } | Column::Base { .. } | Column::Label(_) => {
+            Dynamic::from_float(value)
+        }
+    }
+}
+
+impl Run {
+    fn fill(&mut self, frame: &Frame<'_>, row: usize) {
+        let key = frame.keys.get(row).copied();
+        let same_key = key.is_some() && key == self.last_key.as_ref();
+        for slot in &self.reads.slots {
+            let column = &self.reads.columns[slot.column];
+            let value = match column {
+                Column::Label(_) if same_key => continue,
+                Column::Label(name) => {
+                    key.and_then(|key| key.get(name)).map_or(Dynamic::UNIT, |text| text.into())
+                }
+                Column::Value { .. } | Column::Reduced { .. } | Column::Base { .. } => {
+                    number(column, frame.numbers[slot.column][row])
+                }
+            };
+            put(self.caller.param(slot.param), &slot.path, value);
+        }
+        if !same_key {
+            self.last_key = key.cloned();
+        }
+    }
+
+    /// One row's value; on a fault `state` is as it was.
+    fn row(
+        &mut self,
+        frame: &Frame<'_>,
+        row: usize,
+        state: Option<&mut State>,
+    ) -> Result<Dynamic, Fault> {
+        self.fill(frame, row);
+        let mut this = state.as_deref().map(state::to_dynamic);
+        let source = &self.closure.script.source;
+        let value =
+            self.caller.call(this.as_mut()).map_err(|error| errors::fault(source, &error))?;
+        if let (Some(state), Some(this)) = (state, this) {
+            let place = source.place(self.closure.function.at);
+            *state = state::from_dynamic(&this)
+                .map_err(|what| Fault::new(format!("{what} ({place})")))?;
+        }
+        Ok(value)
+    }
+
+    fn rows<T>(
+        &mut self,
+        frame: &Frame<'_>,
+        mut state: Option<&mut State>,
+        out: &mut Vec<T>,
+        faults: &mut Vec<(u32, Fault)>,
+        (placeholder, convert): (T, fn(&Dynamic) -> Result<T, String>),
+    ) where
+        T: Copy,
+    {
+        for row in 0..frame.rows {
+            // The state is put back when the value is of no use, too.
+            let before = state.as_deref().cloned();
+            let place = self.closure.script.source.place(self.closure.function.at);
+            let value = self.row(frame, row, state.as_deref_mut()).and_then(|value| {
+                convert(&value).map_err(|what| Fault::new(format!("{what} ({place})")))
+            });
+            match value {
+                Ok(value) => out.push(value),
+                Err(fault) => {
+                    out.push(placeholder);
+                    faults.push((row as u32, fault));
+                    if let (Some(state), Some(before)) = (state.as_deref_mut(), before) {
+                        *state = before;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Evaluator for Run {
+    fn test(
+        &mut self,
+        frame: &Frame<'_>,
+        state: Option<&mut State>,
+        truth: &mut Vec<bool>,
+        faults: &mut Vec<(u32, Fault)>,
+    ) {
+        self.rows(frame, state, truth, faults, (false, as_truth));
+    }
+
+    fn measure(
+        &mut self,
+        frame: &Frame<'_>,
+        state: Option<&mut State>,
+        numbers: &mut Vec<f64>,
+        faults: &mut Vec<(u32, Fault)>,
+    ) {
+        self.rows(frame, state, numbers, faults, (f64::NAN, as_number));
+    }
+}
+
+pub fn as_truth(value: &Dynamic) -> Result<bool, String> {
+    value.as_bool().map_err(|_| format!("a condition must give true or false, not {}", said(value)))
+}
+
+pub fn as_number(value: &Dynamic) -> Result<f64, String> {
+    value
+        .as_float()
+        .or_else(|_| value.as_int().map(|whole| whole as f64))
+        .map_err(|_| format!("a recorded value must be a number, not {}", said(value)))
+}
+
+/// A value as a message shows it.
+fn said(value: &Dynamic) -> String {
+    if value.is_unit() {
+        return "nothing".into();
+    }
+    let shown: String = value.to_string().chars().take(40).collect();
+    if value.is_string() { format!("{shown:?}") } else { shown }
+}

@@ -1,0 +1,155 @@
+//! The sandbox: engines without a clock, files, `eval` or other ways out, and with limits on all
+//! that a script can use up.
+//!
+//! Three engines share one base: *load* runs a file once and knows the builder's words, *judge*
+//! runs conditions and texts, *send* runs sinks and knows what `cap` offers. An engine never
+//! changes after it was made, so shards share one without a lock.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use rhai::module_resolvers::DummyModuleResolver;
+use rhai::packages::{
+    ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage,
+    BasicMathPackage, BasicStringPackage, LanguageCorePackage, LogicPackage, MoreStringPackage,
+    Package,
+};
+use rhai::{Dynamic, Engine, EvalAltResult, OptimizationLevel};
+
+use super::SharedModule;
+use super::{builder, cap, numbers};
+
+/// Operations of one load: enough for thousands of rules from loops.
+const LOAD_OPERATIONS: u64 = 2_000_000;
+/// Operations of one evaluation of a condition or text; some milliseconds.
+const JUDGE_OPERATIONS: u64 = 100_000;
+/// Operations of one attempt of a sink, over a whole batch.
+const SEND_OPERATIONS: u64 = 5_000_000;
+/// The clock is asked once in so many operations.
+const DEADLINE_EVERY: u64 = 1_024;
+
+/// What all Rhai files of one folder share.
+#[derive(Clone)]
+pub struct Host {
+    /// Where `import` looks.
+    folder: PathBuf,
+    judge: Arc<Engine>,
+    send: Arc<Engine>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Host").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// `folder` is the rules (or plugins) folder; an `import` reads below it and nowhere else.
+    pub fn new(folder: &Path) -> Host {
+        let judge = base(JUDGE_OPERATIONS);
+        let mut send = base(SEND_OPERATIONS);
+        send.register_global_module(cap::module());
+        send.on_progress(past_deadline);
+        Host { folder: folder.to_owned(), judge: Arc::new(judge), send: Arc::new(send) }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn judge(&self) -> &Arc<Engine> {
+        &self.judge
+    }
+
+    pub fn send(&self) -> &Arc<Engine> {
+        &self.send
+    }
+
+    /// An engine for one load; `desk` reaches the builder's functions as their tag.
+    pub fn load(&self, desk: Dynamic) -> Engine {
+        let mut engine = base(LOAD_OPERATIONS);
+        engine.set_max_modules(64);
+        engine.register_global_module(builder::module());
+        engine.set_default_tag(desk);
+        engine
+    }
+}
+
+thread_local! {
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs `work` such that a script of the *send* engine on this thread ends at `deadline`.
+pub fn with_deadline<T>(deadline: Instant, work: impl FnOnce() -> T) -> T {
+    let outer = DEADLINE.replace(Some(deadline));
+    let result = work();
+    DEADLINE.set(outer);
+    result
+}
+
+fn past_deadline(operations: u64) -> Option<Dynamic> {
+    if !operations.is_multiple_of(DEADLINE_EVERY) {
+        return None;
+    }
+    let over = DEADLINE.get().is_some_and(|deadline| Instant::now() >= deadline);
+    over.then(|| "took longer than its deadline".into())
+}
+
+fn base(operations: u64) -> Engine {
+    let mut engine = Engine::new_raw();
+    for module in PACKAGES.iter() {
+        engine.register_global_module(module.clone());
+    }
+    // Registered directly, these go before every package: comparisons must, `sleep` must.
+    engine.register_global_module(NUMBERS.clone());
+    engine.register_fn("sleep", |_: i64| no_sleep());
+    engine.register_fn("sleep", |_: f64| no_sleep());
+    engine.set_fast_operators(false);
+    engine.set_optimization_level(OptimizationLevel::None);
+    // Under `sync` the interner is a lock that all threads would meet at.
+    engine.set_max_strings_interned(0);
+    engine.set_strict_variables(true);
+    engine.set_module_resolver(DummyModuleResolver::new());
+    engine.disable_symbol("eval");
+    engine.on_print(|_| {});
+    engine.on_debug(|_, _, _| {});
+    // Every limit is set: Rhai's own differ between debug and release builds.
+    engine
+        .set_max_operations(operations)
+        .set_max_call_levels(32)
+        .set_max_expr_depths(128, 64)
+        .set_max_string_size(1024 * 1024)
+        .set_max_array_size(100_000)
+        .set_max_map_size(100_000)
+        .set_max_variables(1_000)
+        .set_max_functions(1_000)
+        .set_max_modules(0);
+    engine
+}
+
+fn no_sleep() -> Result<(), Box<EvalAltResult>> {
+    Err("there is no `sleep`: soak, cool, retry and batch do the waiting".into())
+}
+
+static NUMBERS: LazyLock<SharedModule> = LazyLock::new(|| numbers::module().into());
+
+/// The standard functions, without those that ask for the time.
+static PACKAGES: LazyLock<Vec<SharedModule>> = LazyLock::new(|| {
+    fn shared(package: impl Package) -> SharedModule {
+        package.as_shared_module()
+    }
+    vec![
+        shared(LanguageCorePackage::new()),
+        shared(ArithmeticPackage::new()),
+        shared(BasicStringPackage::new()),
+        shared(BasicIteratorPackage::new()),
+        shared(BasicFnPackage::new()),
+        shared(LogicPackage::new()),
+        shared(BasicMathPackage::new()),
+        shared(BasicArrayPackage::new()),
+        shared(BasicMapPackage::new()),
+        shared(MoreStringPackage::new()),
+    ]
+});
