@@ -9,5 +9,6 @@
 pub mod error;
 pub mod suggest;
 
+pub mod catalog;
 pub mod settings;
 pub mod story;

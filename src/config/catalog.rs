@@ -1,0 +1,400 @@
+//! What the rule and plugin folders hold: every file's last good version, and the set that all of
+//! them make together.
+//!
+//! Pure bookkeeping over file contents that the caller read: the same code serves a running
+//! instance, `check`, `test` and `replay`. A file with errors keeps its last good version; the other
+//! files still go live; a name that two files declare rejects both changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::guest::finding::{Finding, Severity};
+use crate::guest::rhai;
+use crate::guest::sink::Sink;
+use crate::guest::wasm::{self, WasmHost};
+use crate::kernel::model::{Duration, Now};
+use crate::kernel::rule::Rule;
+use crate::kernel::rule::program::RulePlugin;
+use crate::kernel::rule::ruleset::{Conflict, Ruleset};
+
+/// A file as it was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// As shown to people: folder and name.
+    pub path: Arc<str>,
+    pub bytes: Arc<[u8]>,
+    /// Settings from the sidecar `NAME.toml`, for components.
+    pub settings: serde_json::Value,
+}
+
+/// One folder's files, or why they could not be listed.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    pub path: Arc<str>,
+    pub files: Result<Vec<Found>, String>,
+    /// A hash over the scripts below it that others may import.
+    pub library: u64,
+}
+
+/// The folders' files as they were last taken.
+pub struct Catalog {
+    remove_after: Duration,
+    wasm: Arc<WasmHost>,
+    scripts: BTreeMap<Arc<str>, rhai::Host>,
+    files: BTreeMap<Arc<str>, File>,
+    /// Folders that held files and are missing, unreadable or empty now, and why.
+    held: BTreeMap<Arc<str>, String>,
+    libraries: BTreeMap<Arc<str>, u64>,
+}
+
+struct File {
+    folder: Arc<str>,
+    hash: u64,
+    /// What the engine runs of it.
+    good: Option<Good>,
+    /// What its present text gave, while it is not live.
+    fresh: Option<Good>,
+    findings: Vec<Finding>,
+    /// Why the fresh text cannot stand beside the other files.
+    conflict: Option<Finding>,
+    missing_since: Option<Now>,
+}
+
+#[derive(Clone, Default)]
+struct Good {
+    rules: Vec<Arc<Rule>>,
+    plugins: Vec<Arc<dyn RulePlugin>>,
+    sinks: Vec<Sink>,
+    imports: bool,
+    text: Arc<[u8]>,
+}
+
+/// What a scan came to.
+pub struct Scan {
+    /// Files whose text is new, or that went away.
+    pub changed: Vec<Arc<str>>,
+    /// Whether the set of rules or sinks is another one than before.
+    pub is_new: bool,
+    pub ruleset: Arc<Ruleset>,
+    pub sinks: Vec<Sink>,
+    /// Of all files, those that kept their last good version included.
+    pub findings: Vec<Finding>,
+    /// When a missing file's rules will count as removed.
+    pub next: Option<Now>,
+    /// Why folders are held at their last good state, by folder.
+    pub held: BTreeMap<Arc<str>, String>,
+}
+
+impl Catalog {
+    pub fn new(remove_after: Duration, wasm: Arc<WasmHost>) -> Catalog {
+        Catalog {
+            remove_after,
+            wasm,
+            scripts: BTreeMap::new(),
+            files: BTreeMap::new(),
+            held: BTreeMap::new(),
+            libraries: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the folders as they are now. `accept_empty` takes a missing or empty folder at its
+    /// word. An error is a conflict among good files that no file's change brought about.
+    pub fn scan(&mut self, folders: &[Folder], now: Now, accept_empty: bool) -> Scan {
+        let mut changed = Vec::new();
+        self.held.clear();
+        for folder in folders {
+            self.scan_folder(folder, now, accept_empty, &mut changed);
+        }
+        let before = self.names();
+        let removed = self.drop_missing(now, accept_empty);
+        let ruleset = self.settle();
+        let is_new = !changed.is_empty() || !removed.is_empty() || before != self.names();
+        changed.extend(removed);
+        changed.sort();
+        changed.dedup();
+        let missing = self.files.values().filter_map(|file| file.missing_since);
+        let next = missing.min().map(|since| since + self.remove_after);
+        Scan {
+            changed,
+            is_new,
+            ruleset: Arc::new(ruleset),
+            sinks: self.live().flat_map(|good| good.sinks.clone()).collect(),
+            findings: self.files.values().flat_map(File::all_findings).collect(),
+            next,
+            held: self.held.clone(),
+        }
+    }
+
+    /// The text that a file's findings are about.
+    pub fn text_of(&self, path: &str) -> Option<String> {
+        let file = self.files.get(path)?;
+        let good = file.good.as_ref()?;
+        Some(String::from_utf8_lossy(&good.text).into_owned())
+    }
+
+    fn scan_folder(
+        &mut self,
+        folder: &Folder,
+        now: Now,
+        accept_empty: bool,
+        changed: &mut Vec<Arc<str>>,
+    ) {
+        let known: Vec<Arc<str>> = self.files_of(&folder.path);
+        let files = match &folder.files {
+            Ok(files) if !files.is_empty() || known.is_empty() || accept_empty => files.as_slice(),
+            Ok(_) => {
+                let why = "it is empty; its last rules stay live until files return or \
+                           `watchfire rules accept-empty`";
+                self.held.insert(folder.path.clone(), why.into());
+                return;
+            }
+            Err(_) if accept_empty || known.is_empty() => &[],
+            Err(error) => {
+                let why = format!("it cannot be read ({error}); its last rules stay live");
+                self.held.insert(folder.path.clone(), why);
+                return;
+            }
+        };
+        let library = self.libraries.insert(folder.path.clone(), folder.library);
+        let new_library = library.is_some_and(|library| library != folder.library);
+        let present: BTreeSet<&Arc<str>> = files.iter().map(|found| &found.path).collect();
+        for path in &known {
+            let file = self.files.get_mut(path).expect("known files are in the map");
+            if present.contains(path) {
+                file.missing_since = None;
+            } else {
+                file.missing_since.get_or_insert(now);
+            }
+        }
+        for found in files {
+            let hash = hash_of(found);
+            let file = self.files.get(&found.path);
+            let imports = file.and_then(|file| file.good.as_ref()).is_some_and(|good| good.imports);
+            if file.is_some_and(|file| file.hash == hash) && !(new_library && imports) {
+                continue;
+            }
+            self.load(&folder.path, found, hash);
+            changed.push(found.path.clone());
+        }
+    }
+
+    fn load(&mut self, folder: &Arc<str>, found: &Found, hash: u64) {
+        let (fresh, findings) = if found.path.ends_with(".wasm") {
+            self.load_component(found)
+        } else {
+            self.load_script(folder, found)
+        };
+        let file = self.files.entry(found.path.clone()).or_insert_with(|| File {
+            folder: folder.clone(),
+            hash,
+            good: None,
+            fresh: None,
+            findings: Vec::new(),
+            conflict: None,
+            missing_since: None,
+        });
+        (file.hash, file.fresh, file.findings) = (hash, fresh, findings);
+    }
+
+    fn load_script(&mut self, folder: &Arc<str>, found: &Found) -> (Option<Good>, Vec<Finding>) {
+        let Ok(text) = std::str::from_utf8(&found.bytes) else {
+            return (None, vec![about(&found.path, "the file is not UTF-8 text", None)]);
+        };
+        let host = self
+            .scripts
+            .entry(folder.clone())
+            .or_insert_with(|| rhai::Host::new(Path::new(folder.as_ref())));
+        let loaded = rhai::load(&found.path, text, host);
+        let good = loaded.is_good().then(|| Good {
+            rules: loaded.rules.into_iter().map(Arc::new).collect(),
+            plugins: Vec::new(),
+            sinks: loaded.sinks,
+            imports: !loaded.imports.is_empty(),
+            text: found.bytes.clone(),
+        });
+        (good, loaded.findings)
+    }
+
+    fn load_component(&self, found: &Found) -> (Option<Good>, Vec<Finding>) {
+        let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
+        match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
+            Ok(loaded) => {
+                let (mut good, text) = (Good::default(), found.bytes.clone());
+                match loaded.component {
+                    wasm::Component::Rules { rules, plugin } => {
+                        good.rules = rules.into_iter().map(Arc::new).collect();
+                        good.plugins.push(plugin);
+                    }
+                    wasm::Component::Sink(sink) => good.sinks.push(sink),
+                }
+                (Some(Good { text, ..good }), Vec::new())
+            }
+            Err(error) => (None, vec![about(&found.path, &error.to_string(), None)]),
+        }
+    }
+
+    /// Forgets files that have been missing for long enough.
+    fn drop_missing(&mut self, now: Now, at_once: bool) -> Vec<Arc<str>> {
+        let patience = self.remove_after;
+        let gone = |file: &File| {
+            file.missing_since.is_some_and(|since| at_once || now.since(since) >= patience)
+        };
+        let removed: Vec<Arc<str>> =
+            self.files.iter().filter(|(_, file)| gone(file)).map(|(path, _)| path.clone()).collect();
+        self.files.retain(|_, file| !gone(file));
+        removed
+    }
+
+    /// Lets fresh texts in as far as they go with each other and with the rest; one that does not
+    /// is tried again at the next scan.
+    fn settle(&mut self) -> Ruleset {
+        self.files.values_mut().for_each(|file| file.conflict = None);
+        let mut rejected: BTreeSet<Arc<str>> = BTreeSet::new();
+        loop {
+            let proposal = self.proposal(&rejected);
+            let clash = self.clash(&proposal, &rejected);
+            let (files, what) = match clash {
+                Some(clash) => clash,
+                None => match self.try_set(&proposal) {
+                    Ok(ruleset) => {
+                        self.adopt(proposal);
+                        return ruleset;
+                    }
+                    Err(conflict) => {
+                        let all = self.files.keys().filter(|path| self.is_open(path, &rejected));
+                        (all.cloned().collect(), conflict.to_string())
+                    }
+                },
+            };
+            assert!(!files.is_empty(), "the last good versions go together: {what}");
+            for path in files {
+                if let Some(file) = self.files.get_mut(&path) {
+                    let help = "the last good version stays live; rename one of them";
+                    file.conflict = Some(about(&path, &what, Some(help)));
+                }
+                rejected.insert(path);
+            }
+        }
+    }
+
+    /// For each file what it would contribute. A missing file's names are free for another file at
+    /// once, so what is declared elsewhere is left out of it.
+    fn proposal(&self, rejected: &BTreeSet<Arc<str>>) -> BTreeMap<Arc<str>, Good> {
+        let mut proposal = BTreeMap::new();
+        let mut taken: BTreeSet<(char, Arc<str>)> = BTreeSet::new();
+        for (path, file) in &self.files {
+            let fresh = file.fresh.as_ref().filter(|_| !rejected.contains(path));
+            let Some(good) = fresh.or(file.good.as_ref()) else { continue };
+            if file.missing_since.is_none() {
+                taken.extend(names_of(good));
+                proposal.insert(path.clone(), good.clone());
+            }
+        }
+        for (path, file) in &self.files {
+            if let Some(good) = file.good.as_ref().filter(|_| file.missing_since.is_some()) {
+                let mut good = good.clone();
+                good.rules.retain(|rule| !taken.contains(&('r', rule.name.clone())));
+                good.sinks.retain(|sink| !taken.contains(&('s', sink.name.clone())));
+                good.plugins.retain(|plugin| !taken.contains(&('p', plugin.name().into())));
+                proposal.insert(path.clone(), good);
+            }
+        }
+        proposal
+    }
+
+    /// Two files that declare one name: the changed ones among them are rejected.
+    fn clash(
+        &self,
+        proposal: &BTreeMap<Arc<str>, Good>,
+        rejected: &BTreeSet<Arc<str>>,
+    ) -> Option<(Vec<Arc<str>>, String)> {
+        let mut owners: BTreeMap<(char, Arc<str>), Arc<str>> = BTreeMap::new();
+        for (path, good) in proposal {
+            for name in names_of(good) {
+                let Some(other) = owners.insert(name.clone(), path.clone()) else { continue };
+                let kind = match name.0 {
+                    'r' => "rule",
+                    's' => "sink",
+                    _ => "component",
+                };
+                let what = format!("{kind} `{}` is declared in {other} and in {path}", name.1);
+                let is_open = |path: &&Arc<str>| self.is_open(path, rejected);
+                let files = [&other, path].into_iter().filter(is_open).cloned().collect();
+                return Some((files, what));
+            }
+        }
+        None
+    }
+
+    /// Whether the file's fresh text is still in the running.
+    fn is_open(&self, path: &Arc<str>, rejected: &BTreeSet<Arc<str>>) -> bool {
+        self.files[path].fresh.is_some() && !rejected.contains(path)
+    }
+
+    fn try_set(&self, proposal: &BTreeMap<Arc<str>, Good>) -> Result<Ruleset, Conflict> {
+        let rules = proposal.values().flat_map(|good| good.rules.clone()).collect();
+        let plugins = proposal.values().flat_map(|good| good.plugins.clone()).collect();
+        Ruleset::new(rules, plugins)
+    }
+
+    fn adopt(&mut self, proposal: BTreeMap<Arc<str>, Good>) {
+        for (path, good) in proposal {
+            if let Some(file) = self.files.get_mut(&path) {
+                file.good = Some(good);
+                if file.conflict.is_none() {
+                    file.fresh = None;
+                }
+            }
+        }
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Good> {
+        self.files.values().filter_map(|file| file.good.as_ref())
+    }
+
+    fn names(&self) -> BTreeSet<(char, Arc<str>)> {
+        self.live().flat_map(names_of).collect()
+    }
+
+    fn files_of(&self, folder: &str) -> Vec<Arc<str>> {
+        let mine = self.files.iter().filter(|(_, file)| file.folder.as_ref() == folder);
+        mine.map(|(path, _)| path.clone()).collect()
+    }
+}
+
+impl File {
+    fn all_findings(&self) -> Vec<Finding> {
+        self.findings.iter().chain(&self.conflict).cloned().collect()
+    }
+}
+
+/// What a file declares: rules, sinks and components have names of their own.
+fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
+    let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
+    let sinks = good.sinks.iter().map(|sink| ('s', sink.name.clone()));
+    let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
+    rules.chain(sinks).chain(plugins).collect()
+}
+
+fn hash_of(found: &Found) -> u64 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(&found.bytes);
+    hasher.update(found.settings.to_string().as_bytes());
+    hasher.digest()
+}
+
+fn about(path: &str, what: &str, help: Option<&str>) -> Finding {
+    Finding {
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        severity: Severity::Error,
+        what: what.to_owned(),
+        help: help.map(str::to_owned),
+        rule: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Folders as lists of texts; what is live after each look, and what people are told.
+
+use super::*;
+use crate::guest::wasm::WasmLimits;
+
+struct Desk {
+    catalog: Catalog,
+    files: BTreeMap<&'static str, String>,
+    now: i64,
+}
+
+fn threshold(name: &str, limit: u32) -> String {
+    format!("rule(\"{name}\").on(\"cpu\").when(|v| v > {limit}.0);\n")
+}
+
+impl Desk {
+    fn new(files: &[(&'static str, String)]) -> Desk {
+        let wasm = Arc::new(WasmHost::new(WasmLimits::default()).expect("the host starts"));
+        let catalog = Catalog::new(Duration::from_secs(3), wasm);
+        Desk { catalog, files: files.iter().cloned().collect(), now: 0 }
+    }
+
+    fn look_as(&mut self, files: Option<Vec<Found>>, accept_empty: bool) -> Scan {
+        let files = files.ok_or_else(|| "permission denied".to_owned());
+        let folder = Folder { path: "rules".into(), files, library: 0 };
+        self.catalog.scan(&[folder], Now::from_nanos(self.now * 1_000_000_000), accept_empty)
+    }
+
+    fn look(&mut self) -> Scan {
+        let found = |(name, text): (&&str, &String)| Found {
+            path: format!("rules/{name}").into(),
+            bytes: Arc::from(text.as_bytes()),
+            settings: serde_json::Value::Null,
+        };
+        let files = self.files.iter().map(found).collect();
+        self.look_as(Some(files), false)
+    }
+}
+
+/// The rules that are live, as `name@line of its text`, and the findings.
+fn names(scan: &Scan) -> String {
+    let rules = scan.ruleset.rules().iter().map(|rule| format!("{}:{}", rule.origin.file, rule.name));
+    rules.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_broken_file_keeps_its_last_good_version_and_the_others_go_live() {
+    let mut desk = Desk::new(&[("a.rhai", threshold("a", 1)), ("b.rhai", threshold("b", 1))]);
+    let before = desk.look();
+    assert_eq!(names(&before), "rules/a.rhai:a rules/b.rhai:b");
+    desk.files.insert("a.rhai", "rule(\"a\").on(".into());
+    desk.files.insert("b.rhai", threshold("b", 2));
+    let scan = desk.look();
+    assert_eq!(names(&scan), "rules/a.rhai:a rules/b.rhai:b");
+    assert_eq!(scan.ruleset.rules()[0].version, before.ruleset.rules()[0].version);
+    assert_ne!(scan.ruleset.rules()[1].version, before.ruleset.rules()[1].version);
+    assert_eq!(scan.findings.len(), 1);
+    assert_eq!(scan.findings[0].file, "rules/a.rhai");
+    desk.files.insert("a.rhai", threshold("a", 3));
+    let scan = desk.look();
+    assert!(scan.findings.is_empty());
+    assert_ne!(scan.ruleset.rules()[0].version, before.ruleset.rules()[0].version);
+}
+
+#[test]
+fn nothing_new_is_no_change() {
+    let mut desk = Desk::new(&[("a.rhai", threshold("a", 1))]);
+    assert!(desk.look().is_new);
+    assert!(!desk.look().is_new);
+}
+
+#[test]
+fn a_file_counts_as_removed_when_it_is_still_missing_after_its_patience() {
+    let mut desk = Desk::new(&[("a.rhai", threshold("a", 1)), ("b.rhai", threshold("b", 1))]);
+    desk.look();
+    desk.files.remove("a.rhai");
+    for (now, live) in [(10, "rules/a.rhai:a rules/b.rhai:b"), (12, "rules/a.rhai:a rules/b.rhai:b"), (13, "rules/b.rhai:b")] {
+        desk.now = now;
+        let scan = desk.look();
+        assert_eq!(names(&scan), live, "at {now} s");
+        assert_eq!(scan.next.is_some(), now < 13);
+    }
+}
+
+#[test]
+fn a_renamed_file_changes_nothing() {
+    let mut desk = Desk::new(&[("a.rhai", threshold("a", 1)), ("z.rhai", threshold("z", 1))]);
+    desk.look();
+    let text = desk.files.remove("a.rhai").expect("it is there");
+    desk.files.insert("new-name.rhai", text);
+    let scan = desk.look();
+    assert_eq!(names(&scan), "rules/new-name.rhai:a rules/z.rhai:z");
+    assert!(scan.findings.is_empty());
+}
+
+#[test]
+fn one_name_in_two_files_rejects_both_changes_until_one_gives_way() {
+    let mut desk = Desk::new(&[("a.rhai", threshold("a", 1)), ("b.rhai", threshold("b", 1))]);
+    let before = desk.look();
+    desk.files.insert("a.rhai", threshold("same", 1));
+    desk.files.insert("b.rhai", threshold("same", 2));
+    for _ in 0..2 {
+        let scan = desk.look();
+        assert_eq!(names(&scan), names(&before));
+        let files: Vec<&str> = scan.findings.iter().map(|finding| finding.file.as_str()).collect();
+        assert_eq!(files, ["rules/a.rhai", "rules/b.rhai"]);
+        assert!(scan.findings[0].what.contains("declared in rules/a.rhai and in rules/b.rhai"));
+    }
+    desk.files.insert("b.rhai", threshold("b", 2));
+    let scan = desk.look();
+    assert_eq!(names(&scan), "rules/b.rhai:b rules/a.rhai:same");
+    assert!(scan.findings.is_empty());
+}
+
+#[test]
+fn an_emptied_or_unreadable_folder_changes_nothing_until_it_is_accepted() {
+    let mut desk = Desk::new(&[("a.rhai", threshold("a", 1))]);
+    desk.look();
+    for files in [Some(Vec::new()), None] {
+        desk.now += 100;
+        let scan = desk.look_as(files, false);
+        assert_eq!(names(&scan), "rules/a.rhai:a");
+        assert!(scan.held.contains_key("rules"), "{:?}", scan.held);
+    }
+    let scan = desk.look_as(Some(Vec::new()), true);
+    assert_eq!((names(&scan).as_str(), scan.held.len()), ("", 0));
+}
+
+#[test]
+fn recording_rules_that_feed_each_other_are_refused() {
+    let record = |name: &str, from: &str, to: &str| {
+        format!("rule(\"{name}\").on(\"{from}\").window(\"1m\").record(\"{to}\", |w| w.mean);\n")
+    };
+    let mut desk = Desk::new(&[("a.rhai", record("a", "x", "y"))]);
+    desk.look();
+    desk.files.insert("b.rhai", record("b", "y", "x"));
+    let scan = desk.look();
+    assert_eq!(names(&scan), "rules/a.rhai:a");
+    assert!(scan.findings[0].what.contains("circle"), "{}", scan.findings[0].what);
+}
+
+#[test]
+fn what_is_no_component_says_so() {
+    let mut desk = Desk::new(&[("a.wasm", "this is a text".into()), ("b.rhai", threshold("b", 1))]);
+    let scan = desk.look();
+    assert_eq!(names(&scan), "rules/b.rhai:b");
+    assert_eq!(scan.findings.len(), 1, "{:?}", scan.findings);
+}
