@@ -98,7 +98,9 @@ const UNIT: usize = 1024;
 
 impl Gate {
     pub fn new(limits: Limits, queue: Sender<Inbound>) -> Gate {
-        let units = (limits.in_flight_bytes_max / UNIT).clamp(1, u32::MAX as usize >> 3);
+        // The semaphore takes charges as `u32`, and one charge may be the whole budget.
+        let units_max = Semaphore::MAX_PERMITS.min(u32::MAX as usize);
+        let units = (limits.in_flight_bytes_max / UNIT).clamp(1, units_max);
         let budget = Arc::new(Semaphore::new(units));
         Gate(Arc::new(Shared { limits, budget, units, queue, books: Mutex::default() }))
     }

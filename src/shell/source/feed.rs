@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::kernel::model::{Batch, Now};
+use crate::kernel::model::{Batch, Defect, Duration, Now, RefusalCounts};
 use crate::shell::clock::Clock;
 use crate::shell::inlet::{InFlight, Inlet, SourceKind, Stopped};
 
@@ -26,6 +26,29 @@ pub trait Decode: Send + 'static {
     fn evictions(&mut self) -> u64;
 }
 
+/// What became of the bytes: what a sender who waits for an answer is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    /// Samples handed on.
+    pub samples: u64,
+    pub refused: RefusalCounts,
+    /// The first defects in full, at most [`Batch::DEFECTS_MAX`].
+    pub defects: Vec<Defect>,
+    /// All defects.
+    pub defect_count: u64,
+}
+
+impl Taken {
+    fn of(batch: &Batch) -> Taken {
+        Taken {
+            samples: batch.rows() as u64,
+            refused: batch.refused.clone(),
+            defects: batch.defects.clone(),
+            defect_count: batch.defect_count,
+        }
+    }
+}
+
 /// Shared by all of a source's connections.
 pub struct Feed<D> {
     inlet: Inlet,
@@ -35,8 +58,14 @@ pub struct Feed<D> {
 
 impl<D: Decode> Feed<D> {
     /// Opens the source. Its decoder must be new, as its slots are.
-    pub fn open(around: &Surroundings, name: &str, kind: SourceKind, decoder: D) -> Feed<D> {
-        let inlet = around.gate.open(name, kind, None);
+    pub fn open(
+        around: &Surroundings,
+        name: &str,
+        kind: SourceKind,
+        lateness: Option<Duration>,
+        decoder: D,
+    ) -> Feed<D> {
+        let inlet = around.gate.open(name, kind, lateness);
         Feed { inlet, clock: Arc::clone(&around.clock), decoder: Mutex::new(decoder) }
     }
 
@@ -58,7 +87,7 @@ impl<D: Decode> Feed<D> {
         permit: InFlight,
         arrival: Now,
         decode: impl FnOnce(&mut D),
-    ) -> Result<(), Stopped> {
+    ) -> Result<Taken, Stopped> {
         let mut decoder = self.decoder.lock().expect("a decoder never panics");
         let evicted_before = decoder.evictions();
         decode(&mut decoder);
@@ -68,7 +97,8 @@ impl<D: Decode> Feed<D> {
         if evicted > 0 {
             self.inlet.tally(|tally| tally.evictions += evicted);
         }
-        self.inlet.deliver(batch, permit)
+        let taken = Taken::of(&batch);
+        self.inlet.deliver(batch, permit).map(|()| taken)
     }
 }
 
@@ -90,7 +120,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let around = Surroundings { gate: Gate::new(Limits::default(), sender), clock };
         // `Opened` takes the only place.
-        let feed = Feed::open(&around, "a", SourceKind::Http, ToyDecoder::default());
+        let feed = Feed::open(&around, "a", SourceKind::Http, None, ToyDecoder::default());
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 let permit = feed.inlet().admit(1).expect("room");
@@ -107,11 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_that_waits_is_told_what_became_of_its_bytes() {
+        let sequencer = Sequencer::new(Limits::default());
+        let around = sequencer.surroundings();
+        let feed = Feed::open(&around, "a", SourceKind::Http, None, ToyDecoder::default());
+        let body = b"load 1\nload x\nfree 2";
+        let permit = feed.inlet().admit(body.len()).expect("room");
+        let taken = feed.pass(permit, feed.now(), |decoder| decoder.decode(body)).expect("open");
+        let defects = vec![Defect::new(0, "not a number", b"load x")];
+        assert_eq!(taken, Taken { samples: 2, defects, defect_count: 1, ..Taken::default() });
+    }
+
+    #[test]
     fn what_the_decoder_forgets_is_counted_over_all_its_lives() {
         let sequencer = Sequencer::new(Limits::default());
         for (forgotten, total) in [(3, 3), (2, 5)] {
             let around = sequencer.surroundings();
-            let feed = Feed::open(&around, "a", SourceKind::Http, ToyDecoder::default());
+            let feed = Feed::open(&around, "a", SourceKind::Http, None, ToyDecoder::default());
             for evictions in [forgotten, forgotten] {
                 let permit = feed.inlet().admit(1).expect("room");
                 feed.pass(permit, feed.now(), |decoder| decoder.evictions = evictions)

@@ -5,6 +5,7 @@
 //! the end of a read waits for its rest; one past its limit is a defect and only itself is lost.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use crate::kernel::model::Defect;
+use crate::kernel::model::{Defect, Duration as Lateness};
 use crate::shell::inlet::{SourceKind, Stopped};
 
 use super::line_buffer::LineBuffer;
@@ -26,10 +27,12 @@ pub struct LinesTcp {
     pub name: Arc<str>,
     /// [`SourceKind::StatsdTcp`] or [`SourceKind::LinesTcp`].
     pub kind: SourceKind,
-    /// `host:port`; port 0 takes a free one.
-    pub listen: String,
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
     /// Where `listen` was set, for messages: `[sources.statsd] tcp`.
     pub setting: String,
+    /// `None`: the default for what it turns out to send.
+    pub lateness: Option<Lateness>,
     /// Further connections are closed at once. A connection costs 8 to 72 KiB.
     pub connections_max: usize,
 }
@@ -52,14 +55,14 @@ pub fn start<D: Decode>(
     decoder: D,
 ) -> Result<Running, StartError> {
     let failed =
-        |error: io::Error| StartError::listen(&settings.listen, "tcp", &settings.setting, &error);
-    let listener = std::net::TcpListener::bind(&settings.listen).map_err(failed)?;
+        |error: io::Error| StartError::listen(settings.listen, "tcp", &settings.setting, &error);
+    let listener = std::net::TcpListener::bind(settings.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let feed = Arc::new(Feed::open(around, &settings.name, settings.kind, decoder));
+    let LinesTcp { name, kind, lateness, connections_max, .. } = settings;
+    let feed = Arc::new(Feed::open(around, &name, kind, lateness, decoder));
     feed.inlet().listening(true);
-    let connections_max = settings.connections_max;
     Ok(Running::spawn(Some(address), |stop| accept(listener, feed, connections_max, stop)))
 }
 
@@ -158,7 +161,7 @@ async fn read_lines<D: Decode>(
 async fn pass<D: Decode>(feed: &Feed<D>, lines: &[u8]) -> Result<(), Stopped> {
     let arrival = feed.now();
     let permit = feed.inlet().reserve(lines.len()).await?;
-    feed.pass(permit, arrival, |decoder| decoder.decode(lines))
+    feed.pass(permit, arrival, |decoder| decoder.decode(lines)).map(drop)
 }
 
 #[cfg(test)]

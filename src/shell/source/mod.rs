@@ -26,12 +26,13 @@ mod toy;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::clock::Clock;
 use super::inlet::Gate;
 
-pub use feed::{Decode, Feed};
+pub use feed::{Decode, Feed, Taken};
 pub use running::Running;
 
 /// What every source is given to work with.
@@ -60,7 +61,12 @@ impl std::error::Error for StartError {}
 impl StartError {
     /// An address that could not be listened on. `setting` is where the user set it, such as
     /// `[sources.statsd] udp`.
-    fn listen(address: &str, transport: &str, setting: &str, error: &io::Error) -> StartError {
+    fn listen(
+        address: SocketAddr,
+        transport: &str,
+        setting: &str,
+        error: &io::Error,
+    ) -> StartError {
         let place = format!("{address}/{transport}");
         let (what, cure) = match error.kind() {
             io::ErrorKind::AddrInUse => (
@@ -74,10 +80,6 @@ impl StartError {
             io::ErrorKind::AddrNotAvailable => (
                 "is not an address of this machine".to_owned(),
                 format!("set {setting} = \"…\" to one of its addresses, such as 127.0.0.1"),
-            ),
-            io::ErrorKind::InvalidInput => (
-                "is not an address with a port".to_owned(),
-                format!("write for example {setting} = \"127.0.0.1:8125\""),
             ),
             _ => (format!("cannot be listened on: {error}"), format!("check {setting}")),
         };

@@ -2,7 +2,7 @@
 //! all waiting datagrams are drained into one batch, and what finds no room is shed and counted.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
+use crate::kernel::model::Duration as Lateness;
 use crate::shell::inlet::{Full, SourceKind, Stopped};
 
 use super::running::Stop;
@@ -20,10 +21,12 @@ use super::{Decode, Feed, Running, StartError, Surroundings};
 #[derive(Clone, Debug)]
 pub struct StatsdUdp {
     pub name: Arc<str>,
-    /// `host:port`; port 0 takes a free one.
-    pub listen: String,
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
     /// Where `listen` was set, for messages: `[sources.statsd] udp`.
     pub setting: String,
+    /// `None`: the default for what it turns out to send.
+    pub lateness: Option<Lateness>,
 }
 
 /// Some 10,000 short datagrams as the kernel charges for them, so that a pause of 100 ms loses
@@ -47,26 +50,16 @@ pub fn start<D: Decode>(
     decoder: D,
 ) -> Result<Running, StartError> {
     let failed =
-        |error: io::Error| StartError::listen(&settings.listen, "udp", &settings.setting, &error);
-    let socket = bind(&settings.listen).map_err(failed)?;
+        |error: io::Error| StartError::listen(settings.listen, "udp", &settings.setting, &error);
+    let socket = bind(settings.listen).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    let feed = Feed::open(around, &settings.name, SourceKind::StatsdUdp, decoder);
+    let StatsdUdp { name, lateness, .. } = settings;
+    let feed = Feed::open(around, &name, SourceKind::StatsdUdp, lateness, decoder);
     feed.inlet().listening(true);
     Ok(Running::spawn(Some(address), |stop| receive(socket, feed, stop)))
 }
 
-fn bind(listen: &str) -> io::Result<UdpSocket> {
-    let mut outcome = Err(io::Error::from(io::ErrorKind::InvalidInput));
-    for address in listen.to_socket_addrs()? {
-        outcome = bind_one(address);
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     // A smaller buffer only loses more, and losses are counted, so this is not worth failing for.
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES).ok();
@@ -98,6 +91,8 @@ async fn receive<D: Decode>(socket: UdpSocket, feed: Feed<D>, mut stop: Stop) {
             warn!(source = &**feed.inlet().name(), "cannot receive: {error}");
             tokio::time::sleep(ERROR_PAUSE).await;
         }
+        // A flood is always readable; without this its task would never leave its thread.
+        tokio::task::coop::consume_budget().await;
     }
     losses.check(&feed);
     feed.inlet().listening(false);
@@ -110,9 +105,11 @@ fn pass<D: Decode>(feed: &Feed<D>, waiting: &Waiting) -> Result<(), Stopped> {
         return Ok(());
     }
     match feed.inlet().admit(waiting.bytes()) {
-        Ok(permit) => feed.pass(permit, feed.now(), |decoder| {
-            waiting.datagrams().for_each(|datagram| decoder.decode(datagram));
-        }),
+        Ok(permit) => {
+            let decode =
+                |decoder: &mut D| waiting.datagrams().for_each(|each| decoder.decode(each));
+            feed.pass(permit, feed.now(), decode).map(drop)
+        }
         Err(Full) => {
             let samples = waiting.datagrams().map(lines).sum();
             feed.inlet().shed(waiting.ends.len() as u64, samples);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::kernel::model::Now;
+use crate::kernel::model::{Duration as Lateness, Now};
 use crate::shell::clock::Clock;
 use crate::shell::inlet::{SourceKind, Stopped};
 
@@ -25,6 +25,8 @@ use super::{Decode, Feed, Running, StartError, Surroundings};
 pub struct Stream {
     pub name: Arc<str>,
     pub from: Origin,
+    /// `None`: the default for what it turns out to send.
+    pub lateness: Option<Lateness>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub fn start<D: Decode>(
             SourceKind::File
         }
     };
-    let feed = Feed::open(around, &settings.name, kind, decoder);
+    let feed = Feed::open(around, &settings.name, kind, settings.lateness, decoder);
     feed.inlet().listening(true);
     Ok(Running::spawn(None, |stop| async move {
         // An error says that the engine has stopped, which is an end like any other.
@@ -137,7 +139,7 @@ async fn carry<D: Decode>(
 
 async fn finish<D: Decode>(feed: &Feed<D>) -> Result<(), Stopped> {
     let permit = feed.inlet().reserve(0).await?;
-    feed.pass(permit, feed.now(), |decoder| decoder.finish())
+    feed.pass(permit, feed.now(), |decoder| decoder.finish()).map(drop)
 }
 
 enum Piece {

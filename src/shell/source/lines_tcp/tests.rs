@@ -10,19 +10,24 @@ use super::*;
 use crate::kernel::model::Limits;
 use crate::shell::source::toy::{Sequencer, ToyDecoder, eventually, in_time};
 
-fn settings(listen: &str) -> LinesTcp {
+fn settings(listen: SocketAddr) -> LinesTcp {
     LinesTcp {
         name: "tcp".into(),
         kind: SourceKind::LinesTcp,
-        listen: listen.to_owned(),
+        listen,
         setting: "[sources.lines] tcp".to_owned(),
+        lateness: None,
         connections_max: 2,
     }
 }
 
 fn begin(sequencer: &Sequencer) -> Running {
-    start(&sequencer.surroundings(), settings("127.0.0.1:0"), ToyDecoder::default())
-        .expect("port 0 is always free")
+    start(
+        &sequencer.surroundings(),
+        settings(SocketAddr::from(([127, 0, 0, 1], 0))),
+        ToyDecoder::default(),
+    )
+    .expect("port 0 is always free")
 }
 
 async fn connect(running: &Running) -> TcpStream {
@@ -57,7 +62,7 @@ fn feed_time() -> crate::kernel::model::Now {
 async fn a_stop_reads_no_more_and_frees_the_port() {
     let mut sequencer = Sequencer::new(Limits::default());
     let running = begin(&sequencer);
-    let address = running.address().expect("it listens").to_string();
+    let address = running.address().expect("it listens");
     let mut client = connect(&running).await;
     client.write_all(b"load 1\nload 12").await.expect("connected");
     assert_eq!(sequencer.samples(1).await, ["load 1"]);
@@ -66,7 +71,7 @@ async fn a_stop_reads_no_more_and_frees_the_port() {
     let tally = &sequencer.gate.sources()[0].tally;
     assert_eq!((tally.samples, tally.open, tally.connections), (1, false, 0));
     assert!(tally.defects <= 1);
-    let again = start(&sequencer.surroundings(), settings(&address), ToyDecoder::default());
+    let again = start(&sequencer.surroundings(), settings(address), ToyDecoder::default());
     in_time("a second life", again.expect("the port is free again").stop()).await;
 }
 
@@ -143,8 +148,13 @@ impl AsyncRead for Endless<'_> {
 fn a_full_budget_stops_the_reading() {
     let limits = Limits { in_flight_bytes_max: 32 * 1024, ..Limits::default() };
     let sequencer = Sequencer::new(limits);
-    let feed =
-        Feed::open(&sequencer.surroundings(), "tcp", SourceKind::LinesTcp, ToyDecoder::default());
+    let feed = Feed::open(
+        &sequencer.surroundings(),
+        "tcp",
+        SourceKind::LinesTcp,
+        None,
+        ToyDecoder::default(),
+    );
     let (_keep_on, asked) = watch::channel(false);
     let taken = std::cell::Cell::new(0);
     let mut connection = pin!(read_lines(Endless { taken: &taken }, &feed, Stop::new(asked)));

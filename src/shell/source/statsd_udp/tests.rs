@@ -7,8 +7,9 @@ use crate::shell::source::toy::{Sequencer, ToyDecoder, eventually, in_time};
 fn begin(sequencer: &Sequencer) -> (Running, std::net::UdpSocket) {
     let settings = StatsdUdp {
         name: Arc::from("statsd"),
-        listen: "127.0.0.1:0".to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         setting: "[sources.statsd] udp".to_owned(),
+        lateness: None,
     };
     let running = start(&sequencer.surroundings(), settings, ToyDecoder::default())
         .expect("port 0 is always free");
@@ -84,7 +85,7 @@ fn losses_are_read_from_the_line_of_our_own_socket() {
 
 #[tokio::test]
 async fn the_kernel_knows_our_socket() {
-    let socket = bind("127.0.0.1:0").expect("port 0 is always free");
+    let socket = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("port 0 is always free");
     // Not every system has the tables; where it has, the socket must be found in them.
     if std::fs::read_to_string("/proc/self/net/udp").is_ok() {
         assert_eq!(inode(&socket).and_then(lost_by_kernel), Some(0));

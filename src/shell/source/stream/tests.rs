@@ -6,7 +6,7 @@ use crate::shell::inlet::Inbound;
 use crate::shell::source::toy::{Sequencer, ToyDecoder, eventually, in_time};
 
 fn begin(sequencer: &Sequencer, from: Origin) -> Result<Running, StartError> {
-    let settings = Stream { name: Arc::from("file"), from };
+    let settings = Stream { name: Arc::from("file"), from, lateness: None };
     start(&sequencer.surroundings(), settings, ToyDecoder::default())
 }
 
@@ -91,7 +91,7 @@ async fn a_stop_leaves_a_reader_that_waits_behind() {
     spawn(Path::new("a pipe"), thread, move |thread| thread.read_to_end(&mut reader).map(drop))
         .expect("a thread");
     let kind = SourceKind::Stdin;
-    let feed = Feed::open(&sequencer.surroundings(), "stdin", kind, ToyDecoder::default());
+    let feed = Feed::open(&sequencer.surroundings(), "stdin", kind, None, ToyDecoder::default());
     let running = Running::spawn(None, |stop| async move {
         carry(&feed, pieces, stop).await.ok();
     });
