@@ -65,9 +65,18 @@ struct File {
 struct Good {
     rules: Vec<Arc<Rule>>,
     plugins: Vec<Arc<dyn RulePlugin>>,
-    sinks: Vec<Sink>,
+    sinks: Vec<LiveSink>,
     imports: bool,
     text: Arc<[u8]>,
+}
+
+/// A sink as a file declares it.
+#[derive(Clone, Debug)]
+pub struct LiveSink {
+    pub sink: Sink,
+    /// SHA-256 of the component's bytes, which a grant may pin.
+    pub digest: Option<String>,
+    pub settings: serde_json::Value,
 }
 
 /// What a scan came to.
@@ -77,7 +86,7 @@ pub struct Scan {
     /// Whether the set of rules or sinks is another one than before.
     pub is_new: bool,
     pub ruleset: Arc<Ruleset>,
-    pub sinks: Vec<Sink>,
+    pub sinks: Vec<LiveSink>,
     /// Of all files, those that kept their last good version included.
     pub findings: Vec<Finding>,
     /// When a missing file's rules will count as removed.
@@ -209,7 +218,7 @@ impl Catalog {
         let good = loaded.is_good().then(|| Good {
             rules: loaded.rules.into_iter().map(Arc::new).collect(),
             plugins: Vec::new(),
-            sinks: loaded.sinks,
+            sinks: loaded.sinks.into_iter().map(LiveSink::plain).collect(),
             imports: !loaded.imports.is_empty(),
             text: found.bytes.clone(),
         });
@@ -226,7 +235,11 @@ impl Catalog {
                         good.rules = rules.into_iter().map(Arc::new).collect();
                         good.plugins.push(plugin);
                     }
-                    wasm::Component::Sink(sink) => good.sinks.push(sink),
+                    wasm::Component::Sink(sink) => good.sinks.push(LiveSink {
+                        sink,
+                        digest: Some(loaded.digest),
+                        settings: found.settings.clone(),
+                    }),
                 }
                 (Some(Good { text, ..good }), Vec::new())
             }
@@ -295,7 +308,7 @@ impl Catalog {
             if let Some(good) = file.good.as_ref().filter(|_| file.missing_since.is_some()) {
                 let mut good = good.clone();
                 good.rules.retain(|rule| !taken.contains(&('r', rule.name.clone())));
-                good.sinks.retain(|sink| !taken.contains(&('s', sink.name.clone())));
+                good.sinks.retain(|sink| !taken.contains(&('s', sink.sink.name.clone())));
                 good.plugins.retain(|plugin| !taken.contains(&('p', plugin.name().into())));
                 proposal.insert(path.clone(), good);
             }
@@ -363,6 +376,12 @@ impl Catalog {
     }
 }
 
+impl LiveSink {
+    fn plain(sink: Sink) -> LiveSink {
+        LiveSink { sink, digest: None, settings: serde_json::Value::Null }
+    }
+}
+
 impl File {
     fn all_findings(&self) -> Vec<Finding> {
         self.findings.iter().chain(&self.conflict).cloned().collect()
@@ -372,7 +391,7 @@ impl File {
 /// What a file declares: rules, sinks and components have names of their own.
 fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
     let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
-    let sinks = good.sinks.iter().map(|sink| ('s', sink.name.clone()));
+    let sinks = good.sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
     let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
     rules.chain(sinks).chain(plugins).collect()
 }

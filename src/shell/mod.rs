@@ -15,6 +15,9 @@ pub mod metrics;
 
 pub mod bus;
 
-pub mod pipeline;
 
 pub mod api;
+
+pub mod folders;
+pub mod judge;
+pub mod pipeline;

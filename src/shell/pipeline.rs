@@ -4,7 +4,7 @@
 //! Jobs reach every shard in the order of positions, so shards need no locks and no agreement. A
 //! batch's permit is dropped once every shard has judged it, which lets its source go on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration as StdDuration, Instant};
 
@@ -28,7 +28,16 @@ pub struct Pipeline {
     sequencer: Sequencer,
     shards: ShardThreads,
     merger: Option<JoinHandle<()>>,
+    progress: Arc<Progress>,
+    sent: u64,
     names: Sender<(SourceId, Arc<str>)>,
+}
+
+/// How many elements the merger has told of.
+#[derive(Default)]
+struct Progress {
+    told: Mutex<u64>,
+    moved: Condvar,
 }
 
 struct ShardThreads {
@@ -77,10 +86,12 @@ impl Pipeline {
             outputs.push(output);
         }
         let (names, named) = unbounded();
+        let progress = Arc::new(Progress::default());
+        let counted = progress.clone();
         let merger = std::thread::Builder::new()
             .name("merge".into())
-            .spawn(move || merge_all(merge, &outputs, &named, told))?;
-        Ok(Pipeline { sequencer, shards, merger: Some(merger), names })
+            .spawn(move || merge_all(merge, &outputs, &named, &counted, told))?;
+        Ok(Pipeline { sequencer, shards, merger: Some(merger), progress, sent: 0, names })
     }
 
     pub fn sequencer(&self) -> &Sequencer {
@@ -116,6 +127,7 @@ impl Pipeline {
         if inputs.is_empty() {
             return;
         }
+        self.sent += 1;
         if !self.sequencer.ruleset().records() {
             for (jobs, input) in self.shards.jobs.iter().zip(inputs) {
                 let (permit, taken) = (permit.clone(), taken.clone());
@@ -131,6 +143,14 @@ impl Pipeline {
         if let Some(taken) = taken {
             // The receiver outlives the call.
             let _ = taken.send(begun.elapsed());
+        }
+    }
+
+    /// Waits until all that was handed over is judged and told.
+    pub fn flush(&self) {
+        let mut told = self.progress.told.lock().expect(UNPOISONED);
+        while *told < self.sent {
+            told = self.progress.moved.wait(told).expect(UNPOISONED);
         }
     }
 
@@ -150,6 +170,22 @@ impl Pipeline {
         }
         look.alerts.sort_by(|a, b| (&a.rule, &a.key).cmp(&(&b.rule, &b.key)));
         look
+    }
+
+    /// Each rule's evaluations and faults so far, over all shards.
+    pub fn fault_counts(&self) -> Vec<(Arc<str>, u64, u64)> {
+        let mut sums: Vec<(Arc<str>, u64, u64)> = Vec::new();
+        for counts in self.ask(Engine::fault_counts) {
+            if sums.is_empty() {
+                sums = counts;
+                continue;
+            }
+            for (sum, (_, evaluations, faults)) in sums.iter_mut().zip(counts) {
+                sum.1 += evaluations;
+                sum.2 += faults;
+            }
+        }
+        sums
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -173,11 +209,10 @@ impl Pipeline {
 
     fn ask<T: Send + 'static>(
         &self,
-        question: impl Fn(&mut Engine) -> T + Clone + Send + 'static,
+        question: impl Fn(&mut Engine) -> T + Copy + Send + 'static,
     ) -> Vec<T> {
         let ask = |jobs: &Sender<Job>| {
             let (answer, answers) = bounded(1);
-            let question = question.clone();
             let job = Job::Ask(Box::new(move |engine| {
                 // Whoever asked is waiting for it.
                 let _ = answer.send(question(engine));
@@ -200,6 +235,7 @@ impl Shards for ShardThreads {
     }
 }
 
+const UNPOISONED: &str = "a count is all that is done under this lock";
 const ALIVE: &str = "a shard's thread lives as long as its pipeline, or has panicked";
 
 fn send(jobs: &Sender<Job>, job: Job) {
@@ -252,6 +288,7 @@ fn merge_all(
     mut merge: Merge,
     outputs: &[Receiver<Output>],
     named: &Receiver<(SourceId, Arc<str>)>,
+    progress: &Progress,
     mut told: impl FnMut(Merged),
 ) {
     loop {
@@ -266,5 +303,7 @@ fn merge_all(
             merge.name_source(source, name);
         }
         told(merge.merge(all));
+        *progress.told.lock().expect(UNPOISONED) += 1;
+        progress.moved.notify_all();
     }
 }

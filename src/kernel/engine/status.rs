@@ -79,6 +79,14 @@ impl Engine {
         self.runs.iter().map(RuleRun::report).collect()
     }
 
+    /// Each rule's evaluations and faults so far; cheap enough to ask often.
+    pub fn fault_counts(&mut self) -> Vec<(Arc<str>, u64, u64)> {
+        let counts = |run: &RuleRun| {
+            (run.rule.name.clone(), run.stats.evaluations, run.stats.faults)
+        };
+        self.runs.iter().map(counts).collect()
+    }
+
     /// Alerts that do something, and groups in trouble; by rule, then key.
     pub fn alert_reports(&self) -> Vec<AlertReport> {
         let mut alerts: Vec<AlertReport> =
