@@ -61,7 +61,8 @@ impl Sketch {
 
     /// Takes back a sketch that was merged before.
     pub fn subtract(&mut self, other: &Sketch) {
-        assert!(other.level <= self.level, "a merge leaves the whole at least as coarse");
+        // All of its buckets are here too, so they were never joined before these were.
+        assert!(other.level <= self.level, "a part is no coarser than the whole");
         let (shift, mut from) = (self.level - other.level, 0);
         for (key, count) in other.buckets() {
             from = self.take_from(key >> shift, count, from);

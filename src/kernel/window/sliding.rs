@@ -136,7 +136,7 @@ impl Sliding {
         }
         if spec.parts.sketch {
             self.slices[index].sketch.get_or_insert_default().add(sample.value);
-            self.refine_sketch();
+            self.sketch.add(sample.value);
         }
     }
 
