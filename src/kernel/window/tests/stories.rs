@@ -346,6 +346,8 @@ fn the_next_judgement_is_the_next_end_or_the_end_of_the_session() {
     let mut longer = window.clone();
     longer.fold(&spec, &sample(time("23s"), 2, 1, 1.0));
     assert_eq!(longer.next_judgement(), at("24s"));
+    longer.close(&spec, time("24s"));
+    assert_eq!(longer.next_judgement(), at("30s"));
     window.fold(&spec, &sample(time("23s+"), 2, 1, 1.0));
     assert_eq!(window.next_judgement(), at("23s"));
     window.close(&spec, time("23s"));
