@@ -92,7 +92,7 @@ fn what_fails_is_shown_with_its_difference_or_its_mistake() {
         Exit::Findings,
         "
 FAILED  a.story:1  quiet
-    4 - at 0s   FIRED       value 1
+    4 - at 0s   FIRED  value 1
   = help: - was expected, + happened; if what happened is right, `watchfire test --bless a.story` rewrites the story
 FAILED  b.story:1  the whole file
 error: `FIRE` is no change of an alert

@@ -379,3 +379,28 @@ fn a_file_that_is_named_must_be_there() {
     let error = Settings::load(Some(missing), &Overrides::default()).expect_err("no such file");
     assert!(error.to_string().contains("cannot read the settings"), "{error}");
 }
+
+const EXAMPLE: &str = include_str!("../../../docs/watchfire.toml");
+
+#[test]
+fn the_example_file_holds_the_defaults() {
+    assert_eq!(read(EXAMPLE), read(""));
+    let known: toml::Table = toml::from_str(EXAMPLE).expect("it reads");
+    let written: Vec<&str> =
+        known["limits"].as_table().expect("a table").keys().map(|key| key.as_str()).collect();
+    assert_eq!(written.len(), 12, "every limit is there: {written:?}");
+}
+
+#[test]
+fn what_the_example_file_hides_reads_too() {
+    let is_hidden =
+        |line: &str| line.starts_with("# ") && (line.contains(" = ") || line[2..].starts_with('['));
+    let shown: Vec<String> = EXAMPLE
+        .lines()
+        .map(|line| if is_hidden(line) { line[2..].to_owned() } else { line.to_owned() })
+        .collect();
+    let settings = read(&shown.join("\n"));
+    assert_eq!((settings.sources.tcp.len(), settings.sources.file.len()), (1, 1));
+    assert_eq!((settings.sinks.file.len(), settings.sinks.webhook.len()), (1, 1));
+    assert_eq!(settings.engine.shards, 4);
+}

@@ -29,6 +29,7 @@
 mod cursor;
 pub mod junit;
 mod parse;
+mod phrase;
 mod print;
 mod report;
 pub mod run;
@@ -264,7 +265,7 @@ impl Printed {
 
 /// `{host="db1",mount="/var"}`, or nothing; for flags that name a group as stories do.
 pub fn parse_labels(text: &str) -> Result<Labels, String> {
-    parse::parse_labels(text)
+    phrase::parse_labels(text)
 }
 
 /// Every kind with its word in a story: what sinks are told stands in capitals.

@@ -182,6 +182,32 @@ at 11m  RESOLVED  {host="db1"}
 }
 
 #[test]
+fn only_what_stands_around_a_difference_is_shown() {
+    let mut text = String::from("rule noise\nfeed every 1m\n  m 1x20\n");
+    for minute in (0..20).filter(|minute| *minute != 9) {
+        text += &format!("at {minute}m FIRED\n");
+    }
+    let text = text.replace("at 0m", "at 0s");
+    check_run(
+        &text,
+        "
+      …
+   10   at 6m   FIRED
+   11   at 7m   FIRED
+   12   at 8m   FIRED
+      + at 9m   FIRED  value 1
+   13   at 10m  FIRED
+   14   at 11m  FIRED
+   15   at 12m  FIRED
+      …
+",
+    );
+    let nothing = "rule noise\nfeed every 1s\n  m 1x99\n";
+    assert!(reports(nothing)[0].to_string().ends_with("\n      … and 49 more differences"));
+    assert_eq!(reports(nothing)[0].to_string().lines().count(), 51);
+}
+
+#[test]
 fn every_clause_is_held_against_the_change() {
     for (clause, passes) in [
         ("", true),
@@ -222,7 +248,8 @@ at 1m   FIRED    noise        {host="a"}
 #[test]
 fn feeds_have_their_own_cadence_and_start() {
     let file = read(
-        "rule a\nfeed every 1m\n  x 1 _ 3\nfeed every 30s from 30s\n  y{h=\"1\"} 1+2x2 9-0.5x1 stale _x2 7x2\n",
+        "rule a\nfeed every 1m\n  x 1 _ 3\n\
+         feed every 30s from 30s\n  y{h=\"1\"} 1+2x2 9-0.5x1 stale _x2 7x2\n",
     );
     let samples: Vec<String> = file.stories[0]
         .samples()
@@ -372,7 +399,8 @@ at 0s   pending   {host="b"}
 #[test]
 fn bless_puts_a_change_where_its_time_belongs() {
     check_bless(
-        "rule disk-filling\nfeed every 1m\n  disk{host=\"a\"} 0.95x6 0.1x3\n\n# end\nat 8m RESOLVED {host=\"a\"}\n# last\n",
+        "rule disk-filling\nfeed every 1m\n  disk{host=\"a\"} 0.95x6 0.1x3\n\n# end\n\
+         at 8m RESOLVED {host=\"a\"}\n# last\n",
         r#"rule disk-filling
 feed every 1m
   disk{host="a"} 0.95x6 0.1x3
@@ -386,8 +414,11 @@ at 8m RESOLVED {host="a"}
 "#,
     );
     check_bless(
-        "rule disk-filling\r\nfeed every 1m\r\n  disk{host=\"a\"} 0.95x2\r\nat 1m pending {host=\"a\"} # c\r\n",
-        "rule disk-filling\r\nfeed every 1m\r\n  disk{host=\"a\"} 0.95x2\r\nat 0s   pending   {host=\"a\"}  # c\r\n",
+        "rule disk-filling\r\nfeed every 1m\r\n  disk{host=\"a\"} 0.95x2 0.1\r\n\
+         at 1m pending {host=\"a\"} # c\r\n",
+        "rule disk-filling\r\nfeed every 1m\r\n  disk{host=\"a\"} 0.95x2 0.1\r\n\
+         at 0s   pending   {host=\"a\"}  # c\r\n\
+         at 2m   cleared   {host=\"a\"}\r\n",
     );
 }
 
@@ -430,97 +461,124 @@ error: `fired` is no change of an alert
     );
 }
 
+/// The one mistake of a story that ends in `lines`: `line:column what`, and the cure. Lines are
+/// counted from the first of `lines`.
+fn check_mistake(lines: &str, what: &str, help: &str) {
+    let text = format!("rule rule-a\n{lines}\n");
+    let errors = StoryFile::parse("f", &text).expect_err(lines);
+    let error = &errors[0];
+    let got = format!("{}:{} {}", error.line - 1, error.column, error.what);
+    assert_eq!((got.as_str(), error.help.as_deref()), (what, Some(help)), "{lines}");
+    assert_eq!(errors.len(), 1, "{lines}: {errors:?}");
+}
+
 #[test]
-fn each_mistake_has_its_place_and_cure() {
-    for (line, expected) in [
+fn a_mistake_in_an_expectation_has_its_place_and_cure() {
+    for (line, what, help) in [
+        ("at 6m PENDIN", "1:7 `PENDIN` is no change of an alert", "did you mean `pending`?"),
+        ("at 6m FIRED b {}", "1:13 the story is not about a rule `b`", "it is about rule-a"),
         (
-            "at 6m fired",
-            "1:7 `fired` is no change of an alert; write `FIRED`: events stand in capitals, changes in small letters",
+            "at 6m FIRED rulea",
+            "1:13 the story is not about a rule `rulea`",
+            "did you mean `rule-a`?",
         ),
-        ("at 6m PENDIN", "1:7 `PENDIN` is no change of an alert; did you mean `pending`?"),
-        ("at 6m FIRED b {}", "1:13 the story is not about a rule `b`; it is about rule-a"),
-        (
-            "at 6m FIRED rulea {}",
-            "1:13 the story is not about a rule `rulea`; did you mean `rule-a`?",
-        ),
-        ("at 6m FIRED {h=\"1\" i=\"2\"}", "1:20 `,` or `}` is missing; labels end with `}`"),
+        ("at 6m FIRED {h=\"1\" i=\"2\"}", "1:20 `,` or `}` is missing", "labels end with `}`"),
         (
             "at 6m FIRED {h=\"1\",h=\"2\"}",
-            "1:20 the label `h` stands here twice; a series has each label once",
+            "1:20 the label `h` stands here twice",
+            "a series has each label once",
         ),
         (
             "at 6m FIRED {h=\"\\q\"}",
-            "1:17 this escape is not known; known are \\\" \\\\ \\n \\r \\t and \\u{1F525}",
+            "1:17 this escape is not known",
+            r#"known are \" \\ \n \r \t and \u{1F525}"#,
         ),
         (
             "at 6m FIRED {} value",
-            "1:21 `` is no number; write for example 0.92; it holds to the digits written",
+            "1:21 `` is no number",
+            "write for example 0.92; it holds to the digits written",
         ),
         (
             "at 6m FIRED {} level bad",
-            "1:22 `bad` is no level; the levels are info, warning and critical",
+            "1:22 `bad` is no level",
+            "the levels are info, warning and critical",
         ),
         (
             "at 6m FIRED {} cause bad",
-            "1:22 `bad` is no cause; choose one of breach, clear, level, reminder, flapping, rule removed, rule changed, expired, forgotten, no data, absent, outside hours",
+            "1:22 `bad` is no cause",
+            "choose one of breach, clear, level, reminder, flapping, rule removed, rule changed, \
+             expired, forgotten, no data, absent, outside hours",
         ),
         (
             "at 6m FIRED {} valu 3",
-            "1:16 `valu` is nothing that an expectation can say; did you mean `value`?",
+            "1:16 `valu` is nothing that an expectation can say",
+            "did you mean `value`?",
         ),
-        ("at FIRED", "1:4 `FIRED` is not a time; write for example 90s or 1h30m"),
-        ("at", "1:3 a time is missing; write for example 90s or 1h30m"),
-        ("unti 5m", "1:1 `unti` starts no line of a story; did you mean `until`?"),
-        (
-            "cpu{host=\"a\"} 1 2",
-            "1:1 `cpu` starts no line of a story; indent a series below its `feed` by two blanks",
-        ),
-        (
-            "feed every 0s",
-            "1:12 samples every 0s would all have one time; write for example `feed every 1m`",
-        ),
-        ("feed 1m", "1:6 `every` is missing; see `watchfire test --help`"),
-        (
-            "feed every 1m",
-            "1:1 this feed has no series; write them below it, indented: `  metric{label=\"v\"}  1 2 3`",
-        ),
-        (
-            "starting at noon",
-            "1:13 `noon` is not an RFC 3339 time; write for example 2026-01-01T00:00:00Z",
-        ),
-        ("until 5m 6m", "1:10 the line should end here; start a comment with `#`"),
-        (
-            "rules x.rhai",
-            "1:7 rule files are named before the first story; move this line to the top; to start a story write `rule NAME`",
-        ),
-        ("rule", "1:5 the rule's name is missing; a name with blanks or signs stands in quotes"),
-        ("rule a, a", "1:9 `a` is named twice; name it once"),
+        ("at FIRED", "1:4 `FIRED` is not a time", "write for example 90s or 1h30m"),
+        ("at", "1:3 a time is missing", "write for example 90s or 1h30m"),
         (
             "at 9999w FIRED",
-            "0:1 the story is longer than a hundred years; look at its longest `at` and `until`",
-        ),
-        (
-            "feed every 1s\n  m 1x1000001",
-            "2:3 the story is too long: 1000001 samples; at most 1000000 samples in a hundred years",
-        ),
-        (
-            "feed every 1s\n  m",
-            "2:4 the series has no values; write them after the labels, `_` for a missing one",
-        ),
-        (
-            "until 5m\nfeed every 1m\n  m 1x9",
-            "1:7 the samples go on after 5m, until 8m; `until` makes a story longer; to shorten it, feed less",
+            "0:1 the story is longer than a hundred years",
+            "look at its longest `at` and `until`",
         ),
     ] {
-        let text = format!("rule rule-a\n{line}\n");
-        let errors = StoryFile::parse("f", &text).expect_err(line);
-        let ConfigError { line: at, column, what, help, .. } = &errors[0];
-        let got = format!("{}:{column} {what}; {}", at - 1, help.as_deref().unwrap_or(""));
-        assert_eq!(got, expected, "{line}");
-        assert_eq!(errors.len(), 1, "{line}: {errors:?}");
+        check_mistake(line, what, help);
     }
     let errors = StoryFile::parse("f", "at 6m FIRED\n").expect_err("no story");
     assert_eq!(errors[0].what, "no story has begun");
+}
+
+#[test]
+fn a_mistake_in_another_line_has_its_place_and_cure() {
+    for (lines, what, help) in [
+        ("unti 5m", "1:1 `unti` starts no line of a story", "did you mean `until`?"),
+        (
+            "cpu{host=\"a\"} 1 2",
+            "1:1 `cpu` starts no line of a story",
+            "indent a series below its `feed` by two blanks",
+        ),
+        (
+            "feed every 0s\n  m 1",
+            "1:12 samples every 0s would all have one time",
+            "write for example `feed every 1m`",
+        ),
+        ("feed 1m\n  m 1", "1:6 `every` is missing", "see `watchfire test --help`"),
+        (
+            "feed every 1m",
+            "1:1 this feed has no series",
+            "write them below it, indented: `  metric{label=\"v\"}  1 2 3`",
+        ),
+        (
+            "starting at noon",
+            "1:13 `noon` is not an RFC 3339 time",
+            "write for example 2026-01-01T00:00:00Z",
+        ),
+        ("until 5m 6m", "1:10 the line should end here", "start a comment with `#`"),
+        (
+            "rules x.rhai",
+            "1:7 rule files are named before the first story",
+            "move this line to the top; to start a story write `rule NAME`",
+        ),
+        ("rule", "1:5 the rule's name is missing", "a name with blanks or signs stands in quotes"),
+        ("rule a, a", "1:9 `a` is named twice", "name it once"),
+        (
+            "feed every 1s\n  m 1x1000001",
+            "2:3 the story is too long: 1000001 samples",
+            "at most 1000000 samples in a hundred years",
+        ),
+        (
+            "feed every 1s\n  m",
+            "2:4 the series has no values",
+            "write them after the labels, `_` for a missing one",
+        ),
+        (
+            "until 5m\nfeed every 1m\n  m 1x9",
+            "1:7 the samples go on after 5m, until 8m",
+            "`until` makes a story longer; to shorten it, feed less",
+        ),
+    ] {
+        check_mistake(lines, what, help);
+    }
 }
 
 #[test]
