@@ -271,6 +271,45 @@ fn feeds_have_their_own_cadence_and_start() {
     assert_eq!(file.stories[0].length(), Duration::from_secs(300));
 }
 
+/// Writes down how it is called, and fires `a` once at the very end.
+#[derive(Default)]
+struct Diary(Vec<String>);
+
+impl Bench for Diary {
+    fn feed(&mut self, samples: &[(EventTime, Series, f64)]) -> Vec<Event> {
+        let at = samples[0].0.since(Story::START_DEFAULT);
+        self.0.push(format!("feed {} at {at}", samples.len()));
+        Vec::new()
+    }
+
+    fn advance(&mut self, to: EventTime) -> Vec<Event> {
+        self.0.push(format!("advance to {}", to.since(Story::START_DEFAULT)));
+        Vec::new()
+    }
+
+    fn finish(&mut self) -> Vec<Event> {
+        self.0.push("finish".into());
+        let (series, at) = (Series::new("m", [("h", "1")]), Story::START_DEFAULT);
+        vec![event("a", Kind::Fired, &series, at, 1.0, None)]
+    }
+}
+
+#[test]
+fn samples_of_one_time_come_together_and_then_time_goes_on() {
+    let text = "rule a\nfeed every 1m\n  m 1 2\n  n 1\nuntil 9m\nat 0s FIRED {h=\"1\"}\n";
+    let mut diary = Diary::default();
+    assert!(run(&read(text).stories[0], &mut diary).passed(), "what the end leads to counts");
+    assert_eq!(diary.0, ["feed 2 at 0s", "feed 1 at 1m", "advance to 9m", "finish"]);
+}
+
+#[test]
+fn a_story_may_be_as_long_as_the_limit() {
+    let file = read("rule a\nfeed every 1s\n  m 1x999999\n  n 1\n");
+    assert_eq!(file.stories[0].samples().len() as u64, Story::SAMPLES_MAX);
+    let file = read("rule a\nfeed every 1m\n  m 1x6\nuntil 5m\n");
+    assert_eq!(file.stories[0].until, Some(Duration::from_secs(300)), "as long as its samples");
+}
+
 #[test]
 fn time_goes_on_to_the_last_thing_that_is_said() {
     for (more, seconds) in [
@@ -419,6 +458,25 @@ at 8m RESOLVED {host="a"}
         "rule disk-filling\r\nfeed every 1m\r\n  disk{host=\"a\"} 0.95x2 0.1\r\n\
          at 0s   pending   {host=\"a\"}  # c\r\n\
          at 2m   cleared   {host=\"a\"}\r\n",
+    );
+}
+
+#[test]
+fn bless_keeps_what_looks_like_a_comment_in_quotes() {
+    check_bless(
+        "rule noise\nfeed every 1m\n  m{h=\"#\\\"#\"} 1 2\nat 1m FIRED {h=\"#\\\"#\"} value 3 # c\n",
+        "rule noise\nfeed every 1m\n  m{h=\"#\\\"#\"} 1 2\n\
+         at 0s   FIRED     {h=\"#\\\"#\"}  value 1\n\
+         at 1m   FIRED     {h=\"#\\\"#\"}  value 2  # c\n",
+    );
+}
+
+#[test]
+fn bless_puts_changes_of_one_time_after_each_other() {
+    check_bless(
+        "rule disk-filling, noise\nfeed every 1m\n  m 1\nat 0s FIRED noise\n",
+        "rule disk-filling, noise\nfeed every 1m\n  m 1\nat 0s FIRED noise\n\
+         at 0s   pending   disk-filling\n",
     );
 }
 
