@@ -36,64 +36,65 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(settings.reload, Reload::default());
 }
 
+/// A value other than the default for a key of every section.
+const EVERY_SECTION: &str = r#"
+[paths]
+rules = "my-rules"
+data = "/var/lib/watchfire"
+[listen]
+http = "localhost:1"
+names = ["watchfire.example.net"]
+token_file = "token"
+[sources.host]
+enabled = false
+interval = "5s"
+[sources.statsd]
+udp = "off"
+tcp = "[::1]:8125"
+[[sources.tcp]]
+listen = "127.0.0.1:7000"
+format = "influx"
+name = "edge"
+lateness = "10s"
+[[sources.file]]
+path = "old.jsonl"
+format = "json"
+follow = true
+[sources.stdin]
+format = "csv"
+[limits]
+series_max = 10
+[engine]
+shards = 64
+[log]
+format = "json"
+level = "info,watchfire::shell=debug"
+[sinks]
+default = ["log", "hook"]
+[[sinks.file]]
+name = "log"
+path = "alerts.jsonl"
+[[sinks.webhook]]
+name = "hook"
+url = "https://example.net/x"
+headers = { Authorization = "Bearer x" }
+[watchdog]
+notify = ["hook"]
+every = "100ms"
+[reload]
+mode = "poll"
+quiet = "0s"
+[grants.ops-chat]
+http = ["chat.example.net"]
+[secrets]
+CHAT_URL = "https://chat.example.net/abc"
+[bus]
+history = 7
+"#;
+
 #[test]
 fn every_section_reads() {
-    let settings = read(
-        r#"
-        [paths]
-        rules = "my-rules"
-        data = "/var/lib/watchfire"
-        [listen]
-        http = "localhost:1"
-        names = ["watchfire.example.net"]
-        token_file = "token"
-        [sources.host]
-        enabled = false
-        interval = "5s"
-        [sources.statsd]
-        udp = "off"
-        tcp = "[::1]:8125"
-        [[sources.tcp]]
-        listen = "127.0.0.1:7000"
-        format = "influx"
-        name = "edge"
-        lateness = "10s"
-        [[sources.file]]
-        path = "old.jsonl"
-        format = "json"
-        follow = true
-        [sources.stdin]
-        format = "csv"
-        [limits]
-        series_max = 10
-        [engine]
-        shards = 64
-        [log]
-        format = "json"
-        level = "info,watchfire::shell=debug"
-        [sinks]
-        default = ["log", "hook"]
-        [[sinks.file]]
-        name = "log"
-        path = "alerts.jsonl"
-        [[sinks.webhook]]
-        name = "hook"
-        url = "https://example.net/x"
-        headers = { Authorization = "Bearer x" }
-        [watchdog]
-        notify = ["hook"]
-        every = "100ms"
-        [reload]
-        mode = "poll"
-        quiet = "0s"
-        [grants.ops-chat]
-        http = ["chat.example.net"]
-        [secrets]
-        CHAT_URL = "https://chat.example.net/abc"
-        [bus]
-        history = 7
-        "#,
-    );
+    let settings = read(EVERY_SECTION);
     assert_eq!(settings.paths.rules, Path::new("/etc/wf/my-rules"));
     assert_eq!(settings.paths.data, Path::new("/var/lib/watchfire"));
     assert_eq!(settings.listen.token_file.as_deref(), Some(Path::new("/etc/wf/token")));
@@ -125,14 +126,14 @@ error: unknown field `https`, expected one of `http`, `names`, `token_file`
 "#,
     );
     check_error(
-        "\n\n[sinkz]\n",
+        "\n\n[sources.hots]\n",
         r#"
-error: unknown field `sinkz`, expected one of `paths`, `listen`, `sources`, `limits`, `engine`, `log`, `sinks`, `watchdog`, `reload`, `grants`, `secrets`, `bus`
- --> watchfire.toml:3:2
+error: unknown field `hots`, expected one of `host`, `statsd`, `tcp`, `file`, `stdin`
+ --> watchfire.toml:3:10
   |
-3 | [sinkz]
-  |  ^^^^^
-  = help: did you mean `sinks`?
+3 | [sources.hots]
+  |          ^^^^
+  = help: did you mean `host`?
 "#,
     );
 }
@@ -173,6 +174,14 @@ error: invalid type: integer `5`, expected a string
   = help: text, durations and addresses stand in quotes, for example "5s"
 "#,
         ),
+    ] {
+        check_error(text, expected);
+    }
+}
+
+#[test]
+fn a_wrong_word_is_shown_with_a_cure() {
+    for (text, expected) in [
         (
             "[reload]\nquiet = \"5 minutes\"",
             r#"
@@ -232,7 +241,7 @@ error: 0.0.0.0:9820 can be reached from other machines, and no token guards it
   |
 2 | http = "0.0.0.0:9820"
   |        ^^^^^^^^^^^^^^
-  = help: name a file that holds a token, with `token_file` under [listen] or --token-file, or listen on 127.0.0.1
+  = help: name a file with a token (`token_file` or --token-file), or listen on 127.0.0.1
 "#,
         ),
         (

@@ -165,8 +165,8 @@ pub fn terms(cursor: &mut Cursor<'_>) -> Result<Vec<Term>, Mistake> {
             Mistake {
                 span: if span.is_empty() { span.start..span.start + 1 } else { span },
                 what: format!("`{word}` is no value"),
-                help: "write a number, 0.92x8 (eight times), _ or _x3 (missing), 1+2x5 (the first \
-                   and five more) or stale"
+                help: "write a number, 0.92x8 (8 times), _ or _x3 (missing), 1+2x5 (and 5 more), \
+                   stale"
                     .into(),
             }
         })?);
