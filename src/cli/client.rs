@@ -145,7 +145,9 @@ impl Remote {
             return self.odd(&format!("it answers {status}"));
         };
         let exit = if matches!(status, 401 | 403) { Exit::Usage } else { Exit::Findings };
-        Failure { help: text("hint"), ..Failure::bare(exit, what) }
+        let mut failure = Failure::bare(exit, what);
+        failure.help = text("hint");
+        failure
     }
 }
 

@@ -268,17 +268,21 @@ pub fn parse_labels(text: &str) -> Result<Labels, String> {
     phrase::parse_labels(text)
 }
 
-/// Every kind with its word in a story: what sinks are told stands in capitals.
-const WORDS: [(&str, Kind); 8] = [
-    ("FIRED", Kind::Fired),
-    ("CHANGED", Kind::Changed),
-    ("REMINDED", Kind::Reminded),
-    ("FLAPPING", Kind::Flapping),
-    ("RESOLVED", Kind::Resolved),
-    ("pending", Kind::Pending),
-    ("cooling", Kind::Cooling),
-    ("cleared", Kind::Cleared),
+const KINDS: [Kind; 8] = [
+    Kind::Fired,
+    Kind::Changed,
+    Kind::Reminded,
+    Kind::Flapping,
+    Kind::Resolved,
+    Kind::Pending,
+    Kind::Cooling,
+    Kind::Cleared,
 ];
+
+/// A kind's word in a story: what sinks are told stands in capitals.
+fn word_of(kind: Kind) -> String {
+    if kind.is_told() { kind.name().to_ascii_uppercase() } else { kind.name().to_owned() }
+}
 
 const CAUSES: [Cause; 12] = [
     Cause::Breach,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::cursor::{Cursor, Mistake};
-use super::{CAUSES, CLAUSES, Expectation, Printed, Term, WORDS};
+use super::{CAUSES, CLAUSES, Expectation, KINDS, Printed, Term, word_of};
 use crate::config::suggest;
 use crate::kernel::event::Kind;
 use crate::kernel::model::{Duration, Labels, Level};
@@ -19,19 +19,20 @@ pub fn parse_labels(text: &str) -> Result<Labels, String> {
 /// `FIRED`, `pending`, …
 pub fn kind(cursor: &mut Cursor<'_>) -> Result<Kind, Mistake> {
     let (word, span) = cursor.word();
-    let kind = WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+    let kind = KINDS.into_iter().find(|kind| word_of(*kind) == word);
     kind.ok_or_else(|| unknown_change(word, span))
 }
 
 fn unknown_change(word: &str, span: Range<usize>) -> Mistake {
-    let same = WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
-    let near = || suggest::nearest(word, WORDS.map(|(known, _)| known));
-    let help = match (same, near()) {
-        (Some((known, _)), _) => {
+    let words = KINDS.map(word_of);
+    let same = words.iter().find(|known| known.eq_ignore_ascii_case(word));
+    let near = suggest::nearest(word, words.iter().map(String::as_str));
+    let help = match (same, near) {
+        (Some(known), _) => {
             format!("write `{known}`: events stand in capitals, changes in small letters")
         }
         (None, Some(nearest)) => format!("did you mean `{nearest}`?"),
-        (None, None) => format!("choose one of {}", WORDS.map(|(known, _)| known).join(", ")),
+        (None, None) => format!("choose one of {}", words.join(", ")),
     };
     let span = if span.is_empty() { span.start..span.start + 1 } else { span };
     Mistake { span, what: format!("`{word}` is no change of an alert"), help }

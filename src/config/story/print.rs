@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::cursor::{bare_or_quoted, comment_start, quote};
 use super::report::{Report, Row, Told};
-use super::{CLAUSES, Expectation, Feed, Printed, Story, StoryFile, Term, WORDS};
+use super::{CLAUSES, Expectation, Feed, Printed, Story, StoryFile, Term, word_of};
 use crate::kernel::event::{Cause, Kind};
 use crate::kernel::model::{Labels, Series};
 
@@ -82,8 +82,7 @@ impl fmt::Display for Term {
 
 /// One line without its newline. The rule is named only where the story has several.
 pub fn expectation_line(expectation: &Expectation, names_rule: bool) -> String {
-    let word =
-        WORDS.iter().find(|(_, kind)| *kind == expectation.kind).map_or("", |(word, _)| word);
+    let word = word_of(expectation.kind);
     let mut line = format!("at {:<4} {word:<9} ", expectation.at.to_string());
     if names_rule {
         let rule = &expectation.rule;

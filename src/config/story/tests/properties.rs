@@ -45,7 +45,7 @@ fn any_feed() -> impl Strategy<Value = Feed> {
 }
 
 fn any_expectation(rules: Vec<Arc<str>>) -> impl Strategy<Value = Expectation> {
-    let change = (any_duration(), proptest::sample::select(&WORDS[..]), any_labels());
+    let change = (any_duration(), proptest::sample::select(&KINDS[..]), any_labels());
     let says = (
         proptest::option::of(proptest::sample::select(&Level::ALL[..])),
         proptest::option::of(proptest::num::f64::NORMAL),
@@ -54,7 +54,7 @@ fn any_expectation(rules: Vec<Arc<str>>) -> impl Strategy<Value = Expectation> {
         proptest::option::of(any_duration()),
     );
     (change, proptest::sample::select(rules), says).prop_map(
-        |((at, (_, kind), key), rule, (level, value, text, cause, fired_at))| {
+        |((at, kind, key), rule, (level, value, text, cause, fired_at))| {
             let value = value.and_then(Printed::of);
             Expectation { line: 0, at, kind, rule, key, level, value, text, cause, fired_at }
         },
