@@ -307,7 +307,8 @@ fn a_line_that_holds_a_secret_is_not_printed() {
 
 #[test]
 fn a_variable_wins_over_the_file_and_a_flag_over_both() {
-    let text = "[listen]\nhttp = \"127.0.0.1:1\"\n[paths]\nrules = \"r\"\nplugins = \"p\"\n";
+    let text = "[listen]\nhttp = \"127.0.0.1:1\"\n[paths]\nrules = \"r\"\nplugins = \"p\"\n\
+                [watchdog]\nnotify = [\"pager\"]\n";
     let variables = [
         ("WATCHFIRE__LISTEN__HTTP", "127.0.0.1:2"),
         ("WATCHFIRE__PATHS__RULES", "from-env"),
@@ -315,7 +316,8 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
         ("WATCHFIRE__SINKS__DEFAULT", "a, b"),
         ("WATCHFIRE__LISTEN__NAMES", "[\"x\"]"),
         ("WATCHFIRE__SOURCES__HOST__ENABLED", "false"),
-        ("WATCHFIRE__SECRETS__Pin", "1234"),
+        ("WATCHFIRE__SECRETS__Pin__2", "1234"),
+        ("WATCHFIRE__WATCHDOG__NOTIFY", ""),
         ("WATCHFIRE_OTHER", "left alone"),
     ];
     let settings = parse(text, &variables, &Overrides::default()).expect("all are known");
@@ -326,7 +328,8 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(settings.sinks.default, ["a", "b"]);
     assert_eq!(settings.listen.names, ["x"]);
     assert!(!settings.sources.host.enabled);
-    assert_eq!(settings.secrets.0["Pin"].as_str(), Some("1234"));
+    assert_eq!(settings.secrets.0["Pin__2"].as_str(), Some("1234"));
+    assert!(settings.watchdog.notify.is_empty());
 
     let overrides = Overrides {
         listen: Some(loopback(3)),
