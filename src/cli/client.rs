@@ -42,7 +42,7 @@ impl Remote {
     }
 
     fn ask(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Value, Failure> {
-        let internal = |what: String| Failure { exit: Exit::Internal, what, help: None };
+        let internal = |what: String| Failure::bare(Exit::Internal, what);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -91,10 +91,9 @@ impl Remote {
         if self.url.host_str().is_some_and(is_loopback) {
             client = client.no_proxy();
         }
-        client.build().map_err(|error| Failure {
-            exit: Exit::Internal,
-            what: format!("cannot make an HTTP client: {error}"),
-            help: None,
+        client.build().map_err(|error| {
+            let what = format!("cannot make an HTTP client: {}", chain(&error));
+            Failure::bare(Exit::Internal, what)
         })
     }
 
@@ -146,7 +145,9 @@ impl Remote {
             return self.odd(&format!("it answers {status}"));
         };
         let exit = if matches!(status, 401 | 403) { Exit::Usage } else { Exit::Findings };
-        Failure { exit, what, help: text("hint") }
+        let mut failure = Failure::bare(exit, what);
+        failure.help = text("hint");
+        failure
     }
 }
 

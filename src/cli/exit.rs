@@ -32,24 +32,30 @@ pub struct Failure {
     pub exit: Exit,
     pub what: String,
     pub help: Option<String>,
+    /// Where a mistake of the user's stands, and how it is shown.
+    place: Option<Box<ConfigError>>,
 }
 
 impl Failure {
     pub fn new(exit: Exit, what: impl Into<String>, help: impl Into<String>) -> Failure {
-        Failure { exit, what: what.into(), help: Some(help.into()) }
+        Failure { help: Some(help.into()), ..Failure::bare(exit, what) }
+    }
+
+    /// One for which nobody knows a cure.
+    pub fn bare(exit: Exit, what: impl Into<String>) -> Failure {
+        Failure { exit, what: what.into(), help: None, place: None }
     }
 
     /// A command whose part of the library is not there yet.
     pub(super) fn unwired(command: &str) -> Failure {
-        let what = format!("`watchfire {command}` is not in this build");
-        Failure { exit: Exit::Internal, what, help: None }
+        Failure::bare(Exit::Internal, format!("`watchfire {command}` is not in this build"))
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.what.starts_with("error: ") {
-            return out.write_str(&self.what);
+        if let Some(error) = &self.place {
+            return error.fmt(out);
         }
         write!(out, "error: {}", printable(&self.what))?;
         match &self.help {
@@ -61,7 +67,8 @@ impl fmt::Display for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
-        Failure { exit: Exit::Usage, what: error.to_string(), help: None }
+        let place = Some(Box::new(error.clone()));
+        Failure { exit: Exit::Usage, what: error.what, help: error.help, place }
     }
 }
 
@@ -72,6 +79,6 @@ impl From<std::io::Error> for Failure {
             std::io::ErrorKind::BrokenPipe => Exit::Ok,
             _ => Exit::Internal,
         };
-        Failure { exit, what: format!("cannot print: {error}"), help: None }
+        Failure::bare(exit, format!("cannot print: {error}"))
     }
 }

@@ -79,7 +79,9 @@ pub fn main() -> ExitCode {
     match dispatch(cli.command, &mut std::io::stdout().lock()) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            if failure.exit != Exit::Ok {
+                let _ = writeln!(std::io::stderr(), "{failure}");
+            }
             failure.exit.into()
         }
     }

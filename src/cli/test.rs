@@ -114,7 +114,7 @@ pub fn rule_files(path: &Path, file: &StoryFile) -> Result<Vec<PathBuf>, String>
             let [rhai, wasm] = beside.map(|beside| beside.display().to_string());
             format!(
                 "error: neither {rhai} nor {wasm} is there\n  = help: put the story beside its \
-                 rule file, or name the file in the story's first line: `rules FILE`"
+                 rule file, or start it with a line `rules FILE`"
             )
         },
     )
@@ -203,8 +203,8 @@ fn print_suite(suite: &Suite, blesses: bool, out: &mut dyn Write) -> Result<(), 
                 writeln!(out, "FAILED  {place}\n{}", printable(difference))?;
                 writeln!(
                     out,
-                    "  = help: - was expected, + happened; if what happened is right, \
-                               `watchfire test --bless {}` rewrites the story",
+                    "  = help: if what happened (+) is right, `watchfire test --bless {}` writes \
+                     it down",
                     printable(&suite.name)
                 )?;
             }

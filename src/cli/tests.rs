@@ -1,6 +1,7 @@
 use clap::CommandFactory;
 
 use super::*;
+use crate::config::error::ConfigError;
 use crate::config::settings::{Format, LogFormat};
 
 fn parse(line: &str) -> Result<Command, String> {
@@ -39,7 +40,8 @@ fn help_reads_as_it_was_reviewed() {
 
 #[test]
 fn flags_of_run_become_overrides() {
-    let line = "watchfire run --config w.toml --rules r --data d --listen localhost:1 --shards 3 --log json";
+    let line = "watchfire run --config w.toml --rules r --data d --listen localhost:1 \
+                --shards 3 --log json";
     let Ok(Command::Run(args)) = parse(line) else { panic!("{line}") };
     let overrides = args.overrides();
     assert_eq!(overrides.rules.as_deref(), Some(std::path::Path::new("r")));
@@ -95,6 +97,9 @@ fn a_script_completes_every_command() {
 fn a_failure_tells_its_cure_and_no_control_characters() {
     let failure = Failure::new(Exit::NotStarted, "no\u{1b}[2J answer", "is it up?");
     assert_eq!(failure.to_string(), "error: no\u{fffd}[2J answer\n  = help: is it up?");
+    let wrong = ConfigError::at("w.toml", "a = 1", 0..1, "no `a`", Some("cut it".into()));
+    assert_eq!(Failure::from(wrong.clone()).to_string(), wrong.to_string());
+    assert_eq!(Failure::from(wrong).exit, Exit::Usage);
     let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
     assert_eq!(Failure::from(gone).exit, Exit::Ok);
 }

@@ -92,8 +92,8 @@ fn what_fails_is_shown_with_its_difference_or_its_mistake() {
         Exit::Findings,
         "
 FAILED  a.story:1  quiet
-    4 - at 0s   FIRED       value 1
-  = help: - was expected, + happened; if what happened is right, `watchfire test --bless a.story` rewrites the story
+    4 - at 0s   FIRED  value 1
+  = help: if what happened (+) is right, `watchfire test --bless a.story` writes it down
 FAILED  b.story:1  the whole file
 error: `FIRE` is no change of an alert
  --> b.story:2:7
@@ -134,7 +134,7 @@ fn a_story_without_its_rule_file_says_so() {
         "
 FAILED  a.story:1  the whole file
 error: neither a.rhai nor a.wasm is there
-  = help: put the story beside its rule file, or name the file in the story's first line: `rules FILE`
+  = help: put the story beside its rule file, or start it with a line `rules FILE`
 0 passed, 1 failed",
     );
 }

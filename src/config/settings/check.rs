@@ -48,8 +48,7 @@ fn exposed(settings: &Settings) -> Option<Complaint> {
     Some(Complaint {
         path: vec!["listen".into(), "http".into()],
         what: format!("{} can be reached from other machines, and no token guards it", listen.http),
-        help: "name a file that holds a token, with `token_file` under [listen] or \
-               --token-file, or listen on 127.0.0.1"
+        help: "name a file with a token (`token_file` or --token-file), or listen on 127.0.0.1"
             .into(),
     })
 }

@@ -143,7 +143,7 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Engine {
-    /// Threads that judge, 1 to 64; the machine's cores when not given. Results do not depend on it.
+    /// Threads that judge, 1 to 64; as many as cores when not given. Results do not depend on it.
     #[serde(deserialize_with = "text::shards")]
     pub shards: usize,
 }

@@ -129,16 +129,15 @@ impl Settings {
     }
 }
 
-/// `LISTEN__HTTP` to `listen`, `http`. The names of secrets keep their case.
+/// `LISTEN__HTTP` to `listen`, `http`. The name of a secret stays as it is.
 fn key_path(variable: &str, key: &str) -> Result<Vec<String>, ConfigError> {
-    let mut path: Vec<String> = Vec::new();
-    for part in key.split("__") {
-        if part.is_empty() {
-            let help = "write WATCHFIRE__SECTION__KEY, for example WATCHFIRE__LISTEN__HTTP";
-            return Err(ConfigError::of(variable, "it names no setting", Some(help.into())));
-        }
-        let is_secret = path.first().is_some_and(|section| section == "secrets");
-        path.push(if is_secret { part.to_owned() } else { part.to_ascii_lowercase() });
+    let path: Vec<String> = match key.strip_prefix("SECRETS__") {
+        Some(secret) => vec!["secrets".to_owned(), secret.to_owned()],
+        None => key.split("__").map(str::to_ascii_lowercase).collect(),
+    };
+    if path.iter().any(String::is_empty) {
+        let help = "write WATCHFIRE__SECTION__KEY, for example WATCHFIRE__LISTEN__HTTP";
+        return Err(ConfigError::of(variable, "it names no setting", Some(help.into())));
     }
     Ok(path)
 }
@@ -178,7 +177,8 @@ fn readings(path: &[String], value: &str) -> Vec<Value> {
         .ok()
         .filter(|table| table.len() == 1)
         .and_then(|mut table| table.remove("value"));
-    let names = value.split(',').map(|name| Value::String(name.trim().to_owned())).collect();
+    let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let names = names.map(|name| Value::String(name.to_owned())).collect();
     typed.into_iter().chain([text, Value::Array(names)]).collect()
 }
 

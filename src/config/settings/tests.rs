@@ -36,64 +36,65 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(settings.reload, Reload::default());
 }
 
+/// A value other than the default for a key of every section.
+const EVERY_SECTION: &str = r#"
+[paths]
+rules = "my-rules"
+data = "/var/lib/watchfire"
+[listen]
+http = "localhost:1"
+names = ["watchfire.example.net"]
+token_file = "token"
+[sources.host]
+enabled = false
+interval = "5s"
+[sources.statsd]
+udp = "off"
+tcp = "[::1]:8125"
+[[sources.tcp]]
+listen = "127.0.0.1:7000"
+format = "influx"
+name = "edge"
+lateness = "10s"
+[[sources.file]]
+path = "old.jsonl"
+format = "json"
+follow = true
+[sources.stdin]
+format = "csv"
+[limits]
+series_max = 10
+[engine]
+shards = 64
+[log]
+format = "json"
+level = "info,watchfire::shell=debug"
+[sinks]
+default = ["log", "hook"]
+[[sinks.file]]
+name = "log"
+path = "alerts.jsonl"
+[[sinks.webhook]]
+name = "hook"
+url = "https://example.net/x"
+headers = { Authorization = "Bearer x" }
+[watchdog]
+notify = ["hook"]
+every = "100ms"
+[reload]
+mode = "poll"
+quiet = "0s"
+[grants.ops-chat]
+http = ["chat.example.net"]
+[secrets]
+CHAT_URL = "https://chat.example.net/abc"
+[bus]
+history = 7
+"#;
+
 #[test]
 fn every_section_reads() {
-    let settings = read(
-        r#"
-        [paths]
-        rules = "my-rules"
-        data = "/var/lib/watchfire"
-        [listen]
-        http = "localhost:1"
-        names = ["watchfire.example.net"]
-        token_file = "token"
-        [sources.host]
-        enabled = false
-        interval = "5s"
-        [sources.statsd]
-        udp = "off"
-        tcp = "[::1]:8125"
-        [[sources.tcp]]
-        listen = "127.0.0.1:7000"
-        format = "influx"
-        name = "edge"
-        lateness = "10s"
-        [[sources.file]]
-        path = "old.jsonl"
-        format = "json"
-        follow = true
-        [sources.stdin]
-        format = "csv"
-        [limits]
-        series_max = 10
-        [engine]
-        shards = 64
-        [log]
-        format = "json"
-        level = "info,watchfire::shell=debug"
-        [sinks]
-        default = ["log", "hook"]
-        [[sinks.file]]
-        name = "log"
-        path = "alerts.jsonl"
-        [[sinks.webhook]]
-        name = "hook"
-        url = "https://example.net/x"
-        headers = { Authorization = "Bearer x" }
-        [watchdog]
-        notify = ["hook"]
-        every = "30s"
-        [reload]
-        mode = "poll"
-        quiet = "0s"
-        [grants.ops-chat]
-        http = ["chat.example.net"]
-        [secrets]
-        CHAT_URL = "https://chat.example.net/abc"
-        [bus]
-        history = 7
-        "#,
-    );
+    let settings = read(EVERY_SECTION);
     assert_eq!(settings.paths.rules, Path::new("/etc/wf/my-rules"));
     assert_eq!(settings.paths.data, Path::new("/var/lib/watchfire"));
     assert_eq!(settings.listen.token_file.as_deref(), Some(Path::new("/etc/wf/token")));
@@ -106,6 +107,7 @@ fn every_section_reads() {
     assert_eq!(settings.sinks.file[0].path, Path::new("/etc/wf/alerts.jsonl"));
     assert_eq!((settings.sinks.file[0].rotate_bytes, settings.sinks.file[0].keep), (67_108_864, 5));
     assert_eq!(settings.reload.mode, ReloadMode::Poll);
+    assert_eq!(settings.watchdog.every, Duration::from_millis(100), "the shortest there is");
     assert!(settings.grants.contains_key("ops-chat"));
     assert!(!format!("{settings:?}").contains("/abc"), "secrets never print");
 }
@@ -124,14 +126,14 @@ error: unknown field `https`, expected one of `http`, `names`, `token_file`
 "#,
     );
     check_error(
-        "\n\n[sinkz]\n",
+        "\n\n[sources.hots]\n",
         r#"
-error: unknown field `sinkz`, expected one of `paths`, `listen`, `sources`, `limits`, `engine`, `log`, `sinks`, `watchdog`, `reload`, `grants`, `secrets`, `bus`
- --> watchfire.toml:3:2
+error: unknown field `hots`, expected one of `host`, `statsd`, `tcp`, `file`, `stdin`
+ --> watchfire.toml:3:10
   |
-3 | [sinkz]
-  |  ^^^^^
-  = help: did you mean `sinks`?
+3 | [sources.hots]
+  |          ^^^^
+  = help: did you mean `host`?
 "#,
     );
 }
@@ -172,6 +174,14 @@ error: invalid type: integer `5`, expected a string
   = help: text, durations and addresses stand in quotes, for example "5s"
 "#,
         ),
+    ] {
+        check_error(text, expected);
+    }
+}
+
+#[test]
+fn a_wrong_word_is_shown_with_a_cure() {
+    for (text, expected) in [
         (
             "[reload]\nquiet = \"5 minutes\"",
             r#"
@@ -231,7 +241,7 @@ error: 0.0.0.0:9820 can be reached from other machines, and no token guards it
   |
 2 | http = "0.0.0.0:9820"
   |        ^^^^^^^^^^^^^^
-  = help: name a file that holds a token, with `token_file` under [listen] or --token-file, or listen on 127.0.0.1
+  = help: name a file with a token (`token_file` or --token-file), or listen on 127.0.0.1
 "#,
         ),
         (
@@ -297,7 +307,8 @@ fn a_line_that_holds_a_secret_is_not_printed() {
 
 #[test]
 fn a_variable_wins_over_the_file_and_a_flag_over_both() {
-    let text = "[listen]\nhttp = \"127.0.0.1:1\"\n[paths]\nrules = \"r\"\nplugins = \"p\"\n";
+    let text = "[listen]\nhttp = \"127.0.0.1:1\"\n[paths]\nrules = \"r\"\nplugins = \"p\"\n\
+                [watchdog]\nnotify = [\"pager\"]\n";
     let variables = [
         ("WATCHFIRE__LISTEN__HTTP", "127.0.0.1:2"),
         ("WATCHFIRE__PATHS__RULES", "from-env"),
@@ -305,7 +316,8 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
         ("WATCHFIRE__SINKS__DEFAULT", "a, b"),
         ("WATCHFIRE__LISTEN__NAMES", "[\"x\"]"),
         ("WATCHFIRE__SOURCES__HOST__ENABLED", "false"),
-        ("WATCHFIRE__SECRETS__Pin", "1234"),
+        ("WATCHFIRE__SECRETS__Pin__2", "1234"),
+        ("WATCHFIRE__WATCHDOG__NOTIFY", ""),
         ("WATCHFIRE_OTHER", "left alone"),
     ];
     let settings = parse(text, &variables, &Overrides::default()).expect("all are known");
@@ -316,7 +328,8 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(settings.sinks.default, ["a", "b"]);
     assert_eq!(settings.listen.names, ["x"]);
     assert!(!settings.sources.host.enabled);
-    assert_eq!(settings.secrets.0["Pin"].as_str(), Some("1234"));
+    assert_eq!(settings.secrets.0["Pin__2"].as_str(), Some("1234"));
+    assert!(settings.watchdog.notify.is_empty());
 
     let overrides = Overrides {
         listen: Some(loopback(3)),
@@ -378,4 +391,28 @@ fn a_file_that_is_named_must_be_there() {
     let missing = Path::new("/nonexistent/watchfire.toml");
     let error = Settings::load(Some(missing), &Overrides::default()).expect_err("no such file");
     assert!(error.to_string().contains("cannot read the settings"), "{error}");
+}
+
+const EXAMPLE: &str = include_str!("../../../docs/watchfire.toml");
+
+#[test]
+fn the_example_file_holds_the_defaults() {
+    assert_eq!(read(EXAMPLE), read(""));
+    let known: toml::Table = toml::from_str(EXAMPLE).expect("it reads");
+    let limits = toml::Table::try_from(Limits::default()).expect("limits are plain data");
+    assert_eq!(known["limits"].as_table(), Some(&limits), "every limit is there");
+}
+
+#[test]
+fn what_the_example_file_hides_reads_too() {
+    let is_hidden =
+        |line: &str| line.starts_with("# ") && (line.contains(" = ") || line[2..].starts_with('['));
+    let shown: Vec<String> = EXAMPLE
+        .lines()
+        .map(|line| if is_hidden(line) { line[2..].to_owned() } else { line.to_owned() })
+        .collect();
+    let settings = read(&shown.join("\n"));
+    assert_eq!((settings.sources.tcp.len(), settings.sources.file.len()), (1, 1));
+    assert_eq!((settings.sinks.file.len(), settings.sinks.webhook.len()), (1, 1));
+    assert_eq!(settings.engine.shards, 4);
 }

@@ -116,7 +116,7 @@ mod tests {
         let case =
             |name: &str, outcome| Case { name: name.into(), line: 3, seconds: 0.25, outcome };
         let suite = Suite {
-            name: "rules/disk.story".into(),
+            name: "disk.story".into(),
             cases: vec![
                 case("disk", Outcome::Passed),
                 case("a<b", Outcome::Failed("- {host=\"a\"}\n+ \u{1b}".into())),
@@ -125,13 +125,13 @@ mod tests {
         };
         let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="watchfire" tests="3" failures="1" errors="1" time="0.750">
-  <testsuite name="rules/disk.story" tests="3" failures="1" errors="1" time="0.750">
-    <testcase name="disk" classname="rules/disk.story" file="rules/disk.story" line="3" time="0.250"/>
-    <testcase name="a&lt;b" classname="rules/disk.story" file="rules/disk.story" line="3" time="0.250">
+  <testsuite name="disk.story" tests="3" failures="1" errors="1" time="0.750">
+    <testcase name="disk" classname="disk.story" file="disk.story" line="3" time="0.250"/>
+    <testcase name="a&lt;b" classname="disk.story" file="disk.story" line="3" time="0.250">
       <failure message="the story went another way">- {host=&quot;a&quot;}
 + �</failure>
     </testcase>
-    <testcase name="c" classname="rules/disk.story" file="rules/disk.story" line="3" time="0.250">
+    <testcase name="c" classname="disk.story" file="disk.story" line="3" time="0.250">
       <error message="the story could not be run">no rule &amp; no file</error>
     </testcase>
   </testsuite>

@@ -29,6 +29,7 @@
 mod cursor;
 pub mod junit;
 mod parse;
+mod phrase;
 mod print;
 mod report;
 pub mod run;
@@ -264,20 +265,24 @@ impl Printed {
 
 /// `{host="db1",mount="/var"}`, or nothing; for flags that name a group as stories do.
 pub fn parse_labels(text: &str) -> Result<Labels, String> {
-    parse::parse_labels(text)
+    phrase::parse_labels(text)
 }
 
-/// Every kind with its word in a story: what sinks are told stands in capitals.
-const WORDS: [(&str, Kind); 8] = [
-    ("FIRED", Kind::Fired),
-    ("CHANGED", Kind::Changed),
-    ("REMINDED", Kind::Reminded),
-    ("FLAPPING", Kind::Flapping),
-    ("RESOLVED", Kind::Resolved),
-    ("pending", Kind::Pending),
-    ("cooling", Kind::Cooling),
-    ("cleared", Kind::Cleared),
+const KINDS: [Kind; 8] = [
+    Kind::Fired,
+    Kind::Changed,
+    Kind::Reminded,
+    Kind::Flapping,
+    Kind::Resolved,
+    Kind::Pending,
+    Kind::Cooling,
+    Kind::Cleared,
 ];
+
+/// A kind's word in a story: what sinks are told stands in capitals.
+fn word_of(kind: Kind) -> String {
+    if kind.is_told() { kind.name().to_ascii_uppercase() } else { kind.name().to_owned() }
+}
 
 const CAUSES: [Cause; 12] = [
     Cause::Breach,

@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Mistake};
-use super::{CAUSES, CLAUSES, Expectation, Feed, FeedLine, Printed, Story, StoryFile, Term, WORDS};
+use super::phrase::{clause, done, duration, feed_head, keyword, kind, labels, terms};
+use super::{CLAUSES, Expectation, Feed, FeedLine, Story, StoryFile};
 use crate::config::error::ConfigError;
 use crate::config::suggest;
-use crate::kernel::model::{Duration, EventTime, Labels, Level, Series};
+use crate::kernel::model::{Duration, EventTime, Series};
 
 const STATEMENTS: [&str; 6] = ["rule", "rules", "starting", "feed", "at", "until"];
 
@@ -49,14 +50,6 @@ pub fn parse(file: &str, text: &str) -> Result<StoryFile, Vec<ConfigError>> {
         ConfigError::at(file, text, mistake.span, mistake.what, Some(mistake.help))
     };
     Err(reader.mistakes.into_iter().map(error).collect())
-}
-
-/// Labels alone, with nothing after them.
-pub fn parse_labels(text: &str) -> Result<Labels, String> {
-    let mut cursor = Cursor::new(text, 0..text.len());
-    labels(&mut cursor)
-        .and_then(|labels| done(&mut cursor).map(|()| labels))
-        .map_err(|mistake| format!("{}; {}", mistake.what, mistake.help))
 }
 
 /// The bytes of line `number` (from 1), without its newline.
@@ -204,9 +197,7 @@ impl Reader<'_> {
         place: &Range<usize>,
     ) -> Result<(), Mistake> {
         let (at, _) = duration(cursor)?;
-        let (word, span) = cursor.word();
-        let kind = WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
-        let kind = kind.ok_or_else(|| unknown_change(word, span))?;
+        let kind = kind(cursor)?;
         let rule = self.rule_of(cursor, place)?;
         let key = labels(cursor)?;
         let mut expectation = Expectation {
@@ -310,211 +301,4 @@ fn unknown_statement(word: &str, place: Range<usize>, cursor: &mut Cursor<'_>) -
     };
     let span = if place.is_empty() { place.start..place.start + 1 } else { place };
     Mistake { span, what: format!("`{word}` starts no line of a story"), help }
-}
-
-fn unknown_change(word: &str, span: Range<usize>) -> Mistake {
-    let same = WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
-    let near = || suggest::nearest(word, WORDS.map(|(known, _)| known));
-    let help = match (same, near()) {
-        (Some((known, _)), _) => {
-            format!("write `{known}`: events stand in capitals, changes in small letters")
-        }
-        (None, Some(nearest)) => format!("did you mean `{nearest}`?"),
-        (None, None) => format!("choose one of {}", WORDS.map(|(known, _)| known).join(", ")),
-    };
-    let span = if span.is_empty() { span.start..span.start + 1 } else { span };
-    Mistake { span, what: format!("`{word}` is no change of an alert"), help }
-}
-
-fn keyword(cursor: &mut Cursor<'_>, word: &str) -> Result<(), Mistake> {
-    if cursor.peek() == word {
-        cursor.word();
-        return Ok(());
-    }
-    Err(cursor.mistake(format!("`{word}` is missing"), "see `watchfire test --help`"))
-}
-
-fn duration(cursor: &mut Cursor<'_>) -> Result<(Duration, Range<usize>), Mistake> {
-    let (word, span) = cursor.word();
-    match Duration::parse(word) {
-        Ok(duration) => Ok((duration, span)),
-        Err(_) if span.is_empty() => {
-            Err(cursor.mistake("a time is missing".into(), "write for example 90s or 1h30m"))
-        }
-        Err(_) => Err(Mistake {
-            span,
-            what: format!("`{word}` is not a time"),
-            help: "write for example 90s or 1h30m".into(),
-        }),
-    }
-}
-
-/// `every 1m [from 5m]`: the cadence and the first sample's time.
-fn feed_head(cursor: &mut Cursor<'_>) -> Result<(Duration, Duration), Mistake> {
-    keyword(cursor, "every")?;
-    let (every, span) = duration(cursor)?;
-    if every.is_zero() {
-        let what = "samples every 0s would all have one time".into();
-        return Err(Mistake { span, what, help: "write for example `feed every 1m`".into() });
-    }
-    if cursor.peek() != "from" {
-        return Ok((every, Duration::ZERO));
-    }
-    cursor.word();
-    Ok((every, duration(cursor)?.0))
-}
-
-fn done(cursor: &mut Cursor<'_>) -> Result<(), Mistake> {
-    if cursor.is_done() {
-        return Ok(());
-    }
-    Err(cursor.mistake("the line should end here".into(), "start a comment with `#`"))
-}
-
-/// `{name="value", …}`, or nothing at all.
-fn labels(cursor: &mut Cursor<'_>) -> Result<Labels, Mistake> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    if !cursor.takes('{') {
-        return Ok(Labels::empty());
-    }
-    while !cursor.takes('}') {
-        let (name, span) = cursor.name("a label's name or `}`")?;
-        if !cursor.takes('=') {
-            let what = format!("`=` is missing after `{name}`");
-            return Err(cursor.mistake(what, "write labels as {host=\"db1\"}"));
-        }
-        if pairs.iter().any(|(known, _)| *known == name) {
-            let what = format!("the label `{name}` stands here twice");
-            return Err(Mistake { span, what, help: "a series has each label once".into() });
-        }
-        pairs.push((name, cursor.quoted()?));
-        if !cursor.takes(',') && !cursor.comes('}') {
-            return Err(cursor.mistake("`,` or `}` is missing".into(), "labels end with `}`"));
-        }
-    }
-    Ok(Labels::new(pairs))
-}
-
-/// One `level critical`, `value 0.92`, `text "…"`, `cause "no data"` or `fired at 5m`.
-fn clause(cursor: &mut Cursor<'_>, expectation: &mut Expectation) -> Result<(), Mistake> {
-    let (word, span) = cursor.word();
-    match word {
-        "level" => {
-            let (level, span) = cursor.word();
-            expectation.level = Some(Level::parse(level).ok_or_else(|| Mistake {
-                span,
-                what: format!("`{level}` is no level"),
-                help: "the levels are info, warning and critical".into(),
-            })?);
-        }
-        "value" => {
-            let (value, span) = cursor.word();
-            expectation.value = Some(Printed::parse(value).ok_or_else(|| Mistake {
-                span,
-                what: format!("`{value}` is no number"),
-                help: "write for example 0.92; it holds to the digits written".into(),
-            })?);
-        }
-        "text" => expectation.text = Some(cursor.quoted()?),
-        "cause" => {
-            let start = cursor.place();
-            let (cause, span) = cursor.name("the cause")?;
-            let known = CAUSES.into_iter().find(|known| known.words() == cause);
-            expectation.cause = Some(known.ok_or_else(|| Mistake {
-                span: start..span.end,
-                what: format!("`{cause}` is no cause"),
-                help: format!("choose one of {}", CAUSES.map(|known| known.words()).join(", ")),
-            })?);
-        }
-        "fired" => {
-            keyword(cursor, "at")?;
-            expectation.fired_at = Some(duration(cursor)?.0);
-        }
-        _ => {
-            let nearest = suggest::nearest(word, CLAUSES);
-            let span = if span.is_empty() { span.start..span.start + 1 } else { span };
-            return Err(Mistake {
-                span,
-                what: format!("`{word}` is nothing that an expectation can say"),
-                help: match nearest {
-                    Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => format!("after the labels stands one of {}", CLAUSES.join(", ")),
-                },
-            });
-        }
-    }
-    Ok(())
-}
-
-fn terms(cursor: &mut Cursor<'_>) -> Result<Vec<Term>, Mistake> {
-    let mut terms = Vec::new();
-    while !cursor.is_done() {
-        let (word, span) = cursor.word();
-        terms.push(term(word).ok_or_else(|| {
-            Mistake {
-                span: if span.is_empty() { span.start..span.start + 1 } else { span },
-                what: format!("`{word}` is no value"),
-                help: "write a number, 0.92x8 (eight times), _ or _x3 (missing), 1+2x5 (the first \
-                   and five more) or stale"
-                    .into(),
-            }
-        })?);
-    }
-    if terms.is_empty() {
-        let help = "write them after the labels, `_` for a missing one";
-        return Err(cursor.mistake("the series has no values".into(), help));
-    }
-    Ok(terms)
-}
-
-fn term(word: &str) -> Option<Term> {
-    if word == "stale" {
-        return Some(Term::Stale);
-    }
-    if let Some(rest) = word.strip_prefix('_') {
-        return Some(Term::Missing { times: times(rest)? });
-    }
-    let (first, rest) = number(word)?;
-    if rest.is_empty() || rest.starts_with('x') {
-        return Some(Term::Value { value: first, times: times(rest)? });
-    }
-    let (step, rest) = rest.starts_with(['+', '-']).then(|| number(rest)).flatten()?;
-    let more = rest.strip_prefix('x')?.parse().ok()?;
-    Some(Term::Ramp { first, step, more })
-}
-
-/// `x8`, or nothing for once.
-fn times(text: &str) -> Option<u32> {
-    if text.is_empty() {
-        return Some(1);
-    }
-    text.strip_prefix('x')?.parse().ok().filter(|times| *times > 0)
-}
-
-/// The number at the front, and what follows it.
-fn number(text: &str) -> Option<(f64, &str)> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let sign = text.len() - unsigned.len();
-    let digits =
-        |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let is_word =
-        |word: &str| unsigned.get(..3).is_some_and(|head| head.eq_ignore_ascii_case(word));
-    let mut length = sign;
-    if is_word("inf") || is_word("nan") {
-        length += 3;
-    } else {
-        length += digits(unsigned);
-        if text[length..].starts_with('.') {
-            length += 1 + digits(&text[length + 1..]);
-        }
-        if let Some(exponent) = text[length..].strip_prefix(['e', 'E']) {
-            let signed = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-            let count = digits(signed);
-            if count > 0 {
-                length += 1 + (exponent.len() - signed.len()) + count;
-            }
-        }
-    }
-    let (number, rest) = text.split_at(length);
-    Some((number.parse().ok()?, rest))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::cursor::{bare_or_quoted, comment_start, quote};
 use super::report::{Report, Row, Told};
-use super::{CLAUSES, Expectation, Feed, Printed, Story, StoryFile, Term, WORDS};
+use super::{CLAUSES, Expectation, Feed, Printed, Story, StoryFile, Term, word_of};
 use crate::kernel::event::{Cause, Kind};
 use crate::kernel::model::{Labels, Series};
 
@@ -82,8 +82,7 @@ impl fmt::Display for Term {
 
 /// One line without its newline. The rule is named only where the story has several.
 pub fn expectation_line(expectation: &Expectation, names_rule: bool) -> String {
-    let word =
-        WORDS.iter().find(|(_, kind)| *kind == expectation.kind).map_or("", |(word, _)| word);
+    let word = word_of(expectation.kind);
     let mut line = format!("at {:<4} {word:<9} ", expectation.at.to_string());
     if names_rule {
         let rule = &expectation.rule;
@@ -92,6 +91,7 @@ pub fn expectation_line(expectation: &Expectation, names_rule: bool) -> String {
         line.push(' ');
     }
     line += &labels_text(&expectation.key);
+    line.truncate(line.trim_end().len());
     if let Some(level) = expectation.level {
         line += &format!("  level {level}");
     }
@@ -107,7 +107,7 @@ pub fn expectation_line(expectation: &Expectation, names_rule: bool) -> String {
     if let Some(fired_at) = expectation.fired_at {
         line += &format!("  fired at {fired_at}");
     }
-    line.trim_end().to_owned()
+    line
 }
 
 /// What an expectation would say of a change: as much as `like` says, or as much as a person would
@@ -146,15 +146,16 @@ pub fn bless(text: &str, file: &StoryFile, reports: &[Report]) -> String {
         let end = file.stories.get(place + 1).map_or(lines.len(), |next| next.line as usize - 1);
         bless_story(&mut lines, story, report, end);
     }
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut blessed = String::new();
     for line in lines {
         blessed += &line.text;
         for added in line.after {
             if !blessed.is_empty() && !blessed.ends_with('\n') {
-                blessed.push('\n');
+                blessed += newline;
             }
             blessed += &added;
-            blessed.push('\n');
+            blessed += newline;
         }
     }
     blessed

@@ -1,5 +1,6 @@
 //! What came of a story, held against what it expects.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -145,52 +146,64 @@ impl Row {
     }
 }
 
-/// Lines of a difference shown at most; the first ones tell what went wrong.
-const ROWS_SHOWN_MAX: usize = 60;
+/// Differences shown at most; the first ones tell what went wrong.
+const DIFFERENCES_SHOWN_MAX: usize = 50;
+/// Rows shown around each, so that one sees where it stands.
+const AROUND: usize = 3;
 
 /// The difference: `-` was expected and did not happen, `+` happened and was not expected. Each
 /// expectation stands behind the number of its line.
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, row) in self.rows.iter().take(ROWS_SHOWN_MAX).enumerate() {
-            if place > 0 {
-                writeln!(out)?;
+        let (shown, more) = self.shown();
+        let mut lines = Vec::new();
+        let mut next = 0;
+        for place in shown {
+            if place > next {
+                lines.push("      …".to_owned());
             }
-            match row {
-                Row::Met { expected, .. } => self.expected(out, ' ', expected)?,
-                Row::Missing { expected } => self.expected(out, '-', expected)?,
-                Row::Unexpected { told } => self.happened(out, told, None)?,
+            next = place + 1;
+            match &self.rows[place] {
+                Row::Met { expected, .. } => lines.push(self.expected(' ', expected)),
+                Row::Missing { expected } => lines.push(self.expected('-', expected)),
+                Row::Unexpected { told } => lines.push(self.happened(told, None)),
                 Row::Differs { expected, told } => {
-                    self.expected(out, '-', expected)?;
-                    writeln!(out)?;
-                    self.happened(out, told, Some(expected))?;
+                    lines.push(self.expected('-', expected));
+                    lines.push(self.happened(told, Some(expected)));
                 }
             }
         }
-        match self.rows.len().saturating_sub(ROWS_SHOWN_MAX) {
-            0 => Ok(()),
-            more => write!(out, "\n       … and {more} more"),
+        if more > 0 {
+            lines.push(format!("      … and {more} more differences"));
+        } else if next < self.rows.len() {
+            lines.push("      …".to_owned());
         }
+        out.write_str(&lines.join("\n"))
     }
 }
 
 impl Report {
-    fn expected(
-        &self,
-        out: &mut fmt::Formatter<'_>,
-        sign: char,
-        expected: &Expectation,
-    ) -> fmt::Result {
-        write!(out, "{:>5} {sign} {}", expected.line, expectation_line(expected, self.names_rule))
+    /// The places of the rows to show, in order, and how many differences are left out.
+    fn shown(&self) -> (BTreeSet<usize>, usize) {
+        let differs = |place: &usize| !matches!(self.rows[*place], Row::Met { .. });
+        let differences: Vec<usize> = (0..self.rows.len()).filter(differs).collect();
+        let first = differences.iter().take(DIFFERENCES_SHOWN_MAX);
+        let around = |place: &usize| {
+            let end = (place + AROUND + 1).min(self.rows.len());
+            place.saturating_sub(AROUND)..end
+        };
+        let more = differences.len().saturating_sub(DIFFERENCES_SHOWN_MAX);
+        let Some(last) = first.clone().next_back() else { return (BTreeSet::new(), 0) };
+        let is_left_out = |place: &usize| more > 0 && place > last;
+        (first.flat_map(around).filter(|place| !is_left_out(place)).collect(), more)
     }
 
-    fn happened(
-        &self,
-        out: &mut fmt::Formatter<'_>,
-        told: &Told,
-        like: Option<&Expectation>,
-    ) -> fmt::Result {
+    fn expected(&self, sign: char, expected: &Expectation) -> String {
+        format!("{:>5} {sign} {}", expected.line, expectation_line(expected, self.names_rule))
+    }
+
+    fn happened(&self, told: &Told, like: Option<&Expectation>) -> String {
         let line = expectation_line(&expectation_of(told, like), self.names_rule);
-        write!(out, "{:>5} + {line}", "")
+        format!("{:>5} + {line}", "")
     }
 }

@@ -23,16 +23,16 @@ pub struct BaselineSpec {
 
 /// The baseline of one group and reduction.
 ///
-/// Values are folded into at most [`Baseline::PANES_MAX`] panes, each as many lengths wide as that
-/// takes; when the span holds no more ends than that, each value has its own. A pane leaves as a
-/// whole with its oldest value, so a baseline of wide panes reaches back over the span less at most
-/// one pane, and never over more than the span.
+/// Values are folded into at most 128 panes, each as many lengths wide as that takes; when the span
+/// holds no more ends than that, each value has its own. A pane leaves as a whole with its oldest
+/// value, so a baseline of wide panes reaches back over the span less at most one pane, and never
+/// over more than the span.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The value at the newest end, until a whole length has passed since.
     waiting: Option<(EventTime, f64)>,
-    /// For each pane the end of the first window in it.
-    starts: VecDeque<(EventTime, EventTime)>,
+    /// For each pane where it ends, and the end of the first window in it.
+    ends: VecDeque<(EventTime, EventTime)>,
     panes: TwoStacks<Values>,
 }
 
@@ -65,7 +65,7 @@ impl BaselineSpec {
 }
 
 impl Baseline {
-    pub const PANES_MAX: i64 = 128;
+    const PANES_MAX: i64 = 128;
 
     /// Moves on to the judgement at `at`, where the window's reduction had this value: first lets
     /// in what has become old enough, then keeps the value for later. To be called at every
@@ -75,7 +75,7 @@ impl Baseline {
         if let Some((end, value)) = self.waiting.take_if(|(end, _)| *end <= newest) {
             self.enter(spec, end, value);
         }
-        while self.starts.pop_front_if(|(_, first)| *first <= oldest).is_some() {
+        while self.ends.pop_front_if(|(_, first)| *first <= oldest).is_some() {
             self.panes.pop();
         }
         if let Some(value) = value
@@ -111,10 +111,10 @@ impl Baseline {
     fn enter(&mut self, spec: &BaselineSpec, end: EventTime, value: f64) {
         let pane = end.pane_end(spec.pane);
         let values = Values { count: 1, mean: value, squares: 0.0, low: value, high: value };
-        if self.starts.back().is_some_and(|(newest, _)| *newest == pane) {
+        if self.ends.back().is_some_and(|(newest, _)| *newest == pane) {
             self.panes.update(self.panes.len() - 1, |newest| newest.merge(&values));
         } else {
-            self.starts.push_back((pane, end));
+            self.ends.push_back((pane, end));
             self.panes.push(values);
         }
     }

@@ -98,17 +98,14 @@ fn touch(registers: &mut [u8], hash: u64) {
 }
 
 /// Ertl's improved raw estimator (2017), which needs no tables of corrections: it is unbiased from
-/// the first member on.
+/// the first member on. Its correction for registers at their highest value is left out, as those
+/// take some 2^50 members.
 fn estimate(registers: &[u8]) -> f64 {
     let mut with_run = [0u32; RUN_MAX + 1];
     registers.iter().for_each(|run| with_run[usize::from(*run).min(RUN_MAX)] += 1);
     let all = REGISTERS as f64;
-    let share = |run: usize| f64::from(with_run[run]) / all;
-    let mut level = all * tau(1.0 - share(RUN_MAX));
-    for run in (1..RUN_MAX).rev() {
-        level = 0.5 * (level + f64::from(with_run[run]));
-    }
-    level += all * sigma(share(0));
+    let touched = with_run[1..].iter().rev().fold(0.0, |sum, run| 0.5 * (sum + f64::from(*run)));
+    let level = touched + all * sigma(f64::from(with_run[0]) / all);
     all * all / (2.0 * std::f64::consts::LN_2 * level)
 }
 
@@ -125,23 +122,6 @@ fn sigma(x: f64) -> f64 {
         weight += weight;
         if total == before {
             return total;
-        }
-    }
-}
-
-/// `(1 - x - sum((1 - x^(2^-k))^2 * 2^-k)) / 3` for `k` from 1.
-fn tau(x: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return 0.0;
-    }
-    let (mut root, mut weight, mut total) = (x, 1.0, 1.0 - x);
-    loop {
-        root = root.sqrt();
-        let before = total;
-        weight *= 0.5;
-        total -= (1.0 - root) * (1.0 - root) * weight;
-        if total == before {
-            return total / 3.0;
         }
     }
 }
@@ -192,6 +172,15 @@ mod tests {
             (theirs.start / 2..theirs.start)
                 .for_each(|user| whole.add(hash_of_label(&format!("user-{user}"))));
             assert_eq!(merged, whole, "{theirs:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_run_ends_with_the_hash() {
+        let mut registers = vec![0; REGISTERS];
+        for (hash, run) in [(u64::MAX >> 12, 1), (1, 52), (0, RUN_MAX as u8)] {
+            touch(&mut registers, hash);
+            assert_eq!(registers[0], run, "{hash}");
         }
     }
 

@@ -236,6 +236,8 @@ mod tests {
             (sliding("5m", "10s"), median, ""),
             (sliding("5m", "5m"), Reduction::Rate, ""),
             (sliding("1d", "1m"), Reduction::Mean, ""),
+            (sliding("1h", "1m"), median, ""),
+            (sliding("10000s", "1s"), Reduction::Mean, ""),
             (sliding("1h", "7m"), Reduction::Mean, "write for example .every(\"7m30s\")"),
             (sliding("1m", "90s"), Reduction::Mean, "`every` is at most the window's length"),
             (sliding("1h", "59s"), median, "write for example .every(\"1m\")"),

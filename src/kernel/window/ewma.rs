@@ -108,6 +108,9 @@ mod tests {
         assert_eq!(ewma(&[(60, 3.0), (0, 0.0)]), Some(2.0));
         // Weights 1/4, 1/2 and 1.
         assert_eq!(ewma(&[(0, 0.0), (60, 0.0), (120, 7.0)]), Some(4.0));
+        // A difference past the range of `f64` leaves no mean, until the next sample.
+        assert_eq!(ewma(&[(0, f64::MAX), (60, -f64::MAX)]), None);
+        assert_eq!(ewma(&[(0, f64::MAX), (60, -f64::MAX), (61, 5.0)]), Some(5.0));
         // After a silence of a year nothing of the old value is left, and the mean is still there.
         assert_eq!(ewma(&[(0, 1e9), (31_536_000, 3.0)]), Some(3.0));
     }

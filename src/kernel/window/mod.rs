@@ -17,10 +17,10 @@
 
 pub mod across;
 pub mod baseline;
-pub mod distinct;
 pub mod every;
 
 mod cells;
+mod distinct;
 mod ewma;
 mod last;
 mod pane;
@@ -33,6 +33,7 @@ mod store;
 mod sum;
 mod trend;
 
+pub use distinct::{hash_of_label, hash_of_value};
 pub use pane::{Folded, Placed};
 pub use spec::WindowSpec;
 pub use store::{GroupWindow, Judged};

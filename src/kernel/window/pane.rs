@@ -24,7 +24,7 @@ pub struct Folded {
     pub value: f64,
     /// Whether the rule's `.share(..)` holds for it.
     pub share_hit: bool,
-    /// [`super::distinct::hash_of_label`] or [`super::distinct::hash_of_value`]; any number when
+    /// [`super::hash_of_label`] or [`super::hash_of_value`]; any number when
     /// the rule declares no `.distinct(..)`.
     pub distinct_hash: u64,
     /// The series' newest accepted sample so far. `None` for the first, and when this sample is

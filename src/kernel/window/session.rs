@@ -90,11 +90,9 @@ impl Session {
         self.every
     }
 
-    /// How long the session lasted when judged at `end`: since its first sample. `None` at that
-    /// sample's own time.
+    /// How long the session has lasted when judged at `end`; zero at its first sample's own time.
     pub fn length(&self, end: EventTime) -> Option<Duration> {
-        let length = end.since(self.first_at()?);
-        (!length.is_zero()).then_some(length)
+        Some(end.since(self.first_at()?))
     }
 
     pub fn first_open(&self) -> Option<EventTime> {

@@ -61,7 +61,8 @@ impl Sketch {
 
     /// Takes back a sketch that was merged before.
     pub fn subtract(&mut self, other: &Sketch) {
-        assert!(other.level <= self.level, "a merge leaves the whole at least as coarse");
+        // All of its buckets are here too, so they were never joined before these were.
+        assert!(other.level <= self.level, "a part is no coarser than the whole");
         let (shift, mut from) = (self.level - other.level, 0);
         for (key, count) in other.buckets() {
             from = self.take_from(key >> shift, count, from);
@@ -244,12 +245,30 @@ mod tests {
         let median = sketch.quantile(750).expect("values");
         let truth = exact(&every_bucket, 500);
         assert!(truth / 4.0 <= median && median <= truth * 4.0, "{median} for {truth}");
+        let below = sketch.quantile(250).expect("values");
+        assert!((below / median + 1.0).abs() < 0.01, "{below} mirrors {median}");
         // Taking the values back ends in an empty sketch, which is fine again.
         every_bucket.iter().for_each(|value| sketch.remove(-value));
         every_bucket[1..].iter().for_each(|value| sketch.remove(*value));
         assert!(sketch.is_needlessly_coarse());
         sketch.remove(every_bucket[0]);
         assert_eq!(sketch, Sketch::default());
+    }
+
+    #[test]
+    fn sketches_of_different_levels_merge_and_subtract() {
+        let wide: Vec<f64> = (1..=130_944).step_by(40).map(floor_of).collect();
+        let narrow: Vec<f64> = (-300..300).map(|n| f64::from(n) * 1.5).collect();
+        let (coarse, fine) = (sketch_of(&wide), sketch_of(&narrow));
+        assert!(coarse.level > 0 && fine.level == 0);
+        let whole = sketch_of(&[&narrow[..], &wide].concat());
+        for (mut first, second) in [(coarse.clone(), &fine), (fine.clone(), &coarse)] {
+            first.merge(second);
+            assert_eq!(first, whole);
+            first.subtract(&coarse);
+            narrow.iter().for_each(|value| first.remove(*value));
+            assert_eq!(first, Sketch::default());
+        }
     }
 
     fn values() -> impl Strategy<Value = Vec<f64>> {

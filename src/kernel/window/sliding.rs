@@ -78,6 +78,10 @@ impl Sliding {
         if self.sketch.is_needlessly_coarse() {
             self.refine_sketch();
         }
+        if self.panes() == 0 {
+            // Most groups are idle at most times; they should not hold on to buffers.
+            *self = Sliding::new(self.length, self.every);
+        }
         changed
     }
 
@@ -136,7 +140,7 @@ impl Sliding {
         }
         if spec.parts.sketch {
             self.slices[index].sketch.get_or_insert_default().add(sample.value);
-            self.refine_sketch();
+            self.sketch.add(sample.value);
         }
     }
 

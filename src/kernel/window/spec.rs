@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn only_what_is_read_is_kept() {
-        let spec = spec(MINUTE, &[Reduction::Mean, Reduction::Quantile(990)], Some(MINUTE));
+        let reads = [Reduction::Mean, Reduction::Quantile(990), Reduction::Ewma];
+        let spec = spec(MINUTE, &reads, Some(MINUTE));
         for (reduction, kept) in [
             (Reduction::Count, true),
             (Reduction::Mean, true),
@@ -142,7 +143,7 @@ mod tests {
             (Reduction::Stddev, false),
             (Reduction::Slope, false),
             (Reduction::Share, false),
-            (Reduction::Ewma, false),
+            (Reduction::Ewma, true),
             (Reduction::Distinct, false),
         ] {
             assert_eq!(spec.keeps(reduction), kept, "{reduction:?}");

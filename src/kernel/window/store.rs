@@ -86,6 +86,20 @@ impl GroupWindow {
         placed
     }
 
+    /// For a window that was left alone while idle: counts the ends that `watermark` has passed
+    /// since as judged. To be called before the first sample after that is folded, which may be
+    /// late. Does nothing to a window that is not idle.
+    pub fn catch_up(&mut self, watermark: EventTime) {
+        let every = match &self.held {
+            Held::Sliding(sliding) => sliding.every(),
+            Held::Session(session) => session.every(),
+            Held::Last(_) => return,
+        };
+        if self.is_idle() {
+            self.closed = self.closed.max(newest_closed(watermark, every));
+        }
+    }
+
     /// The next time at which to call [`GroupWindow::close`] once the watermark is strictly past
     /// it: the next multiple of `every`, or the session's end when that comes first. A sample may
     /// move a session's end, so ask again when the time has come. `None` for `last(n)`, which is
@@ -104,7 +118,8 @@ impl GroupWindow {
     }
 
     /// Moves the window on to `end`: a multiple of `every`, or a session's end. Ends may be
-    /// skipped while the window is idle. For `last(n)` `end` is the sample's own time.
+    /// skipped while the window is idle (see [`GroupWindow::catch_up`]). For `last(n)` `end` is
+    /// the sample's own time.
     pub fn close(&mut self, spec: &WindowSpec, end: EventTime) -> Judged {
         let moved = match &mut self.held {
             Held::Last(last) => {
@@ -169,7 +184,8 @@ impl GroupWindow {
         }
     }
 
-    /// Nothing is held, so that closing it changes nothing until the next sample.
+    /// Nothing is held and nothing is left to tell: closing it changes nothing until the next
+    /// sample.
     pub fn is_idle(&self) -> bool {
         self.panes() == 0 && !self.changed
     }

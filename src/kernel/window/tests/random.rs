@@ -81,6 +81,8 @@ struct Pair {
     shape: Shape,
     window: GroupWindow,
     recount: Recount,
+    /// A late sample may enter and leave again when ends are skipped; then "changed" is allowed,
+    /// but not demanded.
     late_since: bool,
 }
 
@@ -127,7 +129,11 @@ impl Pair {
                 Shape::Sliding { every, .. } if skips => {
                     EventTime::from_nanos(watermark.nanos() - 1).floor(every)
                 }
-                _ => end,
+                Shape::Sliding { .. }
+                | Shape::Session { .. }
+                | Shape::Count { .. }
+                | Shape::Each
+                | Shape::Latest { .. } => end,
             };
             self.judge(end);
         }

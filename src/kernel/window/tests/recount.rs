@@ -59,7 +59,7 @@ impl Recount {
                 }
                 self.window.push(Kept { sample, late });
             }
-            _ => {
+            Shape::Sliding { .. } | Shape::Session { .. } | Shape::Each | Shape::Latest { .. } => {
                 self.kept.push(Kept { sample, late });
                 return Placed::Open;
             }
@@ -171,7 +171,8 @@ impl Recount {
     fn seconds(&self) -> Option<f64> {
         let seconds = match self.shape {
             Shape::Sliding { length, .. } => length.as_secs_f64(),
-            _ => self.closed.since(self.by_place()[0].at).as_secs_f64(),
+            Shape::Session { .. } => self.closed.since(self.by_place()[0].at).as_secs_f64(),
+            Shape::Count { .. } | Shape::Each | Shape::Latest { .. } => return None,
         };
         (seconds > 0.0).then_some(seconds)
     }

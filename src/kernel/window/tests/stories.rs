@@ -346,6 +346,8 @@ fn the_next_judgement_is_the_next_end_or_the_end_of_the_session() {
     let mut longer = window.clone();
     longer.fold(&spec, &sample(time("23s"), 2, 1, 1.0));
     assert_eq!(longer.next_judgement(), at("24s"));
+    longer.close(&spec, time("24s"));
+    assert_eq!(longer.next_judgement(), at("30s"));
     window.fold(&spec, &sample(time("23s+"), 2, 1, 1.0));
     assert_eq!(window.next_judgement(), at("23s"));
     window.close(&spec, time("23s"));
@@ -358,4 +360,25 @@ fn the_next_judgement_is_the_next_end_or_the_end_of_the_session() {
     }
     let last = GroupWindow::new(&super::spec(Shape::Count { count: 1 }), time("10s"));
     assert_eq!(last.next_judgement(), None);
+}
+
+#[test]
+fn a_window_left_alone_while_idle_catches_up_before_the_next_sample() {
+    let spec = spec(sliding(10, 5));
+    let mut window = GroupWindow::new(&spec, time("0s"));
+    window.fold(&spec, &sample(time("3s"), 1, 1, 1.0));
+    window.close(&spec, time("5s"));
+    window.catch_up(time("1h"));
+    assert_eq!(window.next_judgement(), Some(time("10s")), "it is not idle yet");
+    window.close(&spec, time("15s"));
+    assert!(window.is_idle());
+    window.catch_up(time("1h"));
+    assert_eq!(window.next_judgement(), Some(time("1h")));
+    let placed = |at| window.clone().fold(&spec, &sample(time(at), 2, 1, 1.0));
+    assert_eq!(placed("59m55s+"), Placed::Open);
+    assert_eq!(placed("59m55s"), Placed::LateInWindow);
+    assert_eq!(placed("59m50s"), Placed::LateGone);
+    // The watermark of a restart may lie behind; time does not go back.
+    window.catch_up(time("1m"));
+    assert_eq!(window.next_judgement(), Some(time("1h")));
 }
