@@ -88,7 +88,7 @@ impl RuleRun {
             previous,
         };
         if !self.groups[number].awake {
-            self.move_up(number);
+            self.move_up(number, context.watermark - self.delay);
         }
         let spec = &self.specs[input as usize];
         let window = match &mut self.members[member].window {
@@ -124,20 +124,13 @@ impl RuleRun {
         }
     }
 
-    /// Windows of a group that slept are moved up to the newest closed pane.
-    fn move_up(&mut self, number: u32) {
-        let closed = self.closed;
-        if closed == EventTime::MIN || self.is_session() {
-            return;
-        }
+    /// Windows of a group that slept catch up with the panes that closed meanwhile.
+    fn move_up(&mut self, number: u32, watermark: EventTime) {
         let group = &mut self.groups[number];
-        for (window, spec) in group.windows.iter_mut().zip(&self.specs) {
-            window.close_idle(spec, closed);
-        }
+        group.windows.iter_mut().for_each(|window| window.catch_up(watermark));
         for member in &self.groups[number].members {
-            let member = &mut self.members[*member];
-            if let Some(window) = &mut member.window {
-                window.close_idle(&self.specs[member.input as usize], closed);
+            if let Some(window) = &mut self.members[*member].window {
+                window.catch_up(watermark);
             }
         }
     }

@@ -140,13 +140,6 @@ impl GroupWindow {
         Judged { changed, empty: self.cells().is_none() }
     }
 
-    /// Moves a window that slept on to `end`, if it is not there yet, without judging it.
-    pub fn close_idle(&mut self, spec: &WindowSpec, end: EventTime) {
-        if self.closed < end {
-            self.close(spec, end);
-        }
-    }
-
     /// A reduction of the window that was just closed. `None` when the window is empty, when the
     /// reduction is undefined (a rate without two samples of one series, a slope at one time) or
     /// not among what the spec was made for, and when it went past the range of `f64`. The length
