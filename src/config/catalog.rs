@@ -135,6 +135,11 @@ impl Catalog {
         }
     }
 
+    /// Whether some file is gone and its rules may still come back.
+    pub fn has_missing(&self) -> bool {
+        self.files.values().any(|file| file.missing_since.is_some())
+    }
+
     /// The text that a file's findings are about.
     pub fn text_of(&self, path: &str) -> Option<String> {
         let file = self.files.get(path)?;

@@ -10,5 +10,6 @@ pub mod error;
 pub mod suggest;
 
 pub mod catalog;
+pub mod describe;
 pub mod settings;
 pub mod story;

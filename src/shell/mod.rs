@@ -21,3 +21,7 @@ pub mod api;
 pub mod folders;
 pub mod judge;
 pub mod pipeline;
+pub mod state;
+
+pub mod board;
+pub mod reload;

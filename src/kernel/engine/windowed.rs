@@ -8,8 +8,8 @@ use crate::kernel::rule::{Distinct, Judge, OnNoData, Shape};
 use crate::kernel::sequence::Rows;
 
 use crate::kernel::window::across;
-use crate::kernel::window::distinct::{hash_of_label, hash_of_value};
-use crate::kernel::window::{Folded, GroupWindow, Placed};
+
+use crate::kernel::window::{Folded, GroupWindow, Placed, hash_of_label, hash_of_value};
 
 use super::emit;
 use super::group::Silence;

@@ -1,0 +1,455 @@
+//! Hot reload: watches the folders, looks at what changed, and hands whole sets over.
+//!
+//! Watches folders and never single files. Any notice but an access, SIGHUP, a command or the poll
+//! means: wait until the folders are quiet, list them, let the catalog compare contents. One thread
+//! does all of it, so two reloads never overlap.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration as StdDuration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::config::catalog::{Catalog, LiveSink, Scan};
+use crate::config::settings::{Reload, ReloadMode};
+use crate::guest::finding::{Finding, Severity};
+use crate::guest::grant::Grants;
+use crate::kernel::engine::output::{Adoption, Carried as Kept};
+use crate::kernel::model::Version;
+use crate::kernel::rule::ruleset::Ruleset;
+
+use super::api::{
+    Carried, FileReport, FindingReport, ReloadOutcome, ReloadReport, ReloadTrigger, RuleChange,
+};
+use super::clock::Clock;
+use super::folders;
+use super::judge::Judge;
+use super::sink::{Declared, SinkHub, Standing};
+
+/// Reports that are kept.
+const REPORTS_MAX: usize = 100;
+
+/// Where rules, sinks and grants come from.
+pub struct Places {
+    pub rules: PathBuf,
+    pub plugins: PathBuf,
+    pub grants: PathBuf,
+    /// Grants and secrets of the main config.
+    pub own_grants: Grants,
+    /// Sinks of the main config; always granted.
+    pub built_in: Vec<Declared>,
+}
+
+/// What is live, as pages show it.
+#[derive(Clone, Default)]
+pub struct Live {
+    pub ruleset: Option<Arc<Ruleset>>,
+    pub reports: VecDeque<ReloadReport>,
+    pub findings: Vec<Finding>,
+    /// Folders whose last good state is held, and why.
+    pub held: BTreeMap<Arc<str>, String>,
+    pub failures: u64,
+    pub reloads: u64,
+    /// Sinks that rules name and that do not run.
+    pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
+    pub grants_error: Option<String>,
+}
+
+enum Wish {
+    Look(ReloadTrigger, Option<Sender<ReloadReport>>),
+    AcceptEmpty(Sender<ReloadReport>),
+    Stop,
+}
+
+/// The way to the reloading thread.
+#[derive(Clone)]
+pub struct Reloader {
+    wishes: Sender<Wish>,
+    live: Arc<Mutex<Live>>,
+}
+
+impl Reloader {
+    pub fn live(&self) -> Live {
+        self.live.lock().expect(UNPOISONED).clone()
+    }
+
+    /// Looks at the folders, without waiting for what comes of it.
+    pub fn nudge(&self) {
+        // After the stop nothing is reloaded.
+        let _ = self.wishes.send(Wish::Look(ReloadTrigger::Signal, None));
+    }
+
+    /// Looks at the folders now; `None` when we are stopping.
+    pub fn reload(&self) -> Option<ReloadReport> {
+        self.ask(|answer| Wish::Look(ReloadTrigger::Command, Some(answer)))
+    }
+
+    pub fn accept_empty(&self) -> Option<ReloadReport> {
+        self.ask(Wish::AcceptEmpty)
+    }
+
+    pub fn stop(&self) {
+        // It may have ended already.
+        let _ = self.wishes.send(Wish::Stop);
+    }
+
+    fn ask(&self, wish: impl FnOnce(Sender<ReloadReport>) -> Wish) -> Option<ReloadReport> {
+        let (answer, answers) = bounded(1);
+        self.wishes.send(wish(answer)).ok()?;
+        answers.recv().ok()
+    }
+}
+
+const UNPOISONED: &str = "nothing panics under this lock";
+
+/// The first look, before anything runs: its ruleset is what the engine begins with.
+pub struct Prepared {
+    work: Work,
+    pub ruleset: Arc<Ruleset>,
+    scan: Scan,
+}
+
+struct Work {
+    places: Places,
+    settings: Reload,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    grants: Option<String>,
+    sinks: Vec<LiveSink>,
+    live: Arc<Mutex<Live>>,
+    ids: u64,
+}
+
+struct Running {
+    work: Work,
+    judge: Judge,
+    hub: Arc<SinkHub>,
+    adoptions: Receiver<Adoption>,
+    version: Version,
+}
+
+pub fn prepare(
+    places: Places,
+    settings: Reload,
+    mut catalog: Catalog,
+    clock: Arc<dyn Clock>,
+) -> Prepared {
+    let folders = [folders::read(&places.rules), folders::read(&places.plugins)];
+    let scan = catalog.scan(&folders, clock.now(), false);
+    let live = Arc::new(Mutex::new(Live::default()));
+    let ruleset = scan.ruleset.clone();
+    let (grants, sinks, ids) = (None, Vec::new(), 0);
+    let work = Work { places, settings, catalog, clock, grants, sinks, live, ids };
+    Prepared { work, ruleset, scan }
+}
+
+impl Prepared {
+    /// Takes the first look's sinks into the hub and goes on watching.
+    pub fn start(
+        self,
+        judge: Judge,
+        hub: Arc<SinkHub>,
+        adoptions: Receiver<Adoption>,
+    ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
+        let Prepared { work, ruleset, scan } = self;
+        let live = work.live.clone();
+        let version = ruleset.version();
+        let mut running = Running { work, judge, hub, adoptions, version };
+        running.first(scan, ruleset);
+        let (wishes, wished) = unbounded();
+        let watcher = running.watch(wishes.clone());
+        let thread = std::thread::Builder::new()
+            .name("reload".into())
+            .spawn(move || running.run(&wished, watcher))?;
+        Ok((Reloader { wishes, live }, thread))
+    }
+}
+
+impl Running {
+    fn first(&mut self, scan: Scan, ruleset: Arc<Ruleset>) {
+        let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
+        self.work.sinks = scan.sinks.clone();
+        self.apply_sinks();
+        let begun = Instant::now();
+        let pause = StdDuration::ZERO;
+        self.report(&scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
+    }
+
+    fn run(mut self, wished: &Receiver<Wish>, watcher: Option<RecommendedWatcher>) {
+        // Dropping the watcher would end its notices.
+        let _watcher = watcher;
+        loop {
+            let poll = self.until_next_look();
+            let (trigger, answer, accept) = match wished.recv_timeout(poll) {
+                Ok(Wish::Stop) => return,
+                Ok(Wish::AcceptEmpty(answer)) => (ReloadTrigger::Command, Some(answer), true),
+                Ok(Wish::Look(trigger, answer)) => (trigger, answer, false),
+                Err(RecvTimeoutError::Timeout) => (ReloadTrigger::Poll, None, false),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let begun = Instant::now();
+            let (waiting, stop) = self.wait_for_quiet(wished, trigger);
+            let report = self.look(trigger, accept, begun);
+            for answer in answer.into_iter().chain(waiting) {
+                // Whoever asked may have gone.
+                let _ = answer.send(report.clone());
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Until the poll, or until a missing file counts as removed.
+    fn until_next_look(&self) -> StdDuration {
+        let poll = self.work.settings.poll.to_std();
+        if self.work.catalog.has_missing() { poll.min(StdDuration::from_millis(250)) } else { poll }
+    }
+
+    /// Notices come in bursts: waits until none came for a while. Those who ask meanwhile get the
+    /// same answer.
+    fn wait_for_quiet(
+        &self,
+        wished: &Receiver<Wish>,
+        trigger: ReloadTrigger,
+    ) -> (Vec<Sender<ReloadReport>>, bool) {
+        let (mut waiting, mut stop) = (Vec::new(), false);
+        if trigger == ReloadTrigger::Poll {
+            return (waiting, stop);
+        }
+        let quiet = self.work.settings.quiet.to_std();
+        // A folder that is never quiet is looked at all the same.
+        let end = Instant::now() + quiet * 20;
+        while Instant::now() < end && !stop {
+            match wished.recv_timeout(quiet) {
+                Ok(Wish::Look(_, answer)) => waiting.extend(answer),
+                Ok(Wish::AcceptEmpty(answer)) => waiting.push(answer),
+                Ok(Wish::Stop) => stop = true,
+                Err(_) => break,
+            }
+        }
+        (waiting, stop)
+    }
+
+    fn look(&mut self, trigger: ReloadTrigger, accept: bool, begun: Instant) -> ReloadReport {
+        let places = &self.work.places;
+        let folders = [folders::read(&places.rules), folders::read(&places.plugins)];
+        let scan = self.work.catalog.scan(&folders, self.work.clock.now(), accept);
+        let mut pause = StdDuration::ZERO;
+        let mut adoption = Adoption::default();
+        if scan.ruleset.version() != self.version || scan.is_new {
+            self.adoptions.try_iter().for_each(drop);
+            pause = self.judge.swap(scan.ruleset.clone());
+            adoption = self.adoptions.try_recv().unwrap_or_default();
+            self.version = scan.ruleset.version();
+        }
+        self.work.sinks = scan.sinks.clone();
+        self.apply_sinks();
+        self.report(&scan, trigger, adoption, begun, pause)
+    }
+
+    /// Gives the hub all sinks with what they are granted now.
+    fn apply_sinks(&mut self) {
+        let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
+        let parsed = Grants::parse(&text);
+        let mut live = self.work.live.lock().expect(UNPOISONED);
+        live.grants_error = parsed.as_ref().err().cloned();
+        drop(live);
+        if let Err(error) = &parsed
+            && self.work.grants.as_ref() != Some(&text)
+        {
+            let file = self.work.places.grants.display().to_string();
+            tracing::error!(file, error, "grants cannot be read; none of them count");
+        }
+        self.work.grants = Some(text);
+        let grants = self.work.places.own_grants.clone().with(parsed.unwrap_or_default());
+        let mut declared = self.work.places.built_in.clone();
+        for live in &self.work.sinks {
+            let (sink, settings) = (live.sink.clone(), live.settings.clone());
+            let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
+            let standing = match effective {
+                Ok(granted) => Standing::Granted { granted, settings },
+                Err(blocked) => Standing::Blocked { why: blocked.why, cure: blocked.cure },
+            };
+            declared.push(Declared { sink, standing });
+        }
+        for (sink, change) in self.hub.apply(declared) {
+            use super::sink::hub::Change;
+            match change {
+                Change::Kept => {}
+                Change::Blocked => tracing::warn!(%sink, "sink blocked; see `sinks list`"),
+                Change::Added | Change::Replaced | Change::Removed { .. } => {
+                    tracing::info!(%sink, ?change, "sink");
+                }
+            }
+        }
+    }
+
+    fn report(
+        &mut self,
+        scan: &Scan,
+        trigger: ReloadTrigger,
+        adoption: Adoption,
+        begun: Instant,
+        pause: StdDuration,
+    ) -> ReloadReport {
+        let mut findings: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+        for finding in &scan.findings {
+            findings.entry(&finding.file).or_default().push(finding);
+        }
+        let is_news = |file: &str| scan.changed.iter().any(|changed| changed.as_ref() == file);
+        let bad = scan.findings.iter().any(|f| f.severity == Severity::Error && is_news(&f.file));
+        let outcome = match (bad, adoption.rules.iter().any(|(_, kept)| *kept != Kept::Unchanged)) {
+            (false, _) if !scan.is_new => ReloadOutcome::Unchanged,
+            (false, _) => ReloadOutcome::Adopted,
+            (true, true) => ReloadOutcome::Partial,
+            (true, false) => ReloadOutcome::Failed,
+        };
+        let files = scan.changed.iter().map(|file| FileReport {
+            file: file.clone(),
+            findings: findings
+                .get(file.as_ref())
+                .map(|found| found.iter().map(|f| self.finding_report(f)).collect())
+                .unwrap_or_default(),
+        });
+        let report = ReloadReport {
+            id: self.work.ids + 1,
+            at: self.work.clock.now(),
+            trigger,
+            outcome,
+            version: scan.ruleset.version(),
+            files: files.collect(),
+            rules: adoption.rules.into_iter().filter_map(rule_change).collect(),
+            duration: kernel_duration(begun.elapsed()),
+            pause: kernel_duration(pause),
+        };
+        let unchanged = outcome == ReloadOutcome::Unchanged;
+        let mut live = self.work.live.lock().expect(UNPOISONED);
+        live.ruleset = Some(scan.ruleset.clone());
+        live.held = scan.held.clone();
+        live.missing_sinks = missing_sinks(&scan.ruleset, &self.hub);
+        live.failures += u64::from(bad);
+        if !unchanged {
+            self.work.ids += 1;
+            live.reloads += 1;
+            live.reports.push_back(report.clone());
+            if live.reports.len() > REPORTS_MAX {
+                live.reports.pop_front();
+            }
+        }
+        live.findings = scan.findings.clone();
+        drop(live);
+        if !unchanged {
+            self.log(scan, &report);
+        }
+        report
+    }
+
+    fn finding_report(&self, finding: &Finding) -> FindingReport {
+        let text = std::fs::read_to_string(&finding.file).ok();
+        let line = (finding.line as usize).checked_sub(1);
+        let source = text.and_then(|text| text.lines().nth(line?).map(str::to_owned));
+        FindingReport {
+            severity: finding.severity.name(),
+            line: finding.line,
+            column: finding.column,
+            message: finding.what.clone(),
+            source,
+            hint: finding.help.clone(),
+        }
+    }
+
+    fn log(&self, scan: &Scan, report: &ReloadReport) {
+        let changed = |kind: Carried| report.rules.iter().filter(|c| c.change == kind).count();
+        tracing::info!(
+            trigger = ?report.trigger,
+            outcome = ?report.outcome,
+            version = %report.version,
+            rules = scan.ruleset.rules().len(),
+            added = changed(Carried::Added),
+            kept = changed(Carried::Kept),
+            reset = changed(Carried::Reset),
+            removed = changed(Carried::Removed),
+            took = %report.duration,
+            pause = %report.pause,
+            "reload"
+        );
+        for finding in &scan.findings {
+            if scan.changed.iter().any(|changed| changed.as_ref() == finding.file) {
+                let text = std::fs::read_to_string(&finding.file).ok();
+                let words = finding.render(text.as_deref());
+                match finding.severity {
+                    Severity::Error => tracing::error!("{words}"),
+                    Severity::Warning => tracing::warn!("{words}"),
+                }
+            }
+        }
+        for (folder, why) in &scan.held {
+            tracing::error!(%folder, "{why}");
+        }
+    }
+
+    /// The system's notices, unless only the poll is wanted or notices cannot be had.
+    fn watch(&self, wishes: Sender<Wish>) -> Option<RecommendedWatcher> {
+        if self.work.settings.mode == ReloadMode::Poll {
+            return None;
+        }
+        let told = move |event: notify::Result<notify::Event>| {
+            // Our own reading must not start the next look.
+            let matters = event.map_or(true, |event| !matches!(event.kind, EventKind::Access(_)));
+            if matters {
+                let _ = wishes.send(Wish::Look(ReloadTrigger::Watch, None));
+            }
+        };
+        let mut watcher = match notify::recommended_watcher(told) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::warn!(%error, "no notices of changes; folders are only polled");
+                return None;
+            }
+        };
+        let places = &self.work.places;
+        for folder in [&places.rules, &places.plugins] {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::Recursive) {
+                let folder = folder.display();
+                tracing::warn!(%folder, %error, "no notices of changes there; it is only polled");
+            }
+        }
+        Some(watcher)
+    }
+}
+
+fn missing_sinks(ruleset: &Ruleset, hub: &SinkHub) -> Vec<(Arc<str>, Arc<str>)> {
+    let running: Vec<Arc<str>> = hub
+        .status()
+        .into_iter()
+        .filter(|status| !matches!(status.state.name(), "blocked" | "removed"))
+        .map(|status| status.name)
+        .collect();
+    let named = ruleset.rules().iter().flat_map(|rule| {
+        rule.notify.iter().map(|sink| (rule.name.clone(), sink.clone()))
+    });
+    named.filter(|(_, sink)| !running.contains(sink)).collect()
+}
+
+fn rule_change((rule, kept): (Arc<str>, Kept)) -> Option<RuleChange> {
+    let (change, why) = match kept {
+        Kept::Unchanged => return None,
+        Kept::Added => (Carried::Added, String::new()),
+        Kept::Removed => (Carried::Removed, "its alerts are resolved".into()),
+        Kept::Kept => (Carried::Kept, "alerts, windows and `this` go on".into()),
+        Kept::Reset { why } => {
+            let what = "alerts go on; windows begin empty (they cannot be rebuilt without a recording)";
+            (Carried::Reset, format!("{why}: {what}"))
+        }
+    };
+    Some(RuleChange { rule, change, why })
+}
+
+fn kernel_duration(length: StdDuration) -> crate::kernel::model::Duration {
+    let nanos = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
+    crate::kernel::model::Duration::from_nanos(nanos)
+}
