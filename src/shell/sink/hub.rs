@@ -36,7 +36,8 @@ pub struct HubEnv {
     pub defaults: Vec<Arc<str>>,
 }
 
-/// A sink as the configuration found it.
+/// A sink as the configuration found it. The sink's version is a hash of all that it was made from:
+/// by it the hub tells whether anything changed.
 #[derive(Clone, Debug)]
 pub struct Declared {
     pub sink: Sink,
@@ -61,19 +62,30 @@ pub enum Change {
     /// Asks for more than it was granted; its events go to the default sinks.
     Blocked,
     /// This many events wait for its return or for a purge.
-    Removed { waiting: u64 },
+    Removed {
+        waiting: u64,
+    },
 }
 
 /// Why a test event did not bring an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestError {
-    Unknown { known: Vec<Arc<str>> },
-    Blocked { why: String, cure: String },
+    Unknown {
+        known: Vec<Arc<str>>,
+    },
+    Blocked {
+        why: String,
+        cure: String,
+    },
     Removed,
     /// The sink got it into its queue and did not send it: why.
-    Unsent { why: String },
+    Unsent {
+        why: String,
+    },
     /// No answer in time; the last error may tell why.
-    NoAnswer { last_error: Option<String> },
+    NoAnswer {
+        last_error: Option<String>,
+    },
 }
 
 /// Events that did not go where they were meant to.
@@ -149,8 +161,11 @@ impl SinkHub {
             bound.extend(self.env.defaults.iter().filter(|name| table.running.contains(*name)));
         }
         if bound.is_empty() {
-            self.nowhere.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(rule = %event.rule, id = %event.id, "no sink for an event");
+            let count = self.nowhere.fetch_add(1, Ordering::Relaxed) + 1;
+            // Ever more rarely: the counter tells the rest.
+            if count.is_power_of_two() {
+                tracing::error!(rule = %event.rule, id = %event.id, count, "no sink for an event");
+            }
         }
         for name in bound {
             if let Some(worker) = table.workers.get(name) {

@@ -19,12 +19,15 @@ use crate::guest::sink::{Deliver, Opener, Outcome, Sink, SinkEnv};
 use crate::kernel::delivery::outbox::Link;
 use crate::kernel::delivery::{Action, End, Input, Outbox, Policy, Settled};
 use crate::kernel::event::{Event, EventId};
-use crate::kernel::model::Now;
+use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::program::Fault;
 
 /// Settled batches whose letters wait to be written. Only a disk that hangs lets them pile up; past
 /// this they are counted as lost.
 const LETTERS_MAX: usize = 10_000;
+
+/// How often the log is told of undelivered events, for each sink.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
 /// Whether a worker may work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +68,21 @@ struct Desk {
     todo: Vec<Action>,
     letters: Vec<Settled>,
     letters_lost: u64,
+    complained: Option<Now>,
+    /// Undelivered events since the last complaint.
+    unsaid: u64,
     in_flight: Arc<[Arc<Event>]>,
     flushes: Vec<oneshot::Sender<()>>,
+    /// Flushes that are over; those who wait are told once the letters are written.
+    flushed: Vec<oneshot::Sender<()>>,
     probes: Vec<(EventId, oneshot::Sender<Answer>)>,
     closing: bool,
+}
+
+/// What a desk has for its dead-letter log, and who waits for it.
+struct Paper {
+    letters: Vec<Settled>,
+    flushed: Vec<oneshot::Sender<()>>,
 }
 
 impl Worker {
@@ -94,8 +108,11 @@ impl Worker {
             todo: Vec::new(),
             letters: Vec::new(),
             letters_lost: 0,
+            complained: None,
+            unsaid: 0,
             in_flight: Arc::from([]),
             flushes: Vec::new(),
+            flushed: Vec::new(),
             probes: Vec::new(),
             closing: false,
         };
@@ -162,11 +179,9 @@ impl Worker {
     /// Ends the task; what is not delivered by now goes to the dead letters.
     pub async fn close(&self, why: &str) {
         let task = self.task.lock().expect("nothing panics under this lock").take();
-        let mut desk = self.shared.desk();
-        desk.closing = true;
-        desk.step(self.shared.time.now(), Input::Park);
-        desk.step(self.shared.time.now(), Input::Discard { why: why.to_owned() });
-        drop(desk);
+        self.shared.step(Input::Park);
+        self.shared.step(Input::Discard { why: why.to_owned() });
+        self.shared.desk().closing = true;
         self.shared.wake.notify_one();
         if let Some(task) = task
             && let Err(error) = task.await
@@ -213,32 +228,42 @@ impl Desk {
         }
         for action in self.outbox.step(now, input) {
             match action {
-                Action::Flushed => {
-                    for flush in self.flushes.drain(..) {
-                        // Whoever asked may have stopped waiting.
-                        let _ = flush.send(());
-                    }
-                }
-                Action::Settled(settled) => self.settle(settled),
+                Action::Flushed => self.flushed.append(&mut self.flushes),
+                Action::Settled(settled) => self.settle(now, settled),
                 Action::Attempt { .. } | Action::Open | Action::Close => self.todo.push(action),
             }
         }
     }
 
-    fn settle(&mut self, settled: Settled) {
+    fn settle(&mut self, now: Now, settled: Settled) {
         let why = match &settled.end {
             End::Delivered { .. } => return,
             End::Dead { why } => why.clone(),
             End::Withheld => "withheld by the sink's rate limit".to_owned(),
         };
-        let (sink, count) = (&self.sink.name, settled.events.len());
-        tracing::warn!(%sink, events = count, %why, "not delivered");
+        self.complain(now, settled.events.len(), &why);
         self.answer(&settled.events.clone(), &Answer::Unsent(why));
         if self.letters.len() < LETTERS_MAX {
             self.letters.push(settled);
         } else {
             self.letters_lost += settled.events.len() as u64;
         }
+    }
+
+    /// At most one line a minute; it counts those that were not written.
+    fn complain(&mut self, now: Now, events: usize, why: &str) {
+        self.unsaid += events as u64;
+        if self.complained.is_none_or(|at| at + COMPLAINT_EVERY <= now) {
+            let (sink, events) = (&self.sink.name, self.unsaid);
+            tracing::warn!(%sink, events, %why, "not delivered; see the dead letters");
+            self.complained = Some(now);
+            self.unsaid = 0;
+        }
+    }
+
+    fn paper(&mut self) -> Paper {
+        let letters = std::mem::take(&mut self.letters);
+        Paper { letters, flushed: std::mem::take(&mut self.flushed) }
     }
 
     fn answer(&mut self, events: &[Arc<Event>], answer: &Answer) {
@@ -256,9 +281,7 @@ impl Desk {
             (Duty::Blocked { why, cure }, _) => {
                 SinkState::Blocked { why: why.clone(), cure: cure.clone() }
             }
-            (Duty::Running, Link::Disconnected { .. } | Link::Parked) => {
-                SinkState::Disconnected
-            }
+            (Duty::Running, Link::Disconnected { .. } | Link::Parked) => SinkState::Disconnected,
             (Duty::Running, Link::Connecting) => SinkState::Connecting,
             (Duty::Running, Link::Streaming) => SinkState::Streaming,
             (Duty::Running, Link::Throttled { .. }) => SinkState::Throttled,
@@ -316,18 +339,15 @@ impl Hands {
     async fn work(mut self) {
         let shared = self.shared.clone();
         loop {
-            let (todo, letters, wake, closing) = {
+            let (todo, paper, wake, closing) = {
                 let mut desk = shared.desk();
                 let wake = desk.outbox.next_wake().map(|(at, _)| shared.time.instant(at));
-                let (todo, letters) = (&mut desk.todo, Vec::new());
-                let todo = std::mem::take(todo);
-                let letters = std::mem::replace(&mut desk.letters, letters);
-                (todo, letters, wake, desk.closing)
+                (std::mem::take(&mut desk.todo), desk.paper(), wake, desk.closing)
             };
             for action in todo {
                 self.act(action);
             }
-            self.write(letters).await;
+            self.file(paper).await;
             if closing {
                 return self.cut_off().await;
             }
@@ -394,14 +414,22 @@ impl Hands {
             self.shared.step(Input::Attempted(Outcome::Retry { after: None, why: why.clone() }));
             self.shared.step(Input::Discard { why });
         }
-        let letters = std::mem::take(&mut self.shared.desk().letters);
-        self.write(letters).await;
+        let paper = self.shared.desk().paper();
+        self.file(paper).await;
+    }
+
+    /// Writes the letters, then tells those who waited for it.
+    async fn file(&mut self, paper: Paper) {
+        if !paper.letters.is_empty() {
+            self.write(paper.letters).await;
+        }
+        for flush in paper.flushed {
+            // Whoever asked may have stopped waiting.
+            let _ = flush.send(());
+        }
     }
 
     async fn write(&mut self, letters: Vec<Settled>) {
-        if letters.is_empty() {
-            return;
-        }
         let mut log = self.letters.take().expect("it is put back after each writing");
         let now = self.shared.time.now();
         let count: usize = letters.iter().map(|settled| settled.events.len()).sum();
