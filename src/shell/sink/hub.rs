@@ -61,7 +61,7 @@ pub enum Change {
     Replaced,
     /// Asks for more than it was granted; its events go to the default sinks.
     Blocked,
-    /// This many events wait for its return or for a purge.
+    /// This many events wait for its return or for a purge; with none it is forgotten.
     Removed {
         waiting: u64,
     },
@@ -140,9 +140,10 @@ impl SinkHub {
         for (name, worker) in &table.workers {
             if !named.contains(name) && worker.duty() != Duty::Removed {
                 worker.remove();
-                changes.push((name.clone(), Change::Removed { waiting: waiting(worker) }));
+                changes.push((name.clone(), Change::Removed { waiting: worker.waiting() }));
             }
         }
+        table.workers.retain(|_, worker| !worker.is_spent());
         table.running.retain(|name| named.contains(name));
         changes
     }
@@ -212,7 +213,7 @@ impl SinkHub {
             }
             table.workers.remove(name)?
         };
-        let waiting = waiting(&worker);
+        let waiting = worker.waiting();
         worker.close("purged").await;
         Some(waiting)
     }
@@ -235,11 +236,12 @@ impl SinkHub {
         }
     }
 
-    /// In the order of their names.
+    /// In the order of their names; a removed sink as long as events wait for it.
     pub fn status(&self) -> Vec<SinkStatus> {
         let table = self.table.read().expect("nothing panics under this lock");
         let default = |name: &Arc<str>| self.env.defaults.contains(name);
-        table.workers.iter().map(|(name, worker)| worker.status(default(name))).collect()
+        let shown = table.workers.iter().filter(|(_, worker)| !worker.is_spent());
+        shown.map(|(name, worker)| worker.status(default(name))).collect()
     }
 
     pub fn routed(&self) -> Routed {
@@ -315,9 +317,4 @@ impl SinkHub {
         let known = || table.workers.keys().cloned().collect();
         table.workers.get(name).cloned().ok_or_else(|| TestError::Unknown { known: known() })
     }
-}
-
-fn waiting(worker: &Worker) -> u64 {
-    let status = worker.status(false);
-    status.queued + status.in_flight
 }

@@ -9,13 +9,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::file::version_of;
 use super::template::Template;
+use crate::guest::grant::Request;
 use crate::guest::http::{HttpError, HttpGate, HttpRequest, HttpResponse, Part};
-use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, SinkEnv};
+use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Retry, Sink, SinkEnv};
 use crate::kernel::delivery::attempt::key_of;
 use crate::kernel::delivery::own;
 use crate::kernel::event::Event;
-use crate::kernel::model::{Duration, Now};
+use crate::kernel::model::{Duration, Now, Version};
+use crate::kernel::rule::Origin;
 use crate::kernel::rule::program::Fault;
 
 /// As written in the settings; see `template.rs` for what `{{ .. }}` may hold.
@@ -32,6 +35,7 @@ pub struct WebhookSettings {
 /// A checked webhook.
 #[derive(Clone, Debug)]
 pub struct Webhook {
+    version: Version,
     recipe: Arc<Recipe>,
 }
 
@@ -77,11 +81,40 @@ impl Webhook {
         }
         let url = Template::line(&settings.url).map_err(|why| format!("url: {why}"))?;
         let recipe = Recipe { method, url, headers, body, timeout: settings.timeout };
-        Ok(Webhook { recipe: Arc::new(recipe) })
+        Ok(Webhook { version: version_of(settings), recipe: Arc::new(recipe) })
+    }
+
+    pub fn declare(self, name: &str, origin: Origin) -> Sink {
+        let mut needs: Vec<Request> = self.host().map(Request::Http).into_iter().collect();
+        needs.extend(self.secrets().into_iter().map(|secret| Request::Secret(secret.into())));
+        Sink {
+            name: name.into(),
+            version: self.version,
+            origin,
+            kind: "webhook",
+            batching: self.batching(),
+            retry: Retry::default(),
+            rate: None,
+            needs,
+            opener: Arc::new(self),
+        }
+    }
+
+    /// `SCHEME://HOST[:PORT]` of its address; `None` when a secret is part of that.
+    fn host(&self) -> Option<Arc<str>> {
+        let parts = self.recipe.url.fill(&[]);
+        let Some(Part::Text(text)) = parts.first() else { return None };
+        let start = text.find("://")? + 3;
+        let end = match text[start..].find(['/', '?', '#']) {
+            Some(end) => start + end,
+            None if parts.len() == 1 => text.len(),
+            None => return None,
+        };
+        Some(text[..end].into())
     }
 
     /// The names of the secrets it uses, each once.
-    pub fn secrets(&self) -> Vec<&str> {
+    fn secrets(&self) -> Vec<&str> {
         let Recipe { url, headers, body, .. } = &*self.recipe;
         let templates = [url, body].into_iter().chain(headers.iter().map(|(_, value)| value));
         let mut names: Vec<&str> = templates.flat_map(Template::secrets).collect();
@@ -92,7 +125,7 @@ impl Webhook {
 
     /// A body that speaks of one event is sent for one event at a time, so that a failure repeats
     /// only what failed.
-    pub fn batching(&self) -> Batching {
+    fn batching(&self) -> Batching {
         if self.recipe.body.is_per_event() {
             Batching { max: 1, age: Duration::ZERO }
         } else {

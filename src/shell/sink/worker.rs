@@ -190,6 +190,19 @@ impl Worker {
         }
     }
 
+    /// Events that wait or are in flight.
+    pub fn waiting(&self) -> u64 {
+        let desk = self.shared.desk();
+        (desk.outbox.queued() + desk.outbox.in_flight()) as u64
+    }
+
+    /// Removed, and nothing is left to keep it for.
+    pub fn is_spent(&self) -> bool {
+        let idle = self.waiting() == 0;
+        let desk = self.shared.desk();
+        idle && desk.duty == Duty::Removed && desk.letters.is_empty()
+    }
+
     pub fn duty(&self) -> Duty {
         self.shared.desk().duty.clone()
     }

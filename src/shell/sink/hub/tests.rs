@@ -311,6 +311,7 @@ async fn a_removed_sink_keeps_its_queue_until_it_returns_or_is_purged() {
     seconds(1_000).await;
     let removed = status(&hub, "chat");
     assert_eq!((removed.state, removed.queued), (SinkState::Removed, 1));
+    assert_eq!(*chat.open.lock().unwrap(), 0, "its instance is closed");
     hub.publish(&event("b", 1, &["chat"]));
     hub.flush().await;
     assert_eq!(terminal.hosts(), ["b"]);
@@ -347,6 +348,28 @@ async fn a_blocked_sink_is_listed_with_its_cure_and_works_once_granted() {
     hub.publish(&event("a", 1, &["chat"]));
     hub.flush().await;
     assert_eq!(chat.hosts(), ["a"]);
+
+    hub.apply(vec![default(), blocked(sink("chat", 1, &chat))]);
+    hub.publish(&event("b", 1, &["chat"]));
+    hub.flush().await;
+    assert_eq!((chat.hosts(), terminal.hosts()), (vec!["a".into()], vec!["b".into()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_sink_without_events_is_forgotten() {
+    let data = tempfile::tempdir().unwrap();
+    let hub = hub(&data);
+    let world = World::new(&[Turn::Slow(Duration::from_secs(5))]);
+    hub.apply(vec![granted(sink("idle", 1, &world)), granted(sink("busy", 1, &world))]);
+    hub.publish(&event("a", 1, &["busy"]));
+    seconds(1).await;
+    hub.apply(Vec::new());
+    let names: Vec<Arc<str>> = hub.status().into_iter().map(|status| status.name).collect();
+    assert_eq!(names, ["busy".into()]);
+    seconds(10).await;
+    assert_eq!((world.hosts(), hub.status()), (vec!["a".to_owned()], Vec::new()));
+    hub.apply(Vec::new());
+    assert_eq!(*world.open.lock().unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]

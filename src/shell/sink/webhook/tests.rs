@@ -197,3 +197,20 @@ fn settings_that_cannot_work_are_said_so_when_they_are_read() {
     let webhook = Webhook::new(&settings(Some("[\"{{secret.PATH}}\"]"))).expect("well written");
     assert_eq!(webhook.secrets(), ["PATH", "TEAM"]);
 }
+
+#[test]
+fn a_declared_webhook_asks_for_its_host_and_its_secrets() {
+    for (url, needs) in [
+        ("https://a.example:8443/x", "http:https://a.example:8443 secret:TEAM"),
+        ("http://a.example", "http:http://a.example secret:TEAM"),
+        ("https://a.example/{{secret.B}}", "http:https://a.example secret:B secret:TEAM"),
+        ("https://a.{{secret.B}}/x", "secret:B secret:TEAM"),
+        ("{{secret.B}}", "secret:B secret:TEAM"),
+    ] {
+        let settings = WebhookSettings { url: url.to_owned(), ..settings(None) };
+        let origin = Origin { file: "watchfire.toml".into(), line: 1 };
+        let sink = Webhook::new(&settings).expect(url).declare("ops", origin);
+        let asked: Vec<String> = sink.needs.iter().map(Request::to_string).collect();
+        assert_eq!(asked.join(" "), needs, "{url}");
+    }
+}
