@@ -25,9 +25,10 @@ pub fn watchdog(started: Now, now: Now, turn: u64) -> Event {
     let text = "Watchfire is running; when this stops coming, it is not".to_owned();
     let at = now.as_arrival();
     let event = Event::own(WATCHDOG, Labels::empty(), kind, Level::Info, at, text);
+    let event = event.numbered(turn + 1);
     let started = started.as_arrival();
     let cause = if turn == 0 { Cause::Breach } else { Cause::Reminder };
-    Event { seq: turn + 1, since: started, fired_at: Some(started), cause, ..event }
+    Event { since: started, fired_at: Some(started), cause, ..event }
 }
 
 /// A marked event for trying a sink out; each nanosecond gives another id.

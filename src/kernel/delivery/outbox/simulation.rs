@@ -271,7 +271,7 @@ fn simulate(seed: u64) -> World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn nothing_is_lost_invented_or_reordered(seed: u64) {
