@@ -270,8 +270,13 @@ fn simulate(seed: u64) -> World {
     world
 }
 
+/// A seed says everything: there is no file of failures to keep.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(config())]
 
     #[test]
     fn nothing_is_lost_invented_or_reordered(seed: u64) {

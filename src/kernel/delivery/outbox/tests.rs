@@ -1,6 +1,8 @@
 //! Stories of one outbox. Each line is a time since the start, an input, and the actions it must
 //! give. `wake` as the time jumps to the next wake; its input column is then the wake's reason.
 
+mod waits;
+
 use super::*;
 use crate::kernel::delivery::policy::{Batching, Rate, Retry};
 use crate::kernel::event::Kind;
