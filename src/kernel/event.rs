@@ -97,6 +97,21 @@ impl Event {
             notify: Vec::new(),
         }
     }
+
+    /// The own event as number `seq` of its alert, from 1. Two events of one alert may be made at
+    /// the same moment; their numbers tell their ids apart.
+    pub fn numbered(self, seq: u64) -> Event {
+        let identity = Identity {
+            rule: &self.rule,
+            key: &self.key,
+            since: self.at,
+            kind: self.kind,
+            level: self.level,
+            at: self.at,
+            repeat: (seq - 1) as u32,
+        };
+        Event { id: EventId::of(&identity), seq, ..self }
+    }
 }
 
 /// The half-open window `(start, end]` that was judged.

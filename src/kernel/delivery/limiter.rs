@@ -34,6 +34,8 @@ pub struct Limiter {
     /// When each event of the last `per` was admitted, oldest first: `count` at most.
     admitted: VecDeque<Now>,
     hold: Option<Hold>,
+    /// Summaries made.
+    spoken: u64,
 }
 
 #[derive(Debug)]
@@ -100,14 +102,20 @@ impl Limiter {
 
     /// Ends the hold. The summary of it, unless all was said already.
     pub fn release(&mut self, sink: &str, now: Now) -> Option<Event> {
-        let hold = self.hold.take()?;
-        hold.withheld.summary(sink, now)
+        let summary = self.speak(sink, now);
+        self.hold = None;
+        summary
     }
 
     /// Speaks for what was withheld so far; the hold goes on.
     pub fn speak(&mut self, sink: &str, now: Now) -> Option<Event> {
         let hold = self.hold.as_mut()?;
-        std::mem::replace(&mut hold.withheld, Withheld::none(now)).summary(sink, now)
+        let withheld = std::mem::replace(&mut hold.withheld, Withheld::none(now));
+        if withheld.total == 0 {
+            return None;
+        }
+        self.spoken += 1;
+        Some(withheld.summary(sink, now).numbered(self.spoken))
     }
 }
 
@@ -137,14 +145,11 @@ impl Withheld {
         }
     }
 
-    fn summary(&self, sink: &str, now: Now) -> Option<Event> {
-        if self.total == 0 {
-            return None;
-        }
+    fn summary(&self, sink: &str, now: Now) -> Event {
         let key = Labels::new([("sink", sink)]);
         let (level, at) = (self.worst, now.as_arrival());
         let event = Event::own(own::RATE_LIMITED, key, Kind::Fired, level, at, self.text(now));
-        Some(Event { value: Some(self.total as f64), ..event })
+        Event { value: Some(self.total as f64), ..event }
     }
 
     /// "37 events withheld in 1m: cpu-high ×30, disk ×7; left firing: cpu-high{host="a"}".
@@ -260,6 +265,14 @@ mod tests {
         assert_eq!(summary.key.get("sink"), Some("ops"));
         assert_eq!(limiter.speak("ops", at(60_000_000_001)), None, "said already");
         assert!(limiter.is_holding());
+        limiter.withhold(
+            RATE,
+            at(60_000_000_000),
+            &event("cpu", "b", Kind::Fired, Level::Critical),
+        );
+        let second = limiter.release("ops", at(60_000_000_000)).expect("one more was withheld");
+        assert_eq!(second.at, summary.at);
+        assert_ne!(second.id, summary.id, "two summaries of one moment are two events");
     }
 
     #[test]

@@ -25,9 +25,10 @@ pub fn watchdog(started: Now, now: Now, turn: u64) -> Event {
     let text = "Watchfire is running; when this stops coming, it is not".to_owned();
     let at = now.as_arrival();
     let event = Event::own(WATCHDOG, Labels::empty(), kind, Level::Info, at, text);
+    let event = event.numbered(turn + 1);
     let started = started.as_arrival();
     let cause = if turn == 0 { Cause::Breach } else { Cause::Reminder };
-    Event { seq: turn + 1, since: started, fired_at: Some(started), cause, ..event }
+    Event { since: started, fired_at: Some(started), cause, ..event }
 }
 
 /// A marked event for trying a sink out; each nanosecond gives another id.
@@ -35,4 +36,30 @@ pub fn test(sink: &str, now: Now) -> Event {
     let text = format!("this is a test of the sink {sink}; nothing is wrong");
     let key = Labels::new([("sink", sink), ("test", "true")]);
     Event::own(TEST, key, Kind::Fired, Level::Info, now.as_arrival(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_one_alert_whose_every_event_is_new() {
+        let at = |seconds: i64| Now::from_nanos(seconds * 1_000_000_000);
+        let [first, second, third] = [0, 1, 2].map(|n| watchdog(at(5), at(5 + 60 * n), n as u64));
+        assert_eq!([first.kind, second.kind], [Kind::Fired, Kind::Reminded]);
+        assert_eq!([first.seq, second.seq, third.seq], [1, 2, 3]);
+        assert_eq!(first.fingerprint, third.fingerprint);
+        assert_eq!([second.since, third.since], [first.at; 2]);
+        assert!(first.id != second.id && second.id != third.id);
+        assert_eq!(watchdog(at(5), at(65), 1).id, second.id, "an id follows from the event");
+        assert!(is_exempt(&first) && !is_exempt(&test("ops", at(0))));
+    }
+
+    #[test]
+    fn a_test_is_marked_as_one() {
+        let event = test("ops", Now::from_nanos(7));
+        assert_eq!(event.key.to_string(), r#"{sink="ops",test="true"}"#);
+        assert!(event.text.contains("test") && event.text.contains("nothing is wrong"));
+        assert_ne!(event.id, test("ops", Now::from_nanos(8)).id);
+    }
 }

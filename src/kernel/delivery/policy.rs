@@ -16,7 +16,8 @@ pub struct Retry {
     pub base: Duration,
 }
 
-/// At most `count` events in any `per`; what is past it ends in one summary.
+/// At most `count` events in any `per`, which is longer than zero; what is past it ends in one
+/// summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub count: u32,

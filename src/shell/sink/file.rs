@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::rotating::Rotating;
-use crate::guest::sink::{Deliver, Delivery, Opener, Outcome, SinkEnv};
+use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Retry, Sink, SinkEnv};
 use crate::kernel::event::Event;
+use crate::kernel::model::Version;
+use crate::kernel::rule::Origin;
 use crate::kernel::rule::program::Fault;
 
 /// Where to write, and how much is kept: `keep` files set aside at `rotate_bytes` each, besides the
@@ -16,6 +18,27 @@ pub struct FileSink {
     pub path: PathBuf,
     pub rotate_bytes: u64,
     pub keep: u32,
+}
+
+impl FileSink {
+    pub fn declare(self, name: &str, origin: Origin) -> Sink {
+        Sink {
+            name: name.into(),
+            version: version_of(&self),
+            origin,
+            kind: "file",
+            batching: Batching::default(),
+            retry: Retry::default(),
+            rate: None,
+            needs: Vec::new(),
+            opener: Arc::new(self),
+        }
+    }
+}
+
+/// A built-in sink's version: equal settings, equal version.
+pub(super) fn version_of(settings: &impl std::fmt::Debug) -> Version {
+    Version(xxhash_rust::xxh3::xxh3_64(format!("{settings:?}").as_bytes()))
 }
 
 impl Opener for FileSink {

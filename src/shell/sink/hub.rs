@@ -36,7 +36,8 @@ pub struct HubEnv {
     pub defaults: Vec<Arc<str>>,
 }
 
-/// A sink as the configuration found it.
+/// A sink as the configuration found it. The sink's version is a hash of all that it was made from:
+/// by it the hub tells whether anything changed.
 #[derive(Clone, Debug)]
 pub struct Declared {
     pub sink: Sink,
@@ -60,20 +61,31 @@ pub enum Change {
     Replaced,
     /// Asks for more than it was granted; its events go to the default sinks.
     Blocked,
-    /// This many events wait for its return or for a purge.
-    Removed { waiting: u64 },
+    /// This many events wait for its return or for a purge; with none it is forgotten.
+    Removed {
+        waiting: u64,
+    },
 }
 
 /// Why a test event did not bring an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestError {
-    Unknown { known: Vec<Arc<str>> },
-    Blocked { why: String, cure: String },
+    Unknown {
+        known: Vec<Arc<str>>,
+    },
+    Blocked {
+        why: String,
+        cure: String,
+    },
     Removed,
     /// The sink got it into its queue and did not send it: why.
-    Unsent { why: String },
+    Unsent {
+        why: String,
+    },
     /// No answer in time; the last error may tell why.
-    NoAnswer { last_error: Option<String> },
+    NoAnswer {
+        last_error: Option<String>,
+    },
 }
 
 /// Events that did not go where they were meant to.
@@ -128,9 +140,10 @@ impl SinkHub {
         for (name, worker) in &table.workers {
             if !named.contains(name) && worker.duty() != Duty::Removed {
                 worker.remove();
-                changes.push((name.clone(), Change::Removed { waiting: waiting(worker) }));
+                changes.push((name.clone(), Change::Removed { waiting: worker.waiting() }));
             }
         }
+        table.workers.retain(|_, worker| !worker.is_spent());
         table.running.retain(|name| named.contains(name));
         changes
     }
@@ -149,8 +162,11 @@ impl SinkHub {
             bound.extend(self.env.defaults.iter().filter(|name| table.running.contains(*name)));
         }
         if bound.is_empty() {
-            self.nowhere.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(rule = %event.rule, id = %event.id, "no sink for an event");
+            let count = self.nowhere.fetch_add(1, Ordering::Relaxed) + 1;
+            // Ever more rarely: the counter tells the rest.
+            if count.is_power_of_two() {
+                tracing::error!(rule = %event.rule, id = %event.id, count, "no sink for an event");
+            }
         }
         for name in bound {
             if let Some(worker) = table.workers.get(name) {
@@ -197,7 +213,7 @@ impl SinkHub {
             }
             table.workers.remove(name)?
         };
-        let waiting = waiting(&worker);
+        let waiting = worker.waiting();
         worker.close("purged").await;
         Some(waiting)
     }
@@ -220,11 +236,12 @@ impl SinkHub {
         }
     }
 
-    /// In the order of their names.
+    /// In the order of their names; a removed sink as long as events wait for it.
     pub fn status(&self) -> Vec<SinkStatus> {
         let table = self.table.read().expect("nothing panics under this lock");
         let default = |name: &Arc<str>| self.env.defaults.contains(name);
-        table.workers.iter().map(|(name, worker)| worker.status(default(name))).collect()
+        let shown = table.workers.iter().filter(|(_, worker)| !worker.is_spent());
+        shown.map(|(name, worker)| worker.status(default(name))).collect()
     }
 
     pub fn routed(&self) -> Routed {
@@ -300,9 +317,4 @@ impl SinkHub {
         let known = || table.workers.keys().cloned().collect();
         table.workers.get(name).cloned().ok_or_else(|| TestError::Unknown { known: known() })
     }
-}
-
-fn waiting(worker: &Worker) -> u64 {
-    let status = worker.status(false);
-    status.queued + status.in_flight
 }

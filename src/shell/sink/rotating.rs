@@ -61,12 +61,13 @@ impl Rotating {
     fn rotate(&mut self) -> io::Result<()> {
         self.file.sync_all()?;
         if self.keep == 0 {
-            fs::remove_file(&self.path)?;
+            unless_missing(fs::remove_file(&self.path))?;
         } else {
             for number in (1..self.keep).rev() {
-                rename_if_there(&self.aside(number), &self.aside(number + 1))?;
+                unless_missing(fs::rename(self.aside(number), self.aside(number + 1)))?;
             }
-            fs::rename(&self.path, self.aside(1))?;
+            // Missing when a rotation before this one stopped half way.
+            unless_missing(fs::rename(&self.path, self.aside(1)))?;
         }
         self.file = append_to(&self.path)?;
         self.size = self.file.metadata()?.len();
@@ -87,8 +88,8 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).read(true).open(path)
 }
 
-fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
+fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
@@ -134,7 +135,18 @@ mod tests {
             &[("log", "ddd\n"), ("log.1", "ccc\n"), ("log.2", "bbb\n")],
         );
         check(0, &["aaa\n", "b\n"], &[("log", "b\n")]);
-        check(1, &["much too long\n", "b\n"], &[("log", "b\n"), ("log.1", "much too long\n")]);
+        check(3, &["much too long\n", "b\n"], &[("log", "b\n"), ("log.1", "much too long\n")]);
+    }
+
+    #[test]
+    fn a_file_that_was_taken_away_is_made_again_at_the_next_rotation() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let mut log = Rotating::open(&path, 4, 1).expect("it opens");
+        log.append(b"aaa\n").expect("it takes a line");
+        fs::remove_file(&path).expect("it was there");
+        log.append(b"bbb\n").expect("it takes a line");
+        assert_eq!(contents(folder.path()), [("log".to_owned(), "bbb\n".to_owned())]);
     }
 
     #[test]

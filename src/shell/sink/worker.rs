@@ -5,6 +5,8 @@
 //! up what the steps ask for, opens and delivers in tasks of their own (a guest that blocks or
 //! panics takes nothing else with it), and brings the answers back.
 
+mod hands;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,19 +14,23 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use hands::Hands;
+
 use super::dead_letters::DeadLetters;
 use super::status::{SinkState, SinkStatus};
 use super::steady::Steady;
-use crate::guest::sink::{Deliver, Opener, Outcome, Sink, SinkEnv};
+use crate::guest::sink::{Outcome, Sink, SinkEnv};
 use crate::kernel::delivery::outbox::Link;
 use crate::kernel::delivery::{Action, End, Input, Outbox, Policy, Settled};
 use crate::kernel::event::{Event, EventId};
-use crate::kernel::model::Now;
-use crate::kernel::rule::program::Fault;
+use crate::kernel::model::{Duration, Now};
 
 /// Settled batches whose letters wait to be written. Only a disk that hangs lets them pile up; past
 /// this they are counted as lost.
 const LETTERS_MAX: usize = 10_000;
+
+/// How often the log is told of undelivered events, for each sink.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
 /// Whether a worker may work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +71,21 @@ struct Desk {
     todo: Vec<Action>,
     letters: Vec<Settled>,
     letters_lost: u64,
+    complained: Option<Now>,
+    /// Undelivered events since the last complaint.
+    unsaid: u64,
     in_flight: Arc<[Arc<Event>]>,
     flushes: Vec<oneshot::Sender<()>>,
+    /// Flushes that are over; those who wait are told once the letters are written.
+    flushed: Vec<oneshot::Sender<()>>,
     probes: Vec<(EventId, oneshot::Sender<Answer>)>,
     closing: bool,
+}
+
+/// What a desk has for its dead-letter log, and who waits for it.
+struct Paper {
+    letters: Vec<Settled>,
+    flushed: Vec<oneshot::Sender<()>>,
 }
 
 impl Worker {
@@ -94,8 +111,11 @@ impl Worker {
             todo: Vec::new(),
             letters: Vec::new(),
             letters_lost: 0,
+            complained: None,
+            unsaid: 0,
             in_flight: Arc::from([]),
             flushes: Vec::new(),
+            flushed: Vec::new(),
             probes: Vec::new(),
             closing: false,
         };
@@ -162,17 +182,28 @@ impl Worker {
     /// Ends the task; what is not delivered by now goes to the dead letters.
     pub async fn close(&self, why: &str) {
         let task = self.task.lock().expect("nothing panics under this lock").take();
-        let mut desk = self.shared.desk();
-        desk.closing = true;
-        desk.step(self.shared.time.now(), Input::Park);
-        desk.step(self.shared.time.now(), Input::Discard { why: why.to_owned() });
-        drop(desk);
+        self.shared.step(Input::Park);
+        self.shared.step(Input::Discard { why: why.to_owned() });
+        self.shared.desk().closing = true;
         self.shared.wake.notify_one();
         if let Some(task) = task
             && let Err(error) = task.await
         {
             tracing::error!(%error, "a sink's worker ended badly");
         }
+    }
+
+    /// Events that wait or are in flight.
+    pub fn waiting(&self) -> u64 {
+        let desk = self.shared.desk();
+        (desk.outbox.queued() + desk.outbox.in_flight()) as u64
+    }
+
+    /// Removed, and nothing is left to keep it for.
+    pub fn is_spent(&self) -> bool {
+        let idle = self.waiting() == 0;
+        let desk = self.shared.desk();
+        idle && desk.duty == Duty::Removed && desk.letters.is_empty()
     }
 
     pub fn duty(&self) -> Duty {
@@ -213,32 +244,42 @@ impl Desk {
         }
         for action in self.outbox.step(now, input) {
             match action {
-                Action::Flushed => {
-                    for flush in self.flushes.drain(..) {
-                        // Whoever asked may have stopped waiting.
-                        let _ = flush.send(());
-                    }
-                }
-                Action::Settled(settled) => self.settle(settled),
+                Action::Flushed => self.flushed.append(&mut self.flushes),
+                Action::Settled(settled) => self.settle(now, settled),
                 Action::Attempt { .. } | Action::Open | Action::Close => self.todo.push(action),
             }
         }
     }
 
-    fn settle(&mut self, settled: Settled) {
+    fn settle(&mut self, now: Now, settled: Settled) {
         let why = match &settled.end {
             End::Delivered { .. } => return,
             End::Dead { why } => why.clone(),
             End::Withheld => "withheld by the sink's rate limit".to_owned(),
         };
-        let (sink, count) = (&self.sink.name, settled.events.len());
-        tracing::warn!(%sink, events = count, %why, "not delivered");
+        self.complain(now, settled.events.len(), &why);
         self.answer(&settled.events.clone(), &Answer::Unsent(why));
         if self.letters.len() < LETTERS_MAX {
             self.letters.push(settled);
         } else {
             self.letters_lost += settled.events.len() as u64;
         }
+    }
+
+    /// At most one line a minute; it counts those that were not written.
+    fn complain(&mut self, now: Now, events: usize, why: &str) {
+        self.unsaid += events as u64;
+        if self.complained.is_none_or(|at| at + COMPLAINT_EVERY <= now) {
+            let (sink, events) = (&self.sink.name, self.unsaid);
+            tracing::warn!(%sink, events, %why, "not delivered; see the dead letters");
+            self.complained = Some(now);
+            self.unsaid = 0;
+        }
+    }
+
+    fn paper(&mut self) -> Paper {
+        let letters = std::mem::take(&mut self.letters);
+        Paper { letters, flushed: std::mem::take(&mut self.flushed) }
     }
 
     fn answer(&mut self, events: &[Arc<Event>], answer: &Answer) {
@@ -256,9 +297,7 @@ impl Desk {
             (Duty::Blocked { why, cure }, _) => {
                 SinkState::Blocked { why: why.clone(), cure: cure.clone() }
             }
-            (Duty::Running, Link::Disconnected { .. } | Link::Parked) => {
-                SinkState::Disconnected
-            }
+            (Duty::Running, Link::Disconnected { .. } | Link::Parked) => SinkState::Disconnected,
             (Duty::Running, Link::Connecting) => SinkState::Connecting,
             (Duty::Running, Link::Streaming) => SinkState::Streaming,
             (Duty::Running, Link::Throttled { .. }) => SinkState::Throttled,
@@ -295,151 +334,4 @@ impl Desk {
 fn policy_of(sink: &Sink) -> Policy {
     let Sink { batching, retry, rate, .. } = *sink;
     Policy { batching, retry, rate, ..Policy::default() }
-}
-
-type Instance = Box<dyn Deliver>;
-
-/// The task's own side: what it holds and what it waits for.
-struct Hands {
-    shared: Arc<Shared>,
-    letters: Option<DeadLetters>,
-    instance: Option<Instance>,
-    opening: Option<JoinHandle<Result<Instance, Fault>>>,
-    delivering: Option<JoinHandle<(Instance, Outcome)>>,
-}
-
-impl Hands {
-    fn new(shared: Arc<Shared>, letters: DeadLetters) -> Hands {
-        Hands { shared, letters: Some(letters), instance: None, opening: None, delivering: None }
-    }
-
-    async fn work(mut self) {
-        let shared = self.shared.clone();
-        loop {
-            let (todo, letters, wake, closing) = {
-                let mut desk = shared.desk();
-                let wake = desk.outbox.next_wake().map(|(at, _)| shared.time.instant(at));
-                let (todo, letters) = (&mut desk.todo, Vec::new());
-                let todo = std::mem::take(todo);
-                let letters = std::mem::replace(&mut desk.letters, letters);
-                (todo, letters, wake, desk.closing)
-            };
-            for action in todo {
-                self.act(action);
-            }
-            self.write(letters).await;
-            if closing {
-                return self.cut_off().await;
-            }
-            tokio::select! {
-                () = shared.wake.notified() => {}
-                opened = ended(&mut self.opening) => self.opened(opened),
-                delivered = ended(&mut self.delivering) => self.delivered(delivered),
-                () = sleep_until(wake) => shared.step(Input::Tick),
-            }
-        }
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Open => {
-                let (opener, env) = {
-                    let desk = self.shared.desk();
-                    (desk.sink.opener.clone(), desk.env.clone())
-                };
-                self.opening = Some(tokio::task::spawn_blocking(move || open(&*opener, &env)));
-            }
-            Action::Close => self.instance = None,
-            Action::Attempt { key, events } => {
-                self.shared.desk().in_flight = events.clone();
-                let mut instance = self.instance.take().expect("attempts follow an opening");
-                self.delivering = Some(tokio::spawn(async move {
-                    let outcome = instance.deliver(&key, &events).await;
-                    (instance, outcome)
-                }));
-            }
-            // The desk deals with these as they come.
-            Action::Settled(_) | Action::Flushed => {}
-        }
-    }
-
-    fn opened(&mut self, opened: Result<Result<Instance, Fault>, tokio::task::JoinError>) {
-        self.opening = None;
-        let result = opened.unwrap_or_else(|error| Err(panicked(&error)));
-        let result = result.map(|instance| self.instance = Some(instance));
-        self.shared.step(Input::Opened(result));
-    }
-
-    fn delivered(&mut self, delivered: Result<(Instance, Outcome), tokio::task::JoinError>) {
-        self.delivering = None;
-        let outcome = match delivered {
-            Ok((instance, outcome)) => {
-                self.instance = Some(instance);
-                outcome
-            }
-            Err(error) => Outcome::Faulted(panicked(&error)),
-        };
-        self.shared.step(Input::Attempted(outcome));
-    }
-
-    /// The end: an attempt that is still in flight may or may not arrive, and its letter says so.
-    async fn cut_off(mut self) {
-        if self.delivering.as_ref().is_some_and(JoinHandle::is_finished) {
-            let delivered = ended(&mut self.delivering).await;
-            self.delivered(delivered);
-        }
-        if let Some(delivering) = self.delivering.take() {
-            delivering.abort();
-            let why = "cut off by the shutdown while in flight; it may have arrived".to_owned();
-            self.shared.step(Input::Attempted(Outcome::Retry { after: None, why: why.clone() }));
-            self.shared.step(Input::Discard { why });
-        }
-        let letters = std::mem::take(&mut self.shared.desk().letters);
-        self.write(letters).await;
-    }
-
-    async fn write(&mut self, letters: Vec<Settled>) {
-        if letters.is_empty() {
-            return;
-        }
-        let mut log = self.letters.take().expect("it is put back after each writing");
-        let now = self.shared.time.now();
-        let count: usize = letters.iter().map(|settled| settled.events.len()).sum();
-        let writing = tokio::task::spawn_blocking(move || {
-            let written = log.write(now, &letters);
-            (log, written)
-        });
-        let (log, written) = writing.await.expect("writing letters does not panic");
-        self.letters = Some(log);
-        if let Err(error) = written {
-            let mut desk = self.shared.desk();
-            desk.letters_lost += count as u64;
-            tracing::error!(sink = %desk.sink.name, %error, "dead letters could not be written");
-        }
-    }
-}
-
-fn open(opener: &dyn Opener, env: &SinkEnv) -> Result<Instance, Fault> {
-    std::fs::create_dir_all(&env.folder)
-        .map_err(|error| Fault::new(format!("cannot make {}: {error}", env.folder.display())))?;
-    opener.open(env)
-}
-
-fn panicked(error: &tokio::task::JoinError) -> Fault {
-    Fault::new(format!("the sink's code panicked: {error}"))
-}
-
-/// How a task ended; never, when there is none.
-async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(wake: Option<tokio::time::Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
 }

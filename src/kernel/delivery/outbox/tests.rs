@@ -1,6 +1,8 @@
 //! Stories of one outbox. Each line is a time since the start, an input, and the actions it must
 //! give. `wake` as the time jumps to the next wake; its input column is then the wake's reason.
 
+mod waits;
+
 use super::*;
 use crate::kernel::delivery::policy::{Batching, Rate, Retry};
 use crate::kernel::event::Kind;
@@ -33,8 +35,7 @@ fn check(policy: Policy, story: &str) {
             now = at;
             (input_of(input, policy), input)
         };
-        let actions: Vec<String> =
-            outbox.step(now, given).iter().map(|action| print(action)).collect();
+        let actions: Vec<String> = outbox.step(now, given).iter().map(print).collect();
         assert_eq!(actions.join("; "), columns.next().unwrap_or(""), "at {now:?}: {input}");
     }
 }
@@ -478,7 +479,7 @@ fn a_backlog_is_drained_in_paced_steps_until_it_is_caught_up() {
 #[test]
 fn the_key_is_an_only_event_s_id_or_follows_from_all_ids_in_order() {
     let [a, b] = ["a", "b"].map(|name| Arc::new(event(name)));
-    assert_eq!(*key_of(&[a.clone()]), *a.id.to_string());
+    assert_eq!(*key_of(std::slice::from_ref(&a)), *a.id.to_string());
     assert_eq!(key_of(&[a.clone(), b.clone()]), key_of(&[a.clone(), b.clone()]));
     assert_ne!(key_of(&[a.clone(), b.clone()]), key_of(&[b, a]));
 }
