@@ -25,3 +25,5 @@ pub mod state;
 
 pub mod board;
 pub mod reload;
+pub mod facts;
+pub mod figures;

@@ -49,8 +49,6 @@ pub struct RuleStatus {
     /// Groups it keeps.
     pub groups: u64,
     pub last_evaluation: Option<EventTime>,
-    /// What its last evaluation took.
-    pub evaluation_time: Duration,
     pub shadow: bool,
     pub labels: Labels,
     /// As written in the rule, before they are rendered.
@@ -91,8 +89,6 @@ pub struct AlertStatus {
     /// Rendered when its last event was made.
     pub annotations: Vec<(Arc<str>, String)>,
     pub fingerprint: Fingerprint,
-    /// Counts the alert's episodes from 1.
-    pub episode: u64,
     pub shadow: bool,
 }
 
@@ -221,7 +217,8 @@ pub enum SinkState {
     Throttled,
     /// It asked for something that was not granted.
     Blocked,
-    Quarantined,
+    /// No file declares it any more; its events wait for its return or for a purge.
+    Removed,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -100,7 +100,6 @@ struct AlertMore {
     since: EventTime,
     fired_at: Option<EventTime>,
     fingerprint: Fingerprint,
-    episode: u64,
     shadow: bool,
 }
 
@@ -198,7 +197,8 @@ fn rule_json(rule: RuleStatus, alerts: Vec<AlertJson>) -> RuleJson {
             RuleHealth::Faulting | RuleHealth::Quarantined => "err",
         },
         last_error: rule.last_error.unwrap_or_default(),
-        evaluation_time: rule.evaluation_time.as_secs_f64(),
+        // Samples are judged as they come, many rules at a time: none has a time of its own.
+        evaluation_time: 0.0,
         last_evaluation: rule.last_evaluation.map_or(NEVER.to_owned(), |at| at.to_string()),
         kind: "alerting",
         watchfire: RuleMore {
@@ -235,7 +235,6 @@ fn alert_json(alert: AlertStatus) -> AlertJson {
             since: alert.since,
             fired_at: alert.fired_at,
             fingerprint: alert.fingerprint,
-            episode: alert.episode,
             shadow: alert.shadow,
         },
     }

@@ -12,6 +12,7 @@
 //!   the announcement of a slot always reaches the sequencer before its first use.
 //! - A source that was asked to stop reads no more, delivers what it has read, and ends.
 
+pub mod decode;
 pub mod host;
 pub mod lines_tcp;
 pub mod statsd_udp;

@@ -42,7 +42,6 @@ pub fn rule(name: &str) -> RuleStatus {
         last_error: None,
         groups: 3,
         last_evaluation: Some(EVENT_AT),
-        evaluation_time: Duration::from_millis(2),
         shadow: false,
         labels: Labels::new([("team", "core")]),
         annotations: vec![("text".into(), "disk ${a.value}".to_owned())],
@@ -63,7 +62,6 @@ pub fn alert(rule: &str, state: AlertState) -> AlertStatus {
         fired_at: Some(EVENT_AT),
         annotations: vec![("text".into(), "disk 91.5".to_owned())],
         fingerprint: Fingerprint(0xF00),
-        episode: 2,
         shadow: false,
     }
 }

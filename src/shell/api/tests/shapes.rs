@@ -72,7 +72,6 @@ async fn rules_have_prometheus_shape() {
             "since": "2023-11-14T22:13:20.5Z",
             "fired_at": "2023-11-14T22:13:20.5Z",
             "fingerprint": "0000000000000f00",
-            "episode": 2,
             "shadow": false,
         },
     });
@@ -87,7 +86,7 @@ async fn rules_have_prometheus_shape() {
         "alerts": [alert],
         "health": "ok",
         "lastError": "",
-        "evaluationTime": 0.002,
+        "evaluationTime": 0.0,
         "lastEvaluation": "2023-11-14T22:13:20.5Z",
         "type": "alerting",
         "watchfire": {

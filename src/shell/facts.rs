@@ -1,0 +1,391 @@
+//! What the API shows and does, answered from the running parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+
+use tokio::runtime::Handle;
+
+use crate::config::{describe, settings};
+use crate::guest::sink::Outcome;
+use crate::kernel::decode::Decoder;
+use crate::kernel::engine::status::{AlertReport, RuleReport};
+use crate::kernel::event::{Event, Fingerprint};
+use crate::kernel::model::{Duration, Labels, Level, Now};
+use crate::kernel::rule::Rule;
+use crate::kernel::sequence::progress::Standing;
+
+use super::api::{
+    AlertState, AlertStatus, CommandError, Commands, ComponentHealth, ComponentState, Facts,
+    Forgotten, Format, IngestError, IngestReport, ReloadReport, RuleHealth, RuleState, RuleStatus,
+    SinkState, SinkStatus, SinkTest, SourceState, SourceStatus,
+};
+use super::board::Board;
+use super::clock::Clock;
+use super::inlet::Gate;
+use super::judge::{Judge, Overview};
+use super::metrics::Exposition;
+use super::reload::{Live, Reloader};
+use super::sink::SinkHub;
+use super::sink::hub::TestError;
+use super::source::Feed;
+
+/// How long a sink test may take: the sink's own first attempt.
+const SINK_TEST_PATIENCE: StdDuration = StdDuration::from_secs(15);
+/// How long a flush over the API waits for sinks.
+const FLUSH_PATIENCE: StdDuration = StdDuration::from_secs(30);
+
+/// The running parts, as the API and the library reach them.
+pub struct Office {
+    pub judge: Judge,
+    pub board: Arc<Board>,
+    pub hub: Arc<SinkHub>,
+    pub gate: Gate,
+    pub clock: Arc<dyn Clock>,
+    pub reloader: Reloader,
+    pub runtime: Handle,
+    /// One decoder for each format that may be posted.
+    pub feeds: BTreeMap<&'static str, Feed<Decoder>>,
+    pub data_error: Option<String>,
+}
+
+impl Facts for Office {
+    fn ready(&self) -> Result<(), String> {
+        match self.reloader.live().ruleset {
+            Some(_) => Ok(()),
+            None => Err("rules are not loaded yet".into()),
+        }
+    }
+
+    fn rules(&self) -> Vec<RuleStatus> {
+        let Some(ruleset) = self.reloader.live().ruleset else { return Vec::new() };
+        let overview = self.judge.look();
+        let reports: BTreeMap<&str, &RuleReport> =
+            overview.look.rules.iter().map(|report| (report.name.as_ref(), report)).collect();
+        let nothing = RuleReport::default();
+        let status = |rule: &Arc<Rule>| {
+            rule_status(rule, reports.get(rule.name.as_ref()).copied().unwrap_or(&nothing))
+        };
+        ruleset.rules().iter().map(status).collect()
+    }
+
+    fn alerts(&self) -> Vec<AlertStatus> {
+        let live = self.reloader.live();
+        let overview = self.judge.look();
+        let known = |report: &AlertReport| {
+            let ruleset = live.ruleset.as_ref()?;
+            let rule = ruleset.rule(ruleset.find(&report.rule)?);
+            self.alert_status(report, rule)
+        };
+        let own = self.board.own_alerts().into_iter().map(|event| own_status(&event));
+        overview.look.alerts.iter().filter_map(known).chain(own).collect()
+    }
+
+    fn reloads(&self) -> Vec<ReloadReport> {
+        self.reloader.live().reports.into()
+    }
+
+    fn sinks(&self) -> Vec<SinkStatus> {
+        self.hub.status().iter().map(sink_status).collect()
+    }
+
+    fn sources(&self) -> Vec<SourceStatus> {
+        let overview = self.judge.look();
+        self.gate.sources().iter().map(|source| source_status(source, &overview)).collect()
+    }
+
+    fn components(&self) -> Vec<ComponentHealth> {
+        let live = self.reloader.live();
+        vec![self.rules_health(&live), self.sinks_health(&live), self.data_health()]
+    }
+
+    fn metrics(&self, out: &mut Exposition) {
+        let overview = self.judge.look();
+        super::figures::write(out, &overview, self, &self.reloader.live());
+    }
+}
+
+impl Office {
+    fn alert_status(&self, report: &AlertReport, rule: &Rule) -> Option<AlertStatus> {
+        let state = match report.state {
+            _ if report.flapping => AlertState::Flapping,
+            "pending" => AlertState::Pending,
+            "firing" => AlertState::Firing,
+            "cooling" => AlertState::Cooling,
+            _ => return None,
+        };
+        let last = self.board.last_event(&report.rule, &report.key);
+        let mut annotations = last.as_ref().map_or(Vec::new(), |last| last.annotations.clone());
+        if let Some(last) = &last {
+            annotations.push(("text".into(), last.text.clone()));
+        }
+        Some(AlertStatus {
+            rule: report.rule.clone(),
+            key: report.key.clone(),
+            labels: rule.labels.clone(),
+            state,
+            level: report.level.unwrap_or(Level::Info),
+            value: report.value,
+            since: report.since,
+            fired_at: report.fired_at,
+            annotations,
+            fingerprint: Fingerprint::of(&rule.name, &report.key, &rule.labels),
+            shadow: rule.shadow,
+        })
+    }
+
+    fn rules_health(&self, live: &Live) -> ComponentHealth {
+        let (state, detail) = if let Some((folder, why)) = live.held.first_key_value() {
+            (ComponentState::Down, format!("{folder}: {why}"))
+        } else if let Some(finding) = live.findings.iter().find(|finding| finding.is_error()) {
+            let what = format!("{}:{}: {}", finding.file, finding.line, finding.what);
+            (ComponentState::Degraded, format!("{what}; its last good version is live"))
+        } else {
+            let rules = live.ruleset.as_ref().map_or(0, |ruleset| ruleset.rules().len());
+            (ComponentState::Ok, format!("{rules} rules are live"))
+        };
+        ComponentHealth { name: "rules", state, detail }
+    }
+
+    fn sinks_health(&self, live: &Live) -> ComponentHealth {
+        let status = self.hub.status();
+        let blocked = status.iter().find(|sink| sink.state.name() == "blocked");
+        let failing = status.iter().find(|sink| sink.queued > 0 && sink.last_error.is_some());
+        let (state, detail) = if let Some(sink) = blocked {
+            let what = format!("sink {} is blocked; see `watchfire sinks list`", sink.name);
+            (ComponentState::Degraded, what)
+        } else if let Some((rule, sink)) = live.missing_sinks.first() {
+            let what = format!("rule {rule} notifies {sink}, which does not run; its events go to \
+                                the default sinks");
+            (ComponentState::Degraded, what)
+        } else if let Some(sink) = failing {
+            let error = sink.last_error.as_deref().unwrap_or_default();
+            (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
+        } else {
+            (ComponentState::Ok, format!("{} sinks run", status.len()))
+        };
+        ComponentHealth { name: "sinks", state, detail }
+    }
+
+    fn data_health(&self) -> ComponentHealth {
+        let (state, detail) = match &self.data_error {
+            Some(error) => (ComponentState::Degraded, error.clone()),
+            None => (ComponentState::Ok, "the state of the last stop was read or there was none".into()),
+        };
+        ComponentHealth { name: "state", state, detail }
+    }
+}
+
+fn rule_status(rule: &Rule, report: &RuleReport) -> RuleStatus {
+    let state = match (report.firing > 0, report.pending > 0) {
+        (true, _) => RuleState::Firing,
+        (false, true) => RuleState::Pending,
+        (false, false) => RuleState::Inactive,
+    };
+    let health = if report.quarantined {
+        RuleHealth::Quarantined
+    } else if report.suspended > 0 {
+        RuleHealth::Faulting
+    } else {
+        RuleHealth::Ok
+    };
+    let last_error = report.last_fault.as_ref().map(|(at, key, fault)| format!("{at} {key}: {fault}"));
+    RuleStatus {
+        name: rule.name.clone(),
+        origin: rule.origin.clone(),
+        version: rule.version,
+        selector: describe::selector(rule),
+        view: describe::view(rule),
+        state,
+        health,
+        last_error,
+        groups: report.groups,
+        last_evaluation: report.last_judged,
+        shadow: rule.shadow,
+        labels: rule.labels.clone(),
+        annotations: rule.annotations.iter().map(|(name, _)| (name.clone(), String::new())).collect(),
+        soak: rule.timing.soak,
+        cool: rule.timing.cool,
+    }
+}
+
+fn own_status(event: &Event) -> AlertStatus {
+    AlertStatus {
+        rule: event.rule.clone(),
+        key: event.key.clone(),
+        labels: event.labels.clone(),
+        state: AlertState::Firing,
+        level: event.level,
+        value: event.value,
+        since: event.since,
+        fired_at: event.fired_at,
+        annotations: vec![("text".into(), event.text.clone())],
+        fingerprint: event.fingerprint,
+        shadow: false,
+    }
+}
+
+fn sink_status(sink: &super::sink::SinkStatus) -> SinkStatus {
+    use super::sink::status::SinkState as State;
+    let (state, last_error) = match &sink.state {
+        State::Disconnected => (SinkState::Disconnected, sink.last_error.clone()),
+        State::Connecting => (SinkState::Connecting, sink.last_error.clone()),
+        State::Streaming => (SinkState::Streaming, sink.last_error.clone()),
+        State::Throttled => (SinkState::Throttled, sink.last_error.clone()),
+        State::Blocked { why, cure } => (SinkState::Blocked, Some(format!("{why}; {cure}"))),
+        State::Removed => (SinkState::Removed, sink.last_error.clone()),
+    };
+    SinkStatus {
+        name: sink.name.clone(),
+        kind: sink.kind,
+        version: sink.version,
+        state,
+        pending: sink.queued + sink.in_flight,
+        delivered: sink.delivered,
+        attempts: sink.attempts,
+        failed_attempts: sink.retries + sink.faults,
+        dead: sink.dead,
+        last_error,
+        last_delivery: sink.last_delivered_at,
+        next_attempt: sink.next_attempt_at,
+    }
+}
+
+fn source_status(source: &super::inlet::SourceStatus, overview: &Overview) -> SourceStatus {
+    let report = overview.sources.iter().find(|report| report.source == source.id);
+    let state = match report.map(|report| report.standing) {
+        _ if !source.tally.open => SourceState::Disconnected,
+        Some(Standing::Holding) => SourceState::Live,
+        Some(Standing::CatchingUp) => SourceState::CatchingUp,
+        Some(Standing::Silent | Standing::Idle) | None => SourceState::Idle,
+    };
+    let mut refused = BTreeMap::new();
+    let decided = report.map(|report| report.refused.clone()).unwrap_or_default();
+    for (reason, count) in decided.iter() {
+        // The sequencer's count holds the decoder's; what was shed never reached it.
+        let count = count.max(source.tally.refused.get(reason));
+        if count > 0 {
+            refused.insert(reason.name(), count);
+        }
+    }
+    let late = overview.look.rules.iter().flat_map(|rule| &rule.late);
+    SourceStatus {
+        name: source.name.clone(),
+        kind: source.kind.name(),
+        state,
+        samples: report.map_or(0, |report| report.accepted),
+        bytes: source.tally.bytes,
+        refused,
+        defects: source.tally.defects,
+        late: late.filter(|(of, _)| *of == source.id).map(|(_, count)| count).sum(),
+        watermark: report.map(|report| report.mark).filter(|mark| mark.nanos() > i64::MIN / 2),
+        last_batch: source.tally.last_batch,
+        last_error: source.tally.last_defects.back().map(|defect| {
+            format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt)
+        }),
+    }
+}
+
+impl Commands for Office {
+    fn ingest(&self, format: Format, body: Vec<u8>) -> Result<IngestReport, IngestError> {
+        let feed = &self.feeds[format.name()];
+        let full = |_| IngestError::Full { retry_after: StdDuration::from_secs(1) };
+        let permit = feed.inlet().admit(body.len()).map_err(full)?;
+        let arrival: Now = feed.now();
+        let taken = feed
+            .pass(permit, arrival, |decoder| decoder.decode(&body))
+            .map_err(|_| IngestError::Closed)?;
+        Ok(IngestReport {
+            accepted: taken.samples,
+            refused: taken.refused,
+            defects: taken.defects,
+            defect_count: taken.defect_count,
+        })
+    }
+
+    fn test_sink(&self, name: &str) -> Result<SinkTest, CommandError> {
+        let begun = std::time::Instant::now();
+        let outcome = self.runtime.block_on(self.hub.test(name, SINK_TEST_PATIENCE));
+        let took = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let took = Duration::from_nanos(took);
+        let (delivered, said) = match outcome {
+            Ok(Outcome::Delivered { note }) => (true, note.unwrap_or_else(|| "delivered".into())),
+            Ok(Outcome::Retry { why, .. } | Outcome::Rejected { why }) => (false, why),
+            Ok(Outcome::Faulted(fault)) => (false, fault.to_string()),
+            Err(error) => return Err(test_error(name, error)),
+        };
+        Ok(SinkTest { delivered, said, took })
+    }
+
+    fn flush(&self) -> Result<(), CommandError> {
+        self.judge.flush();
+        let flush = tokio::time::timeout(FLUSH_PATIENCE, self.hub.flush());
+        self.runtime.block_on(flush).map_err(|_| CommandError::Failed {
+            why: format!("some sink did not take everything in {} s", FLUSH_PATIENCE.as_secs()),
+            hint: "see `watchfire sinks list` for what it says".into(),
+        })
+    }
+
+    fn reload(&self) -> Result<ReloadReport, CommandError> {
+        self.reloader.reload().ok_or_else(stopping)
+    }
+
+    fn accept_empty(&self) -> Result<ReloadReport, CommandError> {
+        self.reloader.accept_empty().ok_or_else(stopping)
+    }
+
+    fn forget(&self, rule: &str, key: &Labels) -> Result<Forgotten, CommandError> {
+        let not_found = |what: String| CommandError::NotFound {
+            what,
+            hint: "`watchfire rules list` and /api/v1/alerts name rules and keys".into(),
+        };
+        let live = self.reloader.live();
+        if live.ruleset.is_none_or(|ruleset| ruleset.find(rule).is_none()) {
+            return Err(not_found(format!("there is no rule `{rule}`")));
+        }
+        let overview = self.judge.look();
+        let alert = overview
+            .look
+            .alerts
+            .iter()
+            .find(|alert| alert.rule.as_ref() == rule && alert.key == *key)
+            .ok_or_else(|| not_found(format!("rule `{rule}` has no alert {key}")))?;
+        let resolved = matches!(alert.state, "firing" | "cooling");
+        self.judge.forget(rule, key);
+        Ok(Forgotten { resolved })
+    }
+}
+
+fn stopping() -> CommandError {
+    CommandError::Failed { why: "we are stopping".into(), hint: "ask again after the start".into() }
+}
+
+fn test_error(name: &str, error: TestError) -> CommandError {
+    match error {
+        TestError::Unknown { known } => CommandError::NotFound {
+            what: format!("there is no sink `{name}`"),
+            hint: format!("sinks are: {}", known.join(", ")),
+        },
+        TestError::Blocked { why, cure } => CommandError::Refused { why, hint: cure },
+        TestError::Removed => CommandError::Refused {
+            why: format!("no file declares the sink `{name}` any more"),
+            hint: "put its file back".into(),
+        },
+        TestError::Unsent { why } => {
+            CommandError::Failed { why, hint: "see `watchfire sinks list`".into() }
+        }
+        TestError::NoAnswer { last_error } => CommandError::Failed {
+            why: last_error.unwrap_or_else(|| "no answer in time".into()),
+            hint: "see `watchfire sinks list`".into(),
+        },
+    }
+}
+
+/// The formats that may be posted, by the names that the API gives them.
+pub const POSTED: [settings::Format; 5] = [
+    settings::Format::Json,
+    settings::Format::Influx,
+    settings::Format::Prom,
+    settings::Format::Statsd,
+    settings::Format::Csv,
+];
