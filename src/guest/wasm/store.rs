@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::engine::TICK;
@@ -59,7 +59,7 @@ impl GuestStore {
             memory: MemoryLimit::new(plugin.limits.memory_bytes),
             budget: Budget::new(&plugin.limits),
             counters: plugin.counters.clone(),
-            log: LogLimit::new(),
+            log: LogLimit::new(Instant::now()),
             now: 0,
             last_words: String::new(),
             out: None,
@@ -134,6 +134,14 @@ impl GuestStore {
             None => cut(&format!("{:#}", error.root_cause()), 512),
         };
         let mut report = format!("`{}` died in {what}: {cause}", self.plugin.name);
+        if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+            // Names are there unless the guest was stripped.
+            let names: Vec<&str> =
+                trace.frames().iter().filter_map(|frame| frame.func_name()).take(3).collect();
+            if !names.is_empty() {
+                report.push_str(&cut(&format!(" in {}", names.join(" < ")), 256));
+            }
+        }
         let said = match &self.store.data().last_words {
             words if words.is_empty() => cut(self.tail.text().trim(), 512),
             words => cut(words, 512),
@@ -171,7 +179,7 @@ fn empty_wasi(tail: &Tail, now: &StreamClock) -> WasiCtx {
         .monotonic_clock(now.clone())
         .secure_random(fixed())
         .insecure_random(fixed())
-        .insecure_random_seed(0x5761_7463_6866_6972_65)
+        .insecure_random_seed(0x5761_7463_6866_6972)
         .allow_tcp(false)
         .allow_udp(false)
         .build()
