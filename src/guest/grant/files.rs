@@ -54,7 +54,30 @@ fn part_matches(pattern: &str, part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_container_takes_all_that_the_contained_takes(
+            granted in "[ab*/.]{1,5}",
+            asked in "[ab*/.]{1,5}",
+            path in "[ab/.]{1,5}",
+        ) {
+            if contains(&granted, &asked) && takes(&asked, &path) {
+                prop_assert!(takes(&granted, &path), "{} {} {}", granted, asked, path);
+            }
+        }
+
+        #[test]
+        fn no_pattern_leads_out_of_the_folder(pattern in "[ab*/.]{1,5}", path in "[ab/.]{1,6}") {
+            if takes(&pattern, &path) {
+                let parts: Vec<&str> = path.split('/').collect();
+                prop_assert!(!parts.contains(&"..") && !path.starts_with('/'), "{}", path);
+            }
+        }
+    }
 
     #[test]
     fn a_star_stays_within_one_part_of_the_path() {

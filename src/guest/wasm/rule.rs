@@ -18,6 +18,7 @@ use super::v0_1::{HostState, evaluator, level_from, model};
 use crate::kernel::model::{Series, Version};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::{Fault, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin};
+use crate::kernel::rule::selector::NamePattern;
 
 /// Series announced in one call; a new instance may have to learn of a million.
 const INTERN_MAX: usize = 4_096;
@@ -86,11 +87,17 @@ fn died(stop: Stop) -> LoadError {
 /// Two rows for each rule, a tick and a save: whoever dies of these would die of any batch.
 fn try_out(live: &mut Live, component: &RuleComponent, rules: &[Rule]) -> Result<(), LoadError> {
     const AT: i64 = 1_700_000_000_000_000_000;
-    let series = [Series::new("trial", [("row", "0")]), Series::new("trial", [("row", "1")])];
-    let known: BTreeMap<u32, Series> = (0..).zip(series).collect();
+    let canned = |(rule, row): (&Rule, &str)| {
+        let (NamePattern::Exact(metric) | NamePattern::Glob(metric)) =
+            &rule.inputs[0].selector.metric;
+        Series::new(metric, [("trial", row)])
+    };
+    let rows = rules.iter().flat_map(|rule| [(rule, "0"), (rule, "1")]);
+    let known: BTreeMap<u32, Series> = (0..).zip(rows.map(canned)).collect();
     live.intern(&known).map_err(died)?;
     for rule in 0..rules.len() as u32 {
-        let columns = Columns { series: &[0, 1], at: &[AT, AT], value: &[0.0, 1.0] };
+        let series = [2 * rule, 2 * rule + 1];
+        let columns = Columns { series: &series, at: &[AT, AT], value: &[0.0, 1.0] };
         let answer = live.evaluate(rule, columns).map_err(died)?;
         let asked = Asked::Rows(2);
         component.accept(rule, answer, &asked, &mut GuestVerdicts::default()).map_err(died)?;
@@ -98,7 +105,8 @@ fn try_out(live: &mut Live, component: &RuleComponent, rules: &[Rule]) -> Result
         let asked = Asked::Series(&known);
         component.accept(rule, answer, &asked, &mut GuestVerdicts::default()).map_err(died)?;
     }
-    live.forget(&[0, 1]).map_err(died)?;
+    let all: Vec<u32> = known.into_keys().collect();
+    live.forget(&all).map_err(died)?;
     live.save().map_err(died)?;
     Ok(())
 }

@@ -106,7 +106,7 @@ impl ShardInstance {
             match work(&mut live) {
                 Err(Stop::Died(words)) => {
                     drop(live);
-                    tracing::warn!(target: "guest", plugin = self.component.name(), "{words}");
+                    tracing::warn!(target: "watchfire::guest", plugin = self.component.name(), "{words}");
                     if retried {
                         return Err(Stop::Died(words));
                     }
@@ -158,7 +158,7 @@ impl ShardInstance {
         self.kept = Kept::default();
         self.plugin_counters().states_lost.fetch_add(1, Relaxed);
         let plugin = self.component.name();
-        tracing::warn!(target: "guest", plugin, "its state is lost: {why}");
+        tracing::warn!(target: "watchfire::guest", plugin, "its state is lost: {why}");
     }
 
     fn plugin_counters(&self) -> &Counters {

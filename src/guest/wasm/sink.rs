@@ -123,7 +123,7 @@ impl SinkComponent {
             Err(stop) => {
                 self.plugin.counters.states_lost.fetch_add(1, Relaxed);
                 let plugin = &*self.plugin.name;
-                tracing::warn!(target: "guest", plugin, "its state is lost: {}", stop.words());
+                tracing::warn!(target: "watchfire::guest", plugin, "its state is lost: {}", stop.words());
                 *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 self.start(settings)
             }
@@ -250,7 +250,9 @@ fn attempt(
             Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
             // The alerts arrived: a fault now would send them twice. The next attempt will meet
             // the dead instance.
-            Err(stop) => tracing::warn!(target: "guest", "a delivered attempt: {}", stop.words()),
+            Err(stop) => {
+                tracing::warn!(target: "watchfire::guest", "a delivered attempt: {}", stop.words())
+            }
         }
     }
     Ok(outcome)
