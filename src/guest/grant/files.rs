@@ -20,7 +20,8 @@ pub fn check(pattern: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{pattern}` is no file pattern; write a name in the guest's own folder, such as `log-*.txt`"
+        "`{pattern}` is no file pattern; write a name in the guest's own folder, such as \
+         `log-*.txt`"
     ))
 }
 

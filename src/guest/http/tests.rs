@@ -226,7 +226,8 @@ async fn a_body_past_the_cap_is_refused() {
         let body = "a".repeat(if request.contains("/over") { 101 } else { 100 });
         if request.contains("chunked") {
             let size = body.len();
-            return format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n");
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            return format!("{head}{size:x}\r\n{body}\r\n0\r\n\r\n");
         }
         reply("200 OK", "", &body)
     })

@@ -1,5 +1,5 @@
-//! Rules that a component judges: what it declares, how an instance starts, and which of its answers
-//! are taken. How an instance is kept alive on a shard is in [`super::shard`].
+//! Rules that a component judges: what it declares, how an instance starts, and which of its
+//! answers are taken. How an instance is kept alive on a shard is in [`super::shard`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -114,6 +114,10 @@ fn try_out(live: &mut Live, component: &RuleComponent, rules: &[Rule]) -> Result
 impl RuleComponent {
     pub fn counters(&self) -> &Counters {
         &self.plugin.counters
+    }
+
+    pub fn warn(&self, words: &str) {
+        self.plugin.warn(words);
     }
 
     /// A new instance with its settings and nothing else.
@@ -272,14 +276,7 @@ impl Live {
     pub fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {
         let guest = self.guest.watchfire_plugin_lifecycle();
         let saved = self.store.ask("save", |store| guest.call_save(store))?;
-        let cap = self.store.limits().state_bytes;
-        match saved {
-            Some(state) if state.data.len() > cap => {
-                let size = state.data.len();
-                Err(Stop::Refused(format!("its state of {size} bytes is more than {cap}")))
-            }
-            saved => Ok(saved),
-        }
+        self.store.within_cap(saved)
     }
 
     pub fn restore(&mut self, state: &model::Snapshot) -> Result<(), Stop> {

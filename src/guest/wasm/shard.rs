@@ -13,7 +13,7 @@ use super::rule::{Asked, Columns, Live, RuleComponent};
 use super::store::Stop;
 use super::v0_1::{evaluator, model};
 use crate::kernel::model::{EventTime, Series, SeriesId};
-use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, RulePlugin};
+use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance};
 
 /// Rows between two checkpoints, where there are few series.
 const CHECKPOINT_ROWS: usize = 16_384;
@@ -76,16 +76,11 @@ impl Call {
     /// The call without rows of series that the guest was told to forget since.
     fn retain(&mut self, known: &BTreeMap<u32, Series>) {
         let Call::Evaluate { series, at, value, .. } = self else { return };
-        if series.iter().all(|id| known.contains_key(id)) {
-            return;
-        }
-        let keep: Vec<bool> = series.iter().map(|id| known.contains_key(id)).collect();
-        let mut at_row = keep.iter();
-        series.retain(|_| *at_row.next().expect("columns have equal lengths"));
-        let mut at_row = keep.iter();
-        at.retain(|_| *at_row.next().expect("columns have equal lengths"));
-        let mut at_row = keep.iter();
-        value.retain(|_| *at_row.next().expect("columns have equal lengths"));
+        let rows = 0..series.len();
+        let kept: Vec<usize> = rows.filter(|row| known.contains_key(&series[*row])).collect();
+        *series = kept.iter().map(|row| series[*row]).collect();
+        *at = kept.iter().map(|row| at[*row]).collect();
+        *value = kept.iter().map(|row| value[*row]).collect();
     }
 }
 
@@ -106,7 +101,6 @@ impl ShardInstance {
             match work(&mut live) {
                 Err(Stop::Died(words)) => {
                     drop(live);
-                    tracing::warn!(target: "watchfire::guest", plugin = self.component.name(), "{words}");
                     if retried {
                         return Err(Stop::Died(words));
                     }
@@ -157,8 +151,7 @@ impl ShardInstance {
         self.saved = None;
         self.kept = Kept::default();
         self.plugin_counters().states_lost.fetch_add(1, Relaxed);
-        let plugin = self.component.name();
-        tracing::warn!(target: "watchfire::guest", plugin, "its state is lost: {why}");
+        self.component.warn(&format!("its state is lost: {why}"));
     }
 
     fn plugin_counters(&self) -> &Counters {

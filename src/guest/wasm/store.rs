@@ -1,7 +1,7 @@
 //! A store with its limits, and the one way to call into it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
@@ -22,6 +22,26 @@ pub struct Plugin {
     pub counters: Arc<Counters>,
     /// SHA-256 of the bytes, in hexadecimal.
     pub digest: String,
+    /// Of the host's own lines about this plugin.
+    pub log: Mutex<LogLimit>,
+}
+
+impl Plugin {
+    /// Writes to the log about this plugin, once in a second at most: one that dies on every batch
+    /// must not fill the disk. Its counters tell the rest.
+    pub fn warn(&self, words: &str) {
+        let admitted =
+            self.log.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+        match admitted {
+            Some(left_out) => {
+                let plugin = &*self.name;
+                tracing::warn!(target: "watchfire::guest", plugin, left_out, "{words}");
+            }
+            None => {
+                self.counters.log_lines_left_out.fetch_add(1, Relaxed);
+            }
+        }
+    }
 }
 
 /// How a call ended without an answer.
@@ -59,7 +79,7 @@ impl GuestStore {
             memory: MemoryLimit::new(plugin.limits.memory_bytes),
             budget: Budget::new(&plugin.limits),
             counters: plugin.counters.clone(),
-            log: LogLimit::new(Instant::now()),
+            log: LogLimit::new(LogLimit::GUEST_LINES, Instant::now()),
             now: 0,
             last_words: String::new(),
             out: None,
@@ -75,8 +95,20 @@ impl GuestStore {
         self.store.data_mut()
     }
 
-    pub fn limits(&self) -> &Limits {
-        &self.plugin.limits
+    /// Refuses saved state that is too large to keep.
+    pub fn within_cap(
+        &self,
+        saved: Option<model::Snapshot>,
+    ) -> Result<Option<model::Snapshot>, Stop> {
+        let cap = self.plugin.limits.state_bytes;
+        match saved {
+            Some(state) if state.data.len() > cap => {
+                self.plugin.counters.faults.fetch_add(1, Relaxed);
+                let size = state.data.len();
+                Err(Stop::Refused(format!("its state of {size} bytes is more than {cap}")))
+            }
+            saved => Ok(saved),
+        }
     }
 
     /// Moves stream time, as the guest sees it.
@@ -104,7 +136,10 @@ impl GuestStore {
         counters.growths_denied.fetch_add(denied, Relaxed);
         answer.map_err(|error| {
             counters.traps.fetch_add(1, Relaxed);
-            Stop::Died(self.report(what, &error, denied > 0))
+            let report = self.report(what, &error, denied > 0);
+            counters.set_last_death(&report);
+            self.plugin.warn(&report);
+            Stop::Died(report)
         })
     }
 

@@ -30,6 +30,7 @@ fn a_trap_ends_one_batch_and_no_state() {
     ] {
         let (fault, after, evil) = check(act, host());
         assert!(fault.starts_with(says), "{act}: {fault}");
+        assert_eq!(evil.counters.last_death(), Some(fault), "{act}");
         // The batch that killed it twice does not count; those before it do.
         assert_eq!(after, "0:warning=3 1:warning=3", "{act}");
         assert_eq!(evil.counters.traps.load(Relaxed), 2, "{act}");
