@@ -67,6 +67,8 @@ enum Call {
 struct Evil {
     settings: Settings,
     restored: bool,
+    /// A row held the value.
+    grown: bool,
     counts: SeriesTable<u64>,
     newest: Vec<SeriesId>,
 }
@@ -75,7 +77,7 @@ impl Rule for Evil {
     fn configure(settings: &str) -> Result<Evil, Failure> {
         let settings: Settings = serde_json::from_str(settings).map_err(Failure::settings)?;
         let counts = SeriesTable::default();
-        let mut evil = Evil { settings, restored: false, counts, newest: Vec::new() };
+        let mut evil = Evil { settings, restored: false, grown: false, counts, newest: Vec::new() };
         evil.misbehave(Call::Configure)?;
         Ok(evil)
     }
@@ -125,6 +127,7 @@ impl Rule for Evil {
             out.verdicts.last_mut().expect("just pushed").value = Some(count);
         }
         let wanted = self.settings.value.is_none_or(|value| rows.value.contains(&value));
+        self.grown |= wanted;
         if wanted { self.spoil(Call::Evaluate, rows.rows(), out) } else { Ok(()) }
     }
 
@@ -136,7 +139,7 @@ impl Rule for Evil {
     }
 
     fn save(&mut self) -> Option<Snapshot> {
-        if self.settings.act == Act::HugeState {
+        if self.settings.act == Act::HugeState && (self.settings.value.is_none() || self.grown) {
             return Some(Snapshot { version: 1, data: vec![7; 6 << 20] });
         }
         let _ = self.misbehave(Call::Save);
@@ -207,6 +210,7 @@ fn act(act: Act) -> Result<(), Failure> {
     }
 }
 
+#[expect(unconditional_recursion, reason = "that is its act")]
 fn recurse(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
     recurse(frame[0] + 1) + frame[1]

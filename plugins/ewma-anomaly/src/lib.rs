@@ -77,6 +77,24 @@ enum Fading {
     HalfLife(f64),
 }
 
+impl Fading {
+    /// The weight of a sample that comes `gone` nanoseconds after the one before.
+    fn weight(self, gone: Timestamp) -> f64 {
+        match self {
+            Fading::Alpha(alpha) => alpha,
+            Fading::HalfLife(nanos) => 1.0 - (-(gone as f64) / nanos).exp2(),
+        }
+    }
+}
+
+/// The last weight that was computed: samples come at even intervals, mostly, and a power of two
+/// costs more than all the rest of a row.
+#[derive(Clone, Copy)]
+struct Remembered {
+    gone: Timestamp,
+    weight: f64,
+}
+
 /// Where one series has been: weighted mean and variance, and the newest time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Track {
@@ -89,6 +107,7 @@ struct Track {
 struct EwmaAnomaly {
     declaration: Declaration,
     fading: Fading,
+    remembered: Remembered,
     k: f64,
     floor: f64,
     warmup: u32,
@@ -116,6 +135,7 @@ impl Rule for EwmaAnomaly {
         Ok(EwmaAnomaly {
             declaration,
             fading,
+            remembered: Remembered { gone: 0, weight: fading.weight(0) },
             k: settings.k,
             floor: settings.floor,
             warmup: settings.warmup.max(2),
@@ -161,7 +181,11 @@ impl Rule for EwmaAnomaly {
                     out.breach_because(row, self.level, message);
                 }
             }
-            track.take(self.fading, at, value);
+            let gone = at.saturating_sub(track.at).max(0);
+            if gone != self.remembered.gone {
+                self.remembered = Remembered { gone, weight: self.fading.weight(gone) };
+            }
+            track.take(self.remembered.weight, at, value);
         }
         Ok(())
     }
@@ -199,23 +223,15 @@ fn fading(settings: &Settings) -> Result<Fading, Failure> {
 }
 
 impl Track {
-    /// Folds a value in. The formula is West's incremental weighted variance with a weight that
-    /// stays the same or, over event time, follows from how long the last sample is ago.
-    fn take(&mut self, fading: Fading, at: Timestamp, value: f64) {
+    /// Folds a value in. The formula is West's incremental weighted variance.
+    fn take(&mut self, weight: f64, at: Timestamp, value: f64) {
         if self.seen == 0 {
             *self = Track { seen: 1, mean: value, variance: 0.0, at };
             return;
         }
         // While the series is young every sample counts alike: the first value would otherwise
         // stand for the whole past.
-        let young = 1.0 / f64::from(self.seen + 1);
-        let weight = match fading {
-            Fading::Alpha(alpha) => alpha.max(young),
-            Fading::HalfLife(nanos) => {
-                let gone = at.saturating_sub(self.at).max(0) as f64;
-                (1.0 - (-gone / nanos).exp2()).max(young)
-            }
-        };
+        let weight = weight.max(1.0 / f64::from(self.seen + 1));
         let off = value - self.mean;
         self.mean += weight * off;
         self.variance = (1.0 - weight) * (self.variance + weight * off * off);

@@ -35,12 +35,7 @@ pub trait Rule: Sized + 'static {
 
     /// Stream time has come to `now`. Rows are series numbers here; a series that is not listed
     /// keeps its verdict.
-    fn tick(
-        &mut self,
-        _rule: u32,
-        _now: Timestamp,
-        _out: &mut Judgement,
-    ) -> Result<(), Failure> {
+    fn tick(&mut self, _rule: u32, _now: Timestamp, _out: &mut Judgement) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -76,10 +76,8 @@ impl<T: Default> SeriesTable<T> {
     pub fn save(&self, write: impl Fn(&T, &mut Vec<u8>)) -> Vec<u8> {
         let mut data = Vec::new();
         for entry in &self.entries {
-            put(&mut data, &identity(&entry.series));
-            let mut value = Vec::new();
-            write(&entry.value, &mut value);
-            put(&mut data, &value);
+            put(&mut data, |data| identity(&entry.series, data));
+            put(&mut data, |data| write(&entry.value, data));
         }
         data
     }
@@ -93,8 +91,11 @@ impl<T: Default> SeriesTable<T> {
             let name = take(&mut rest)?;
             saved.insert(name.to_vec(), read(take(&mut rest)?)?);
         }
+        let mut name = Vec::new();
         for entry in &mut self.entries {
-            if let Some(value) = saved.remove(&identity(&entry.series)) {
+            name.clear();
+            identity(&entry.series, &mut name);
+            if let Some(value) = saved.remove(name.as_slice()) {
                 entry.value = value;
             }
         }
@@ -107,21 +108,24 @@ impl<T: Default> SeriesTable<T> {
     }
 }
 
-/// Metric and labels, each field ended by a byte that no text contains.
-fn identity(series: &Series) -> Vec<u8> {
-    let mut name = series.metric.clone().into_bytes();
+/// Appends metric and labels, set apart by a byte that no text contains.
+fn identity(series: &Series, out: &mut Vec<u8>) {
+    out.extend_from_slice(series.metric.as_bytes());
     for label in &series.labels {
         for field in [&label.name, &label.value] {
-            name.push(0xFF);
-            name.extend_from_slice(field.as_bytes());
+            out.push(0xFF);
+            out.extend_from_slice(field.as_bytes());
         }
     }
-    name
 }
 
-fn put(data: &mut Vec<u8>, bytes: &[u8]) {
-    data.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    data.extend_from_slice(bytes);
+/// Appends what `write` writes with its length before it.
+fn put(data: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = data.len();
+    data.extend_from_slice(&[0; 4]);
+    write(data);
+    let length = (data.len() - start - 4) as u32;
+    data[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

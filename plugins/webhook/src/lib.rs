@@ -131,10 +131,5 @@ fn explain(error: HttpError) -> DeliveryError {
 
 export_sink!(
     Webhook,
-    needs = [
-        "http:{url}",
-        "http:{host}",
-        "secret:{url.secret}",
-        "secret:{headers.*.secret}",
-    ]
+    needs = ["http:{url}", "http:{host}", "secret:{url.secret}", "secret:{headers.*.secret}",]
 );

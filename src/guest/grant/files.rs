@@ -20,7 +20,8 @@ pub fn check(pattern: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{pattern}` is no file pattern; write a name in the guest's own folder, such as `log-*.txt`"
+        "`{pattern}` is no file pattern; write a name in the guest's own folder, such as \
+         `log-*.txt`"
     ))
 }
 
@@ -54,7 +55,30 @@ fn part_matches(pattern: &str, part: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_container_takes_all_that_the_contained_takes(
+            granted in "[ab*/.]{1,5}",
+            asked in "[ab*/.]{1,5}",
+            path in "[ab/.]{1,5}",
+        ) {
+            if contains(&granted, &asked) && takes(&asked, &path) {
+                prop_assert!(takes(&granted, &path), "{} {} {}", granted, asked, path);
+            }
+        }
+
+        #[test]
+        fn no_pattern_leads_out_of_the_folder(pattern in "[ab*/.]{1,5}", path in "[ab/.]{1,6}") {
+            if takes(&pattern, &path) {
+                let parts: Vec<&str> = path.split('/').collect();
+                prop_assert!(!parts.contains(&"..") && !path.starts_with('/'), "{}", path);
+            }
+        }
+    }
 
     #[test]
     fn a_star_stays_within_one_part_of_the_path() {

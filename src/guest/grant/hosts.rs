@@ -144,6 +144,8 @@ impl fmt::Display for HostPattern {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pattern(text: &str) -> HostPattern {
@@ -193,6 +195,28 @@ mod tests {
             ("chat.example.net", "*", false),
         ] {
             assert_eq!(pattern(wide).contains(&pattern(narrow)), contains, "{wide} {narrow}");
+        }
+    }
+
+    fn any_pattern() -> impl Strategy<Value = String> {
+        ("(|http://|https://)", "(\\*|(\\*\\.)?(a\\.)?(b\\.)?c)", "(|:80|:443|:9)")
+            .prop_map(|(scheme, host, port)| format!("{scheme}{host}{port}"))
+    }
+
+    proptest! {
+        #[test]
+        fn a_container_takes_all_that_the_contained_takes(
+            wide in any_pattern(),
+            narrow in any_pattern(),
+            scheme in "(http|https)",
+            host in "(a\\.)?(b\\.)?c",
+            port in "(|:80|:443|:9)",
+        ) {
+            let url = Url::parse(&format!("{scheme}://{host}{port}/")).expect("well-formed");
+            let (wide, narrow) = (pattern(&wide), pattern(&narrow));
+            if wide.contains(&narrow) && narrow.takes(&url) {
+                prop_assert!(wide.takes(&url), "{} {} {}", wide, narrow, url);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::IpAddr;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION};
 use reqwest::{Client, Method, Response, Url};
 
 use super::address::{PrivateAddress, is_public};
@@ -50,7 +50,10 @@ fn check(request: &Prepared, gate: &Inner) -> Result<(), HttpError> {
 }
 
 fn private(host: &str) -> String {
-    format!("{host} is a private address; grant it by name or set `private_addresses = true`")
+    format!(
+        "{host} leads to a private address; grant the address itself or set \
+         `private_addresses = true`"
+    )
 }
 
 /// Scheme, host and port for messages; not even those when a secret is part of the URL, since the
@@ -110,9 +113,7 @@ fn follow(mut request: Prepared, status: u16, target: Url) -> Result<Prepared, H
 async fn read(mut response: Response, gate: &Inner) -> Result<HttpResponse, HttpError> {
     let cap = gate.limits.body_bytes;
     let too_large = || HttpError::TooLarge(cap as u64);
-    let announced = response.headers().get(CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if response.content_length().or(announced).is_some_and(|length| length > cap as u64) {
+    if response.content_length().is_some_and(|length| length > cap as u64) {
         return Err(too_large());
     }
     let status = response.status().as_u16();

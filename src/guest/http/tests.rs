@@ -226,7 +226,8 @@ async fn a_body_past_the_cap_is_refused() {
         let body = "a".repeat(if request.contains("/over") { 101 } else { 100 });
         if request.contains("chunked") {
             let size = body.len();
-            return format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n{body}\r\n0\r\n\r\n");
+            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            return format!("{head}{size:x}\r\n{body}\r\n0\r\n\r\n");
         }
         reply("200 OK", "", &body)
     })
@@ -287,8 +288,20 @@ async fn what_is_no_request_is_refused() {
     check(with("a b", ""), "no header name").await;
 }
 
-#[test]
-fn the_client_can_be_made_with_tls() {
-    let gate = HttpGate::new(Granted::default());
-    assert!(gate.inner.client().is_ok());
+#[tokio::test]
+async fn https_speaks_tls() {
+    // The server looks at how the hello begins, and hangs up.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let first_bytes = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("one connection");
+        let mut bytes = [0; 2];
+        stream.read_exact(&mut bytes).await.expect("a hello");
+        bytes
+    });
+    let gate = HttpGate::new(granted(&[&format!("https://{address}")], &[]));
+    let error = gate.send(get(&format!("https://{address}/"))).await.expect_err("no TLS there");
+    assert!(matches!(error, HttpError::Unreachable(_) | HttpError::Other(_)), "{error}");
+    // A TLS record of the handshake, version 3.x.
+    assert_eq!(first_bytes.await.expect("the server ran"), [0x16, 0x03]);
 }

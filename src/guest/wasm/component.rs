@@ -1,6 +1,7 @@
 //! From the bytes of a file to rules or a sink.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
@@ -8,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::engine::WasmHost;
 use super::error::LoadError;
 use super::inspect::{Inspected, inspect};
-use super::limits::Counters;
+use super::limits::{Counters, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::Plugin;
 use super::{rule, sink};
@@ -78,6 +79,7 @@ fn load_here(
         limits,
         counters: counters.clone(),
         digest: digest.clone(),
+        log: Mutex::new(LogLimit::new(LogLimit::HOST_LINES, Instant::now())),
     };
     let component = match kind {
         Kind::Rule => {

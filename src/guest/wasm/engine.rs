@@ -46,6 +46,9 @@ impl WasmHost {
         let mut config = Config::new();
         config.wasm_component_model(true);
         config.epoch_interruption(true);
+        // The same events on every machine: these are what processors do differently.
+        config.cranelift_nan_canonicalization(true);
+        config.relaxed_simd_deterministic(true);
         let words = |error: wasmtime::Error| format!("no WebAssembly engine: {error:#}");
         let engine = Engine::new(&config).map_err(words)?;
         start_clock(engine.weak()).map_err(|error| format!("no clock thread: {error}"))?;

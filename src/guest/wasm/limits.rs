@@ -92,6 +92,7 @@ pub struct Counters {
     pub counters_left_out: AtomicU64,
     /// The guest's own counters.
     own: Mutex<BTreeMap<String, f64>>,
+    last_death: Mutex<Option<String>>,
 }
 
 impl Counters {
@@ -107,6 +108,15 @@ impl Counters {
             return;
         }
         *own.entry(name).or_default() += delta;
+    }
+
+    pub(super) fn set_last_death(&self, report: &str) {
+        *self.last_death.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.to_owned());
+    }
+
+    /// How an instance last died: the call, the cause, what it said and which file it was.
+    pub fn last_death(&self) -> Option<String> {
+        self.last_death.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The guest's own counters by name.
@@ -236,20 +246,24 @@ impl Budget {
     }
 }
 
-/// Lets 100 lines through in each second.
+/// Lets so many lines through in each second.
 #[derive(Debug)]
 pub struct LogLimit {
+    lines_per_second: u32,
     second: Instant,
     lines: u32,
     left_out: u64,
 }
 
 impl LogLimit {
-    const LINES_PER_SECOND: u32 = 100;
+    /// Of a guest's own lines.
+    pub const GUEST_LINES: u32 = 100;
+    /// Of the host's lines about a guest that dies over and over.
+    pub const HOST_LINES: u32 = 1;
     pub const LINE_BYTES_MAX: usize = 1024;
 
-    pub fn new() -> LogLimit {
-        LogLimit { second: Instant::now(), lines: 0, left_out: 0 }
+    pub fn new(lines_per_second: u32, now: Instant) -> LogLimit {
+        LogLimit { lines_per_second, second: now, lines: 0, left_out: 0 }
     }
 
     /// Whether a line may pass at `now`, and how many were left out since the last one that did.
@@ -257,7 +271,7 @@ impl LogLimit {
         if now.duration_since(self.second) >= Duration::from_secs(1) {
             (self.second, self.lines) = (now, 0);
         }
-        if self.lines >= LogLimit::LINES_PER_SECOND {
+        if self.lines >= self.lines_per_second {
             self.left_out += 1;
             return None;
         }
@@ -298,8 +312,8 @@ mod tests {
 
     #[test]
     fn the_hundred_and_first_line_of_a_second_is_left_out() {
-        let mut limit = LogLimit::new();
-        let start = limit.second;
+        let start = Instant::now();
+        let mut limit = LogLimit::new(100, start);
         let passed = (0..150).filter(|_| limit.admit(start).is_some()).count();
         assert_eq!(passed, 100);
         let almost = start + Duration::from_nanos(999_999_999);

@@ -21,6 +21,7 @@ pub mod manifest;
 mod declared;
 mod inspect;
 mod rule;
+mod shard;
 mod sink;
 mod store;
 mod tail;

@@ -122,8 +122,7 @@ impl SinkComponent {
             Ok(()) => Ok(live),
             Err(stop) => {
                 self.plugin.counters.states_lost.fetch_add(1, Relaxed);
-                let plugin = &*self.plugin.name;
-                tracing::warn!(target: "guest", plugin, "its state is lost: {}", stop.words());
+                self.plugin.warn(&format!("its state is lost: {}", stop.words()));
                 *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 self.start(settings)
             }
@@ -192,12 +191,11 @@ impl Live {
         attempt
     }
 
-    /// The state to begin the next instance with; one past the cap is not kept.
+    /// The state to begin the next instance with.
     fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {
         let guest = self.guest.watchfire_plugin_lifecycle();
         let saved = self.store.ask("save", |store| guest.call_save(store))?;
-        let cap = self.store.limits().state_bytes;
-        Ok(saved.filter(|state| state.data.len() <= cap))
+        self.store.within_cap(saved)
     }
 }
 
@@ -248,9 +246,9 @@ fn attempt(
     if matches!(outcome, Outcome::Delivered { .. }) {
         match live.save() {
             Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
-            // The alerts arrived: a fault now would send them twice. The next attempt will meet
-            // the dead instance.
-            Err(stop) => tracing::warn!(target: "guest", "a delivered attempt: {}", stop.words()),
+            // The alerts arrived, and a fault now would send them twice; it was counted where it
+            // happened. After a death the next attempt meets the dead instance.
+            Err(Stop::Died(_) | Stop::Refused(_)) => {}
         }
     }
     Ok(outcome)

@@ -1,11 +1,11 @@
 //! A store with its limits, and the one way to call into it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline};
+use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::engine::TICK;
@@ -22,6 +22,26 @@ pub struct Plugin {
     pub counters: Arc<Counters>,
     /// SHA-256 of the bytes, in hexadecimal.
     pub digest: String,
+    /// Of the host's own lines about this plugin.
+    pub log: Mutex<LogLimit>,
+}
+
+impl Plugin {
+    /// Writes to the log about this plugin, once in a second at most: one that dies on every batch
+    /// must not fill the disk. Its counters tell the rest.
+    pub fn warn(&self, words: &str) {
+        let admitted =
+            self.log.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+        match admitted {
+            Some(left_out) => {
+                let plugin = &*self.name;
+                tracing::warn!(target: "watchfire::guest", plugin, left_out, "{words}");
+            }
+            None => {
+                self.counters.log_lines_left_out.fetch_add(1, Relaxed);
+            }
+        }
+    }
 }
 
 /// How a call ended without an answer.
@@ -59,7 +79,7 @@ impl GuestStore {
             memory: MemoryLimit::new(plugin.limits.memory_bytes),
             budget: Budget::new(&plugin.limits),
             counters: plugin.counters.clone(),
-            log: LogLimit::new(),
+            log: LogLimit::new(LogLimit::GUEST_LINES, Instant::now()),
             now: 0,
             last_words: String::new(),
             out: None,
@@ -75,8 +95,20 @@ impl GuestStore {
         self.store.data_mut()
     }
 
-    pub fn limits(&self) -> &Limits {
-        &self.plugin.limits
+    /// Refuses saved state that is too large to keep.
+    pub fn within_cap(
+        &self,
+        saved: Option<model::Snapshot>,
+    ) -> Result<Option<model::Snapshot>, Stop> {
+        let cap = self.plugin.limits.state_bytes;
+        match saved {
+            Some(state) if state.data.len() > cap => {
+                self.plugin.counters.faults.fetch_add(1, Relaxed);
+                let size = state.data.len();
+                Err(Stop::Refused(format!("its state of {size} bytes is more than {cap}")))
+            }
+            saved => Ok(saved),
+        }
     }
 
     /// Moves stream time, as the guest sees it.
@@ -104,7 +136,10 @@ impl GuestStore {
         counters.growths_denied.fetch_add(denied, Relaxed);
         answer.map_err(|error| {
             counters.traps.fetch_add(1, Relaxed);
-            Stop::Died(self.report(what, &error, denied > 0))
+            let report = self.report(what, &error, denied > 0);
+            counters.set_last_death(&report);
+            self.plugin.warn(&report);
+            Stop::Died(report)
         })
     }
 
@@ -134,6 +169,14 @@ impl GuestStore {
             None => cut(&format!("{:#}", error.root_cause()), 512),
         };
         let mut report = format!("`{}` died in {what}: {cause}", self.plugin.name);
+        if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+            // Names are there unless the guest was stripped.
+            let names: Vec<&str> =
+                trace.frames().iter().filter_map(|frame| frame.func_name()).take(3).collect();
+            if !names.is_empty() {
+                report.push_str(&cut(&format!(" in {}", names.join(" < ")), 256));
+            }
+        }
         let said = match &self.store.data().last_words {
             words if words.is_empty() => cut(self.tail.text().trim(), 512),
             words => cut(words, 512),
@@ -171,7 +214,7 @@ fn empty_wasi(tail: &Tail, now: &StreamClock) -> WasiCtx {
         .monotonic_clock(now.clone())
         .secure_random(fixed())
         .insecure_random(fixed())
-        .insecure_random_seed(0x5761_7463_6866_6972_65)
+        .insecure_random_seed(0x5761_7463_6866_6972)
         .allow_tcp(false)
         .allow_udp(false)
         .build()

@@ -90,14 +90,14 @@ impl host::Host for HostState {
         };
         let plugin = &*self.plugin;
         if left_out > 0 {
-            tracing::warn!(target: "guest", plugin, left_out, "too many log lines");
+            tracing::warn!(target: "watchfire::guest", plugin, left_out, "too many log lines");
         }
         match level {
-            host::Level::Trace => tracing::trace!(target: "guest", plugin, "{line}"),
-            host::Level::Debug => tracing::debug!(target: "guest", plugin, "{line}"),
-            host::Level::Info => tracing::info!(target: "guest", plugin, "{line}"),
-            host::Level::Warn => tracing::warn!(target: "guest", plugin, "{line}"),
-            host::Level::Error => tracing::error!(target: "guest", plugin, "{line}"),
+            host::Level::Trace => tracing::trace!(target: "watchfire::guest", plugin, "{line}"),
+            host::Level::Debug => tracing::debug!(target: "watchfire::guest", plugin, "{line}"),
+            host::Level::Info => tracing::info!(target: "watchfire::guest", plugin, "{line}"),
+            host::Level::Warn => tracing::warn!(target: "watchfire::guest", plugin, "{line}"),
+            host::Level::Error => tracing::error!(target: "watchfire::guest", plugin, "{line}"),
         }
     }
 
@@ -257,5 +257,26 @@ fn cause_to(cause: Cause) -> delivery::Cause {
         Cause::NoData => delivery::Cause::NoData,
         Cause::Absent => delivery::Cause::Absent,
         Cause::OutsideHours => delivery::Cause::OutsideHours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_ends_with_its_call() {
+        let left = Duration::from_millis(100);
+        for (wanted, given) in [(None, 100), (Some(99), 99), (Some(100), 100), (Some(101), 100)] {
+            let request = http::Request {
+                method: "GET".into(),
+                url: Vec::new(),
+                headers: Vec::new(),
+                body: Vec::new(),
+                timeout_ms: wanted,
+            };
+            let timeout = request_from(request, left).timeout;
+            assert_eq!(timeout, Some(Duration::from_millis(given)), "{wanted:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The webhook sink against a server on this machine.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use serde_json::json;

@@ -30,6 +30,7 @@ fn a_trap_ends_one_batch_and_no_state() {
     ] {
         let (fault, after, evil) = check(act, host());
         assert!(fault.starts_with(says), "{act}: {fault}");
+        assert_eq!(evil.counters.last_death(), Some(fault), "{act}");
         // The batch that killed it twice does not count; those before it do.
         assert_eq!(after, "0:warning=3 1:warning=3", "{act}");
         assert_eq!(evil.counters.traps.load(Relaxed), 2, "{act}");
@@ -59,19 +60,6 @@ fn a_broken_promise_is_a_fault_and_no_trap() {
         assert_eq!(after, "0:warning=4 1:warning=3", "{act}");
         assert_eq!((evil.counters.traps.load(Relaxed), evil.counters.faults.load(Relaxed)), (0, 1));
     }
-}
-
-#[test]
-fn a_row_of_another_batch_is_a_fault_and_so_is_one_listed_twice() {
-    let evil = rules("evil", json!({ "act": "twice", "value": 666.0 }), host()).expect("loads");
-    let mut instance = evil.instance(&[0]);
-    // Three rows, of which the last is unknown to the guest: it breaches two and holds one; with
-    // one more held the list is as long as the batch and a half.
-    let fault = judge(&mut *instance, &[(0, 1, 666.0)]).expect_err("listed twice");
-    assert!(fault.to_string().contains("rows were listed"), "{fault}");
-    let evil = rules("evil", json!({ "act": "storm", "in": "tick" }), host());
-    let error = evil.err().expect("the trial batch has a tick").to_string();
-    assert!(error.starts_with("on a trial batch `evil` broke a promise"), "{error}");
 }
 
 #[test]
@@ -114,9 +102,24 @@ fn calls_since_the_checkpoint_leave_out_forgotten_series() {
 }
 
 #[test]
-fn state_past_the_cap_is_not_saved_and_its_loss_is_told() {
+fn state_past_the_cap_is_not_loaded() {
     let error = rules("evil", json!({ "act": "huge_state" }), host()).err().expect("too large");
     assert!(error.to_string().contains("its state of 6291456 bytes is more than"), "{error}");
+}
+
+#[test]
+fn state_that_outgrew_the_cap_stops_no_judging() {
+    let evil = rules("evil", json!({ "act": "huge_state", "value": 666.0 }), host());
+    let evil = evil.expect("its state is small at first");
+    let mut instance = evil.instance(&[0]);
+    judge(&mut *instance, &[(0, 1, 666.0)]).expect("a good row");
+    instance.save().expect_err("too large");
+    let batch: Vec<Row> = (0..8192).map(|second| (0, second, 1.0)).collect();
+    for _ in 0..4 {
+        judge(&mut *instance, &batch).expect("good rows");
+    }
+    assert_eq!(evil.counters.states_lost.load(Relaxed), 1);
+    assert_eq!(evil.counters.traps.load(Relaxed), 0);
 }
 
 #[test]
@@ -167,6 +170,7 @@ fn who_dies_before_the_first_row_is_not_loaded() {
         ("same_name", "describe", "its rule `evil`: it is declared twice"),
         ("panic", "intern", "`evil` died in intern: panicked"),
         ("panic", "evaluate", "`evil` died in evaluate: panicked"),
+        ("storm", "tick", "on a trial batch `evil` broke a promise"),
         ("panic", "tick", "`evil` died in tick: panicked"),
         ("panic", "forget", "`evil` died in forget: panicked"),
         ("panic", "save", "`evil` died in save: panicked"),

@@ -1,0 +1,285 @@
+//! One shard's instance of a rule component, and what it takes to make it anew.
+//!
+//! What a trap costs is bounded by checkpoints. An instance's state is saved after every 16,384
+//! rows (or four times its series, where that is more), and the calls since are kept in order; a
+//! new instance gets the series, the saved state and those calls again, and then the call that
+//! killed the old one, once. So a trap that does not come back is not seen in the verdicts at all.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::limits::Counters;
+use super::rule::{Asked, Columns, Live, RuleComponent};
+use super::store::Stop;
+use super::v0_1::{evaluator, model};
+use crate::kernel::model::{EventTime, Series, SeriesId};
+use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance};
+
+/// Rows between two checkpoints, where there are few series.
+const CHECKPOINT_ROWS: usize = 16_384;
+
+/// A cap on the rows kept for a new instance, 20 bytes each.
+const KEPT_ROWS_MAX: usize = 262_144;
+
+/// Calls between two checkpoints, so that small batches do not pile up.
+const CHECKPOINT_CALLS: usize = 1_024;
+
+/// One shard's instance, and what it takes to make it anew.
+pub struct ShardInstance {
+    component: RuleComponent,
+    /// `None` after a trap, until the next call.
+    live: Option<Live>,
+    /// Every series the guest knows, by number.
+    series: BTreeMap<u32, Series>,
+    /// The state at the last checkpoint.
+    saved: Option<model::Snapshot>,
+    kept: Kept,
+}
+
+/// The calls since the last checkpoint, in order.
+#[derive(Default)]
+struct Kept {
+    calls: Vec<Call>,
+    rows: usize,
+    /// The guest's state cannot be saved any more: a new instance begins without it.
+    given_up: bool,
+}
+
+enum Call {
+    Evaluate { rule: u32, series: Vec<u32>, at: Vec<i64>, value: Vec<f64> },
+    Tick { rule: u32, now: i64 },
+}
+
+impl Call {
+    fn make(&self, live: &mut Live) -> Result<evaluator::Judgement, Stop> {
+        match self {
+            Call::Evaluate { rule, series, at, value } => {
+                live.evaluate(*rule, Columns { series, at, value })
+            }
+            Call::Tick { rule, now } => live.tick(*rule, *now),
+        }
+    }
+
+    fn rule(&self) -> u32 {
+        match self {
+            Call::Evaluate { rule, .. } | Call::Tick { rule, .. } => *rule,
+        }
+    }
+
+    fn rows(&self) -> usize {
+        match self {
+            Call::Evaluate { series, .. } => series.len(),
+            Call::Tick { .. } => 0,
+        }
+    }
+
+    /// The call without rows of series that the guest was told to forget since.
+    fn retain(&mut self, known: &BTreeMap<u32, Series>) {
+        let Call::Evaluate { series, at, value, .. } = self else { return };
+        let rows = 0..series.len();
+        let kept: Vec<usize> = rows.filter(|row| known.contains_key(&series[*row])).collect();
+        *series = kept.iter().map(|row| series[*row]).collect();
+        *at = kept.iter().map(|row| at[*row]).collect();
+        *value = kept.iter().map(|row| value[*row]).collect();
+    }
+}
+
+impl ShardInstance {
+    pub fn new(component: RuleComponent, live: Live) -> ShardInstance {
+        let (series, kept) = (BTreeMap::new(), Kept::default());
+        ShardInstance { component, live: Some(live), series, saved: None, kept }
+    }
+
+    /// Runs `work` on a live instance; after a trap once more on a new one.
+    fn with<R>(&mut self, mut work: impl FnMut(&mut Live) -> Result<R, Stop>) -> Result<R, Stop> {
+        let mut retried = false;
+        loop {
+            let mut live = match self.live.take() {
+                Some(live) => live,
+                None => self.revive()?,
+            };
+            match work(&mut live) {
+                Err(Stop::Died(words)) => {
+                    drop(live);
+                    if retried {
+                        return Err(Stop::Died(words));
+                    }
+                    retried = true;
+                }
+                answer => {
+                    self.live = Some(live);
+                    return answer;
+                }
+            }
+        }
+    }
+
+    /// A new instance where the old one was: series, state, and the calls since the checkpoint.
+    fn revive(&mut self) -> Result<Live, Stop> {
+        match self.relive() {
+            Ok(live) => Ok(live),
+            Err(stop) => {
+                self.state_lost(&stop.words());
+                let mut live = self.component.start()?;
+                live.intern(&self.series)?;
+                Ok(live)
+            }
+        }
+    }
+
+    fn relive(&mut self) -> Result<Live, Stop> {
+        let mut live = self.component.start()?;
+        live.intern(&self.series)?;
+        if let Some(saved) = &self.saved {
+            live.restore(saved)?;
+        }
+        for call in &mut self.kept.calls {
+            call.retain(&self.series);
+            // What the guest said to it then counts; here only its state matters.
+            match call.make(&mut live) {
+                Ok(_) | Err(Stop::Refused(_)) => {}
+                Err(died) => return Err(died),
+            }
+        }
+        if self.kept.given_up {
+            self.plugin_counters().states_lost.fetch_add(1, Relaxed);
+        }
+        Ok(live)
+    }
+
+    fn state_lost(&mut self, why: &str) {
+        self.saved = None;
+        self.kept = Kept::default();
+        self.plugin_counters().states_lost.fetch_add(1, Relaxed);
+        self.component.warn(&format!("its state is lost: {why}"));
+    }
+
+    fn plugin_counters(&self) -> &Counters {
+        self.component.counters()
+    }
+
+    fn judge(&mut self, call: Call, out: &mut GuestVerdicts) -> Result<(), Stop> {
+        let (rule, rows) = (call.rule(), call.rows());
+        self.plugin_counters().rows.fetch_add(rows as u64, Relaxed);
+        let answer = self.with(|live| call.make(live));
+        // A call that was refused may have changed the guest all the same; one that killed it
+        // twice is left out.
+        if !matches!(answer, Err(Stop::Died(_))) {
+            self.keep(call);
+        }
+        let asked = if rows > 0 { Asked::Rows(rows) } else { Asked::Series(&self.series) };
+        self.component.accept(rule, answer?, &asked, out)
+    }
+
+    /// Remembers a call, and takes a checkpoint when enough have gathered.
+    fn keep(&mut self, call: Call) {
+        if self.kept.given_up {
+            return;
+        }
+        self.kept.rows += call.rows();
+        self.kept.calls.push(call);
+        let due = CHECKPOINT_ROWS.max(4 * self.series.len()).min(KEPT_ROWS_MAX);
+        if self.kept.rows < due && self.kept.calls.len() < CHECKPOINT_CALLS {
+            return;
+        }
+        let Some(live) = &mut self.live else { return };
+        match live.save() {
+            Ok(saved) => self.checkpoint(saved),
+            Err(stop) => {
+                if matches!(stop, Stop::Died(_)) {
+                    self.live = None;
+                }
+                self.state_lost(&stop.words());
+                self.kept.given_up = true;
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, saved: Option<model::Snapshot>) {
+        self.saved = saved;
+        self.kept = Kept::default();
+    }
+}
+
+fn fault(stop: Stop) -> Fault {
+    Fault::new(stop.words())
+}
+
+impl RuleInstance for ShardInstance {
+    fn intern(&mut self, added: &[(SeriesId, Series)]) -> Result<(), Fault> {
+        let added: BTreeMap<u32, Series> =
+            added.iter().map(|(id, series)| (id.0, series.clone())).collect();
+        self.series.extend(added.clone());
+        // A new instance learns of every series as it is made.
+        let Some(live) = &mut self.live else { return Ok(()) };
+        match live.intern(&added) {
+            Ok(()) => Ok(()),
+            Err(stop) => {
+                self.live = None;
+                Err(fault(stop))
+            }
+        }
+    }
+
+    fn forget(&mut self, removed: &[SeriesId]) -> Result<(), Fault> {
+        let removed: Vec<u32> = removed.iter().map(|id| id.0).collect();
+        for id in &removed {
+            self.series.remove(id);
+        }
+        let Some(live) = &mut self.live else { return Ok(()) };
+        match live.forget(&removed) {
+            Ok(()) => Ok(()),
+            Err(stop) => {
+                self.live = None;
+                Err(fault(stop))
+            }
+        }
+    }
+
+    fn evaluate(
+        &mut self,
+        rule: u32,
+        series: &[SeriesId],
+        at: &[EventTime],
+        value: &[f64],
+        out: &mut GuestVerdicts,
+    ) -> Result<(), Fault> {
+        if series.is_empty() {
+            return Ok(());
+        }
+        let call = Call::Evaluate {
+            rule,
+            series: series.iter().map(|id| id.0).collect(),
+            at: at.iter().map(|at| at.nanos()).collect(),
+            value: value.to_vec(),
+        };
+        self.judge(call, out).map_err(fault)
+    }
+
+    fn tick(&mut self, rule: u32, now: EventTime, out: &mut GuestVerdicts) -> Result<(), Fault> {
+        self.judge(Call::Tick { rule, now: now.nanos() }, out).map_err(fault)
+    }
+
+    fn save(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let saved = self.with(Live::save).map_err(fault)?;
+        self.checkpoint(saved.clone());
+        Ok(saved.map(|state| [&state.version.to_le_bytes(), state.data.as_slice()].concat()))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), Fault> {
+        let Some((version, data)) = state.split_first_chunk::<4>() else {
+            return Err(Fault::new("the saved state is cut off"));
+        };
+        let state = model::Snapshot { version: u32::from_le_bytes(*version), data: data.to_vec() };
+        let restored = match self.with(|live| live.restore(&state)) {
+            Ok(()) => Ok(()),
+            Err(stop) => {
+                // Half of it may have been taken over.
+                self.live = None;
+                Err(fault(stop))
+            }
+        };
+        self.checkpoint(restored.is_ok().then_some(state));
+        restored
+    }
+}
