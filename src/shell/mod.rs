@@ -27,3 +27,5 @@ pub mod board;
 pub mod reload;
 pub mod facts;
 pub mod figures;
+
+pub mod app;

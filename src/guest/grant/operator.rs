@@ -151,6 +151,21 @@ impl Grants {
         Ok(granted)
     }
 
+    /// What the main config itself asks for needs no grant, but the secrets it names must be there.
+    pub fn in_full(&self, needs: &[Request]) -> Result<Granted, Blocked> {
+        let mut granted = Granted { private_addresses: true, ..Granted::default() };
+        for need in needs {
+            match need {
+                Request::Http(host) => granted.http.push(host.clone()),
+                Request::File(pattern) => granted.files.push(pattern.clone()),
+                Request::Secret(name) => {
+                    granted.secrets.insert(name.clone(), self.secret("watchfire.toml", name)?);
+                }
+            }
+        }
+        Ok(granted)
+    }
+
     fn checked(tables: Tables) -> Result<Grants, String> {
         for (guest, grant) in &tables.grants {
             let place = |error: String| format!("[grants.{guest}]: {error}");

@@ -1,0 +1,432 @@
+//! The whole program: starts the parts from right to left, stops them from left to right.
+//!
+//! Order of the start: state and rules are read, then sinks, the engine, the reloading thread,
+//! sources, and the API last. A part that cannot start tears down those before it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration as StdDuration;
+
+use crossbeam::channel::unbounded;
+use tokio::runtime::Handle;
+
+use crate::config::catalog::Catalog;
+use crate::config::settings::{self, Settings};
+use crate::guest::grant::{Granted, Grants};
+use crate::guest::wasm::{WasmHost, WasmLimits};
+use crate::kernel::event::Event;
+use crate::kernel::machine::Machine;
+use crate::kernel::model::Duration;
+use crate::kernel::rule::Origin;
+use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::sequence::sequencer::Arrived;
+
+use super::api::{Api, ApiOptions, Commands, Facts, Format, IngestError, IngestReport};
+use super::board::{Board, Teller};
+use super::bus::{Bus, BusOptions, Filter, HandlerGuard, Received};
+use super::clock::{Clock, SystemClock};
+use super::facts::{Office, POSTED};
+use super::inlet::{Gate, SourceKind};
+use super::judge::Judge;
+use super::pipeline::Pipeline;
+use super::reload::{self, Places, Reloader};
+use super::sink::file::FileSink;
+use super::sink::webhook::{Webhook, WebhookSettings};
+use super::sink::{Declared, HubEnv, SinkHub, Standing, terminal};
+use super::source::decode::decoder;
+use super::source::lines_tcp::{self, LinesTcp};
+use super::source::statsd_udp::{self, StatsdUdp};
+use super::source::stream::{self, Stream};
+use super::source::{Feed, Running, Surroundings, host};
+use super::state;
+
+/// What a stop leaves to sinks that still have something to deliver.
+const STOP_GRACE: StdDuration = StdDuration::from_secs(10);
+
+/// A running Watchfire. Dropping it without [`Watchfire::stop`] loses the state.
+pub struct Watchfire {
+    office: Arc<Office>,
+    bus: Bus,
+    api: Api,
+    sources: Vec<Running>,
+    watchdog: Option<tokio::task::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+    settings: Settings,
+}
+
+/// Why it could not start, and what had been started before and was torn down again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartError {
+    pub part: &'static str,
+    pub what: String,
+    pub torn_down: Vec<&'static str>,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "cannot start {}: {}", self.part, self.what)?;
+        match self.torn_down.is_empty() {
+            true => Ok(()),
+            false => write!(out, " (stopped again: {})", self.torn_down.join(", ")),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// The parts that run already while the others start.
+struct Begun {
+    judge: Judge,
+    reloader: Reloader,
+    hub: Arc<SinkHub>,
+    board: Arc<Board>,
+    bus: Bus,
+    around: Surroundings,
+    threads: Vec<JoinHandle<()>>,
+    data_error: Option<String>,
+}
+
+impl Watchfire {
+    /// Starts everything that the settings name. Must be called within a tokio runtime.
+    pub async fn start(settings: Settings) -> Result<Watchfire, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let begun = begin(&settings, clock).await?;
+        let (sources, failed) = start_sources(&settings, &begun.around);
+        if let Some(what) = failed {
+            return Err(begun.tear_down("a source", what, sources).await);
+        }
+        let office = Arc::new(office(&begun));
+        let options = api_options(&settings);
+        let facts: Arc<dyn Facts> = office.clone();
+        let commands: Arc<dyn Commands> = office.clone();
+        let api = match Api::start(options, facts, commands, begun.bus.clone()).await {
+            Ok(api) => api,
+            Err(error) => {
+                drop(office);
+                return Err(begun.tear_down("the HTTP API", error.to_string(), sources).await);
+            }
+        };
+        let notify: Vec<Arc<str>> =
+            settings.watchdog.notify.iter().map(|name| name.as_str().into()).collect();
+        let every = settings.watchdog.every.to_std();
+        let watchdog = (!notify.is_empty()).then(|| begun.hub.watch(notify, every));
+        let (bus, threads) = (begun.bus, begun.threads);
+        Ok(Watchfire { office, bus, api, sources, watchdog, threads, settings })
+    }
+
+    /// Where the API listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.api.address()
+    }
+
+    /// The rules that are live.
+    pub fn ruleset(&self) -> Option<Arc<Ruleset>> {
+        self.office.reloader.live().ruleset
+    }
+
+    /// Takes samples from the embedding program, in any of the text formats. Blocks for decoding
+    /// only; a full pipeline is [`IngestError::Full`].
+    pub fn ingest(&self, format: Format, body: Vec<u8>) -> Result<IngestReport, IngestError> {
+        self.office.ingest(format, body)
+    }
+
+    /// Calls `handler` for every event that the filter takes, on a thread of its own, until the
+    /// guard is dropped.
+    pub fn subscribe(
+        &self,
+        filter: Filter,
+        mut handler: impl FnMut(Arc<Event>) + Send + 'static,
+    ) -> std::io::Result<HandlerGuard> {
+        self.bus.subscribe_with(filter, move |received| match received {
+            Received::Event(entry) => handler(entry.event),
+            Received::Lagged(count) => tracing::warn!(count, "a subscriber missed events"),
+        })
+    }
+
+    /// Waits until all that was ingested is judged and its events are with the sinks.
+    pub async fn flush(&self) {
+        let office = self.office.clone();
+        let judged = tokio::task::spawn_blocking(move || office.judge.flush()).await;
+        if judged.is_ok() {
+            self.office.hub.flush().await;
+        }
+    }
+
+    /// Looks at the rule folders soon, as SIGHUP does.
+    pub fn reload(&self) {
+        self.office.reloader.nudge();
+    }
+
+    /// Stops taking samples, judges what came, lets sinks deliver for a grace period, and writes
+    /// the state that the next start reads.
+    pub async fn stop(self) -> Result<(), String> {
+        let Watchfire { office, bus, api, sources, watchdog, threads, settings } = self;
+        for source in sources {
+            source.stop().await;
+        }
+        api.stop().await;
+        office.reloader.stop();
+        let judge = office.judge.clone();
+        let snapshot = tokio::task::spawn_blocking(move || judge.stop()).await;
+        if let Some(watchdog) = watchdog {
+            watchdog.abort();
+        }
+        office.gate.close();
+        office.hub.stop(STOP_GRACE).await;
+        bus.close();
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok())
+        });
+        let all_ended = joined.await.unwrap_or(false);
+        let Ok(Some(snapshot)) = snapshot else {
+            return Err("the engine had ended before; its state is lost".into());
+        };
+        let data = &settings.paths.data;
+        state::save(data, &snapshot)
+            .map_err(|error| format!("the state could not be written to {}: {error}", data.display()))?;
+        if all_ended { Ok(()) } else { Err("a thread ended by an internal error".into()) }
+    }
+}
+
+impl Begun {
+    /// Stops what runs already, because another part cannot start.
+    async fn tear_down(
+        self,
+        part: &'static str,
+        what: String,
+        sources: Vec<Running>,
+    ) -> StartError {
+        let mut torn_down = vec!["sinks", "the engine", "reloading"];
+        if !sources.is_empty() {
+            torn_down.push("sources");
+        }
+        for source in sources {
+            source.stop().await;
+        }
+        self.reloader.stop();
+        let judge = self.judge.clone();
+        // Its state is that of the file still; nothing was judged yet.
+        let _ = tokio::task::spawn_blocking(move || judge.stop()).await;
+        self.hub.stop(StdDuration::from_secs(1)).await;
+        self.bus.close();
+        StartError { part, what, torn_down }
+    }
+}
+
+async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, StartError> {
+    let failed = |part, what: String| StartError { part, what, torn_down: Vec::new() };
+    let data = &settings.paths.data;
+    std::fs::create_dir_all(data).map_err(|error| {
+        failed("the data folder", format!("{} cannot be made: {error}", data.display()))
+    })?;
+    let places = places(settings).map_err(|what| failed("sinks", what))?;
+    let wasm = WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
+    let catalog = Catalog::new(settings.reload.remove_after, Arc::new(wasm));
+    let (reload, at) = (settings.reload.clone(), clock.clone());
+    // Compiling components takes long: not on the runtime's threads.
+    let prepared = tokio::task::spawn_blocking(move || reload::prepare(places, reload, catalog, at))
+        .await
+        .map_err(|error| failed("the rules", error.to_string()))?;
+    let started = clock.now();
+    let bus = Bus::new(BusOptions {
+        history_max: settings.bus.history,
+        first_cursor: (started.nanos() / 1_000).unsigned_abs(),
+    });
+    let hub = Arc::new(SinkHub::new(HubEnv {
+        data: data.clone(),
+        started,
+        seed: started.nanos().unsigned_abs(),
+        defaults: settings.sinks.default.iter().map(|name| name.as_str().into()).collect(),
+    }));
+    let board = Arc::new(Board::new(bus.clone(), hub.clone()));
+    let (machine, data_error) = machine(settings, &prepared.ruleset, started.as_arrival());
+    let (adopted, adoptions) = unbounded();
+    let mut teller = Teller::new(board.clone(), adopted);
+    let pipeline = Pipeline::start(machine, move |merged| teller.tell(merged))
+        .map_err(|error| failed("the engine", error.to_string()))?;
+    let (queue, inbound) = unbounded();
+    let gate = Gate::new(settings.limits.clone(), queue);
+    let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone())
+        .map_err(|error| failed("the engine", error.to_string()))?;
+    let (reloader, reloading) = prepared
+        .start(judge.clone(), hub.clone(), adoptions)
+        .map_err(|error| failed("reloading", error.to_string()))?;
+    let around = Surroundings { gate, clock };
+    let threads = vec![sequencing, reloading];
+    Ok(Begun { judge, reloader, hub, board, bus, around, threads, data_error })
+}
+
+/// The kernel as the last stop left it, or a new one.
+fn machine(
+    settings: &Settings,
+    ruleset: &Arc<Ruleset>,
+    from: crate::kernel::model::EventTime,
+) -> (Machine, Option<String>) {
+    let (limits, shards) = (settings.limits.clone(), settings.engine.shards as u32);
+    let error = match state::load(&settings.paths.data) {
+        Ok(Some(snapshot)) => {
+            let machine = Machine::restored(limits, shards, ruleset.clone(), snapshot, from);
+            return (machine, None);
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::error!("{error}");
+            state::set_aside(&settings.paths.data);
+            Some(error)
+        }
+    };
+    let mut machine = Machine::new(limits, shards, from);
+    machine.step(Arrived::Swap(ruleset.clone()));
+    (machine, error)
+}
+
+fn places(settings: &Settings) -> Result<Places, String> {
+    let own_grants = Grants::from_tables(settings.grants.clone(), settings.secrets.0.clone())?;
+    let granted = |sink| Declared {
+        sink,
+        standing: Standing::Granted { granted: Granted::default(), settings: serde_json::Value::Null },
+    };
+    let origin = Origin { file: "watchfire.toml".into(), line: 0 };
+    let mut built_in = vec![granted(terminal::declare())];
+    for file in &settings.sinks.file {
+        let (path, rotate_bytes, keep) = (file.path.clone(), file.rotate_bytes, file.keep);
+        let sink = FileSink { path, rotate_bytes, keep };
+        built_in.push(granted(sink.declare(&file.name, origin.clone())));
+    }
+    for webhook in &settings.sinks.webhook {
+        built_in.push(webhook_sink(webhook, &own_grants, &origin)?);
+    }
+    Ok(Places {
+        rules: settings.paths.rules.clone(),
+        plugins: settings.paths.plugins.clone(),
+        grants: settings.paths.grants.clone(),
+        own_grants,
+        built_in,
+    })
+}
+
+/// The operator wrote the webhook's address into the main config: that is its grant. Secrets that
+/// it names must be there.
+fn webhook_sink(
+    settings: &settings::WebhookSink,
+    grants: &Grants,
+    origin: &Origin,
+) -> Result<Declared, String> {
+    let place = |what: String| format!("[[sinks.webhook]] {}: {what}", settings.name);
+    let webhook = Webhook::new(&WebhookSettings {
+        url: settings.url.clone(),
+        method: None,
+        headers: settings.headers.clone(),
+        body: settings.body.clone(),
+        timeout: None,
+    })
+    .map_err(place)?;
+    let sink = webhook.declare(&settings.name, origin.clone());
+    let granted = grants.in_full(&sink.needs).map_err(|blocked| place(blocked.why))?;
+    let standing = Standing::Granted { granted, settings: serde_json::Value::Null };
+    Ok(Declared { sink, standing })
+}
+
+fn office(begun: &Begun) -> Office {
+    let limits = begun.around.gate.limits().clone();
+    let feed = |format: &settings::Format| {
+        let name = format!("http-{}", format.name());
+        let decoder = decoder(*format, &limits);
+        let feed = Feed::open(&begun.around, &name, SourceKind::Http, None, decoder);
+        (format.name(), feed)
+    };
+    let feeds: BTreeMap<&'static str, _> = POSTED.iter().map(feed).collect();
+    Office {
+        judge: begun.judge.clone(),
+        board: begun.board.clone(),
+        hub: begun.hub.clone(),
+        gate: begun.around.gate.clone(),
+        clock: begun.around.clock.clone(),
+        reloader: begun.reloader.clone(),
+        runtime: Handle::current(),
+        feeds,
+        data_error: begun.data_error.clone(),
+    }
+}
+
+fn api_options(settings: &Settings) -> ApiOptions {
+    let mut options = ApiOptions::new(settings.listen.http, &settings.limits);
+    options.names = settings.listen.names.clone();
+    options.token_file = settings.listen.token_file.clone();
+    options
+}
+
+/// Every source that the settings name; and why one could not start.
+fn start_sources(settings: &Settings, around: &Surroundings) -> (Vec<Running>, Option<String>) {
+    let mut running = Vec::new();
+    for start in wanted_sources(settings) {
+        match start(around) {
+            Ok(source) => running.push(source),
+            Err(error) => return (running, Some(error.to_string())),
+        }
+    }
+    (running, None)
+}
+
+type Start = Box<dyn FnOnce(&Surroundings) -> Result<Running, super::source::StartError>>;
+
+fn wanted_sources(settings: &Settings) -> Vec<Start> {
+    let (sources, limits) = (&settings.sources, settings.limits.clone());
+    let mut wanted: Vec<Start> = Vec::new();
+    if sources.host.enabled {
+        let host = host::Host { name: "host".into(), interval: sources.host.interval.to_std() };
+        wanted.push(Box::new(move |around| host::start(around, host)));
+    }
+    if let Some(listen) = sources.statsd.udp {
+        let setting = "[sources.statsd] udp".to_owned();
+        let lateness = Some(Duration::ZERO);
+        let udp = StatsdUdp { name: "statsd-udp".into(), listen, setting, lateness };
+        let decoder = decoder(settings::Format::Statsd, &limits);
+        wanted.push(Box::new(move |around| statsd_udp::start(around, udp, decoder)));
+    }
+    if let Some(listen) = sources.statsd.tcp {
+        let setting = "[sources.statsd] tcp".to_owned();
+        let kind = SourceKind::StatsdTcp;
+        let name = "statsd-tcp".to_owned();
+        let tcp = (name, kind, listen, setting, None, settings::Format::Statsd);
+        wanted.push(tcp_source(tcp, &limits));
+    }
+    for source in &sources.tcp {
+        let name = source.name.clone().unwrap_or_else(|| format!("tcp:{}", source.listen));
+        let setting = "[[sources.tcp]] listen".to_owned();
+        let kind = SourceKind::LinesTcp;
+        let tcp = (name, kind, source.listen, setting, source.lateness, source.format);
+        wanted.push(tcp_source(tcp, &limits));
+    }
+    for source in &sources.file {
+        let path = source.path.clone();
+        let name = format!("file:{}", path.display()).into();
+        let from = match source.follow {
+            true => stream::Origin::Followed(path),
+            false => stream::Origin::File(path),
+        };
+        let decoder = decoder(source.format, &limits);
+        let file = Stream { name, from, lateness: None };
+        wanted.push(Box::new(move |around| stream::start(around, file, decoder)));
+    }
+    if let Some(stdin) = &sources.stdin {
+        let decoder = decoder(stdin.format, &limits);
+        let from = Stream { name: "stdin".into(), from: stream::Origin::Stdin, lateness: None };
+        wanted.push(Box::new(move |around| stream::start(around, from, decoder)));
+    }
+    wanted
+}
+
+type Tcp =
+    (String, SourceKind, std::net::SocketAddr, String, Option<Duration>, settings::Format);
+
+fn tcp_source(tcp: Tcp, limits: &crate::kernel::model::Limits) -> Start {
+    let (name, kind, listen, setting, lateness, format) = tcp;
+    let decoder = decoder(format, limits);
+    let connections_max = lines_tcp::CONNECTIONS_MAX;
+    let name = name.into();
+    let lines = LinesTcp { name, kind, listen, setting, lateness, connections_max };
+    Box::new(move |around| lines_tcp::start(around, lines, decoder))
+}
