@@ -1,1 +1,173 @@
-//! decode
+//! Decoding: bytes of a text format to batches of samples.
+//!
+//! All formats here are lines. A line is cut into (raw key bytes, time bytes, value bytes); the raw
+//! key is looked up in the [`Intake`], and only a key that is not known there has its labels
+//! parsed. A line is taken whole or not at all: it gives samples and refusals, or one defect, or
+//! nothing (blank lines, comments, headers), and it never affects another line.
+//!
+//! This module never reads a clock (a sample without a time keeps [`EventTime::MIN`]), never keeps
+//! more of a line than `line_bytes_max`, and never gives one series' sample to another: what a
+//! known raw key stands for is what the full parse of the same line would have found.
+//!
+//! [`EventTime::MIN`]: crate::kernel::model::EventTime::MIN
+
+mod csv;
+mod influx_line;
+pub mod intake;
+mod json_lines;
+mod lines;
+pub mod number;
+mod prom_text;
+mod statsd;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use crate::kernel::model::{Batch, Limits};
+
+pub use intake::{Intake, Key};
+pub use number::TimeUnit;
+
+use csv::Csv;
+use influx_line::InfluxLine;
+use json_lines::JsonLines;
+use lines::{Line, Lines};
+use prom_text::PromText;
+use statsd::StatsD;
+
+/// What is wrong with a line, in words for a [`Defect`](crate::kernel::model::Defect).
+type Words = Cow<'static, str>;
+
+/// A text format that samples come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    JsonLines,
+    /// StatsD and DogStatsD.
+    StatsD,
+    InfluxLine,
+    /// Prometheus text 0.0.4 and OpenMetrics.
+    PromText,
+    Csv,
+}
+
+impl Format {
+    pub const ALL: [Format; 5] =
+        [Format::JsonLines, Format::StatsD, Format::InfluxLine, Format::PromText, Format::Csv];
+
+    /// The name it has on the command line and in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::JsonLines => "json",
+            Format::StatsD => "statsd",
+            Format::InfluxLine => "influx",
+            Format::PromText => "prom",
+            Format::Csv => "csv",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.name() == text)
+    }
+}
+
+/// One source worker's decoder of one format.
+pub struct Decoder {
+    format: Format,
+    unit: Option<TimeUnit>,
+    lines: Lines,
+    reader: Reader,
+    intake: Intake,
+}
+
+/// What a format keeps from line to line: scratch space, and for CSV the header.
+enum Reader {
+    JsonLines(JsonLines),
+    StatsD(StatsD),
+    InfluxLine(InfluxLine),
+    PromText,
+    Csv(Csv),
+}
+
+impl Decoder {
+    /// `keys_max` bounds the raw keys kept; twice the live series leaves room for senders that
+    /// write one series' labels in several orders.
+    pub fn new(format: Format, limits: &Limits, keys_max: usize) -> Decoder {
+        let reader = match format {
+            Format::JsonLines => Reader::JsonLines(JsonLines::default()),
+            Format::StatsD => Reader::StatsD(StatsD::default()),
+            Format::InfluxLine => Reader::InfluxLine(InfluxLine::default()),
+            Format::PromText => Reader::PromText,
+            Format::Csv => Reader::Csv(Csv::default()),
+        };
+        let lines = Lines::new(limits.line_bytes_max);
+        Decoder { format, unit: None, lines, reader, intake: Intake::new(limits, keys_max) }
+    }
+
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The unit of times that are plain numbers, from here on. `None` is the format's own: JSON
+    /// lines and CSV milliseconds, StatsD seconds, Influx nanoseconds; Prometheus text is guessed
+    /// line by line, see [`PromText`].
+    pub fn set_time_unit(&mut self, unit: Option<TimeUnit>) {
+        self.unit = unit;
+    }
+
+    /// Decodes a whole payload: a datagram, the body of a request, a file.
+    pub fn decode(&mut self, payload: &[u8]) {
+        self.feed(payload);
+        self.finish();
+    }
+
+    /// Decodes the next bytes of a stream. The start of a line whose end has not come is kept.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.intake.received(bytes.len());
+        let Decoder { unit, lines, reader, intake, .. } = self;
+        lines.feed(bytes, |number, line| reader.line(number, line, *unit, intake));
+    }
+
+    /// The stream or payload ended: its last line needs no newline, and what comes next begins at
+    /// line 1, in CSV with a header.
+    pub fn finish(&mut self) {
+        let Decoder { unit, lines, reader, intake, .. } = self;
+        lines.finish(|number, line| reader.line(number, line, *unit, intake));
+        match reader {
+            Reader::Csv(csv) => csv.finish(),
+            Reader::JsonLines(_) | Reader::StatsD(_) | Reader::InfluxLine(_) | Reader::PromText => {
+            }
+        }
+    }
+
+    /// What was decoded since the last call. Its arrival is for the shell to fill in.
+    pub fn take(&mut self) -> Batch {
+        self.intake.take()
+    }
+
+    /// The raw-key cache's counters, and a way to push samples that came in no text.
+    pub fn intake(&mut self) -> &mut Intake {
+        &mut self.intake
+    }
+}
+
+impl Reader {
+    fn line(&mut self, number: u64, line: Line<'_>, unit: Option<TimeUnit>, intake: &mut Intake) {
+        let bytes = match line {
+            Line::Whole(bytes) => bytes,
+            Line::TooLong(head) => {
+                return intake.defect(number, "the line is longer than line_bytes_max", head);
+            }
+        };
+        let outcome = match self {
+            Reader::JsonLines(reader) => reader.line(bytes, unit, intake),
+            Reader::StatsD(reader) => reader.line(bytes, unit, intake),
+            Reader::InfluxLine(reader) => reader.line(bytes, unit, intake),
+            Reader::PromText => PromText::line(bytes, unit, intake),
+            Reader::Csv(reader) => reader.line(bytes, unit, intake),
+        };
+        if let Err(words) = outcome {
+            intake.defect(number, words, bytes);
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One source worker's builder of batches, with its cache from raw key bytes to slots.
+//!
+//! A raw key is the part of a line that names its series, as it came over the wire. Two spellings
+//! of one series are two keys and get two slots, which is right and merely costs a slot. The cache
+//! is bounded by number and by bytes; when it is full the clock hand takes out a key that was not
+//! seen since the hand last passed, and its slot is announced again for another series.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::{
+    Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series, Slot,
+};
+
+/// What a raw key stands for: a slot, or why every sample of this key is refused.
+pub type Key = Result<Slot, Refusal>;
+
+pub struct Intake {
+    limits: Limits,
+    batch: Batch,
+    keys: Keys,
+}
+
+impl Intake {
+    /// `keys_max` (at least 1) raw keys are kept, of [`Keys::BYTES_PER_KEY`] bytes on average.
+    pub fn new(limits: &Limits, keys_max: usize) -> Intake {
+        Intake { limits: limits.clone(), batch: Batch::default(), keys: Keys::new(keys_max) }
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// `None` when the key has to be parsed and [announced](Intake::announce).
+    pub fn known(&mut self, raw: &[u8]) -> Option<Key> {
+        self.keys.get(raw)
+    }
+
+    /// Remembers what an unknown key stands for, a refusal too, so that a bad series is not parsed
+    /// on each line. A key that was known must not be announced again.
+    pub fn announce(&mut self, raw: &[u8], series: Result<Series, Refusal>) -> Key {
+        let slot = self.keys.insert(raw, series.as_ref().err().copied());
+        let series = series?;
+        let row = u32::try_from(self.batch.rows()).expect("a batch is bounded in bytes");
+        self.batch.announced.push(Announcement { row, slot, series });
+        Ok(slot)
+    }
+
+    /// One sample of a key, or one more refusal.
+    pub fn push(&mut self, key: Key, at: EventTime, value: f64, op: Op) {
+        match key {
+            Ok(slot) if value.is_finite() => self.batch.push(slot, at, value, op),
+            Ok(_) => self.refuse(Refusal::NotFinite),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    pub fn refuse(&mut self, refusal: Refusal) {
+        self.batch.refused.add(refusal, 1);
+    }
+
+    pub fn defect(&mut self, line: u64, what: impl Into<Cow<'static, str>>, bytes: &[u8]) {
+        if self.batch.defects.len() < Batch::DEFECTS_MAX {
+            self.batch.defect(Defect::new(line, what.into(), bytes));
+        } else {
+            // A flood of defects is only counted and costs no text.
+            self.batch.defect_count += 1;
+        }
+    }
+
+    /// Counts bytes on the wire into the batch.
+    pub fn received(&mut self, bytes: usize) {
+        self.batch.bytes += bytes;
+    }
+
+    /// Forgets all keys, because the same bytes mean another series from here on.
+    pub fn forget(&mut self) {
+        self.keys.clear();
+    }
+
+    /// Keys taken out of the cache so far.
+    pub fn evictions(&self) -> u64 {
+        self.keys.evictions
+    }
+
+    /// The batch so far. An announcement's row is the batch's length when it came after all rows.
+    pub fn take(&mut self) -> Batch {
+        let rows = self.batch.rows();
+        let next = Batch {
+            slots: Vec::with_capacity(rows),
+            at: Vec::with_capacity(rows),
+            value: Vec::with_capacity(rows),
+            ..Batch::default()
+        };
+        std::mem::replace(&mut self.batch, next)
+    }
+}
+
+/// Raw keys by number. A key's bytes are stored once, shared by the index and the slot.
+struct Keys {
+    keys_max: usize,
+    bytes_max: usize,
+    bytes: usize,
+    index: Lookup<Arc<[u8]>, Entry>,
+    /// By slot; `None` where a slot is free.
+    keys: Vec<Option<Arc<[u8]>>>,
+    /// By slot: seen since the hand last passed. Apart from `keys`, so that a hit touches one byte.
+    seen: Vec<bool>,
+    free: Vec<u32>,
+    hand: usize,
+    evictions: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    slot: u32,
+    refusal: Option<Refusal>,
+}
+
+impl Keys {
+    /// A raw key of four labels takes some 80 bytes; three times that leaves room for long ones,
+    /// while keys of 64 KiB each cannot fill the memory.
+    const BYTES_PER_KEY: usize = 256;
+
+    fn new(keys_max: usize) -> Keys {
+        let keys_max = keys_max.clamp(1, u32::MAX as usize);
+        Keys {
+            keys_max,
+            bytes_max: keys_max.saturating_mul(Keys::BYTES_PER_KEY),
+            bytes: 0,
+            index: Lookup::default(),
+            keys: Vec::new(),
+            seen: Vec::new(),
+            free: Vec::new(),
+            hand: 0,
+            evictions: 0,
+        }
+    }
+
+    fn get(&mut self, raw: &[u8]) -> Option<Key> {
+        let entry = self.index.get(raw)?;
+        self.seen[entry.slot as usize] = true;
+        Some(match entry.refusal {
+            None => Ok(Slot(entry.slot)),
+            Some(refusal) => Err(refusal),
+        })
+    }
+
+    fn insert(&mut self, raw: &[u8], refusal: Option<Refusal>) -> Slot {
+        while !self.index.is_empty()
+            && (self.index.len() >= self.keys_max || self.bytes + raw.len() > self.bytes_max)
+        {
+            self.evict();
+        }
+        let key: Arc<[u8]> = Arc::from(raw);
+        self.bytes += key.len();
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.keys.push(None);
+                self.seen.push(false);
+                (self.keys.len() - 1) as u32
+            }
+        };
+        self.keys[slot as usize] = Some(key.clone());
+        // A new key has to be seen a second time before it counts as in use, so a flood of keys
+        // that come once takes out its own kind and not the series that keep coming.
+        self.seen[slot as usize] = false;
+        let before = self.index.insert(key, Entry { slot, refusal });
+        assert!(before.is_none(), "a known key was announced again");
+        Slot(slot)
+    }
+
+    /// Takes out the next key under the hand that was not seen since the last pass. There is one:
+    /// the first pass leaves none marked as seen.
+    fn evict(&mut self) {
+        assert!(!self.index.is_empty());
+        loop {
+            let slot = self.hand;
+            self.hand = if slot + 1 == self.keys.len() { 0 } else { slot + 1 };
+            if std::mem::take(&mut self.seen[slot]) {
+                continue;
+            }
+            if let Some(key) = self.keys[slot].take() {
+                self.bytes -= key.len();
+                self.index.remove(&key[..]);
+                self.free.push(slot as u32);
+                self.evictions += 1;
+                return;
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.evictions += self.index.len() as u64;
+        self.index.clear();
+        self.keys.clear();
+        self.seen.clear();
+        self.free.clear();
+        self.bytes = 0;
+        self.hand = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(name: &str) -> Result<Series, Refusal> {
+        Ok(Series::new::<&str, &str>(name, []))
+    }
+
+    /// Sends a sample of each key in turn through an intake of three keys, and gives the batch as
+    /// text: `+a=0` where key a is announced in slot 0, and `0` where slot 0 has a sample.
+    fn check(keys: &str, expected: &str) -> Intake {
+        let mut intake = Intake::new(&Limits::default(), 3);
+        for name in keys.split(' ') {
+            let raw = name.as_bytes();
+            let key = intake.known(raw).unwrap_or_else(|| intake.announce(raw, series(name)));
+            intake.push(key, EventTime::MIN, 1.0, Op::Set);
+        }
+        let batch = intake.take();
+        let mut text = Vec::new();
+        for row in 0..batch.rows() {
+            for told in batch.announced.iter().filter(|told| told.row as usize == row) {
+                text.push(format!("+{}={}", told.series, told.slot.0));
+            }
+            text.push(batch.slots[row].0.to_string());
+        }
+        assert_eq!(text.join(" "), expected, "{keys}");
+        intake
+    }
+
+    #[test]
+    fn a_key_is_announced_once() {
+        let intake = check("a b a b c a", "+a=0 0 +b=1 1 0 1 +c=2 2 0");
+        assert_eq!(intake.evictions(), 0);
+    }
+
+    #[test]
+    fn a_full_cache_takes_out_keys_that_do_not_come_again() {
+        // a and c came twice and keep their slots; b makes room for d, and d for e.
+        let intake = check("a b c a c d a e a c", "+a=0 0 +b=1 1 +c=2 2 0 2 +d=1 1 0 +e=1 1 0 2");
+        assert_eq!(intake.evictions(), 2);
+    }
+
+    #[test]
+    fn a_key_that_was_taken_out_is_announced_again() {
+        let intake = check("a b c d a", "+a=0 0 +b=1 1 +c=2 2 +d=0 0 +a=1 1");
+        assert_eq!(intake.evictions(), 2);
+    }
+
+    #[test]
+    fn long_keys_are_bounded_in_bytes() {
+        let mut intake = Intake::new(&Limits::default(), 100);
+        for count in 0..1_000u32 {
+            let mut raw = vec![b'x'; 10_000];
+            raw.extend_from_slice(&count.to_le_bytes());
+            let _slot = intake.announce(&raw, series("x"));
+            assert!(intake.keys.bytes <= 100 * Keys::BYTES_PER_KEY);
+        }
+        assert_eq!((intake.keys.index.len(), intake.evictions()), (2, 998));
+        // A single key past the bound still gets its slot.
+        let _slot = intake.announce(&[b'y'; 30_000], series("y"));
+        assert_eq!(intake.keys.index.len(), 1);
+    }
+
+    #[test]
+    fn a_refused_key_is_remembered_and_each_of_its_samples_counted() {
+        let mut intake = Intake::new(&Limits::default(), 3);
+        let refused = intake.announce(b"bad", Err(Refusal::TooManyLabels));
+        assert_eq!(refused, Err(Refusal::TooManyLabels));
+        for _ in 0..3 {
+            let key = intake.known(b"bad").expect("refused keys are remembered");
+            intake.push(key, EventTime::MIN, 1.0, Op::Set);
+        }
+        let good = intake.announce(b"good", series("good"));
+        intake.push(good, EventTime::MIN, f64::NAN, Op::Set);
+        intake.push(good, EventTime::MIN, f64::INFINITY, Op::Set);
+        let batch = intake.take();
+        assert_eq!(batch.refused.get(Refusal::TooManyLabels), 3);
+        assert_eq!(batch.refused.get(Refusal::NotFinite), 2);
+        assert_eq!((batch.rows(), batch.announced.len()), (0, 1));
+    }
+
+    #[test]
+    fn forgetting_makes_every_key_unknown() {
+        let mut intake = check("a b", "+a=0 0 +b=1 1");
+        intake.forget();
+        assert_eq!((intake.known(b"a"), intake.evictions()), (None, 2));
+        assert_eq!(intake.announce(b"b", series("b")), Ok(Slot(0)));
+    }
+}
