@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn columns_come_in_any_order_and_further_ones_are_labels() {
         check(
-            "host,Value,name,timestamp,dc\r\na,1.5,cpu,1700000000000,x\r\n,2,cpu,2023-11-14T22:13:20.5Z,\r\n\r\na,3,cpu,,x",
+            "host,Value,name,timestamp,dc\r\na,1.5,cpu,1700000000000,x\r\n\
+             ,2,cpu,2023-11-14T22:13:20.5Z,\r\n\r\na,3,cpu,,x",
             r#"cpu{dc="x",host="a"} = 1.5 @2023-11-14T22:13:20Z
             cpu = 2 @2023-11-14T22:13:20.5Z
             cpu{dc="x",host="a"} = 3 @arrival"#,
@@ -246,13 +247,14 @@ mod tests {
         let mut decoder = Decoder::new(Format::Csv, &Limits::default(), 10);
         check_with(&mut decoder, "name,value,host\ncpu,1,a", r#"cpu{host="a"} = 1 @arrival"#);
         check_with(&mut decoder, "name,value,dc\ncpu,2,a", r#"cpu{dc="a"} = 2 @arrival"#);
-        assert_eq!(decoder.intake().evictions(), 1);
+        assert_eq!(decoder.evictions(), 1);
     }
 
     #[test]
     fn what_is_no_sample_is_told() {
         check(
-            "name,value,ts,host\ncpu,NaN,1,a\ncpu,1,1\ncpu,1,1,a,b\ncpu,,1,a\ncpu,1,noon,a\n,1,1,a\n\
+            "name,value,ts,host\ncpu,NaN,1,a\ncpu,1,1\ncpu,1,1,a,b\ncpu,,1,a\n\
+             cpu,1,noon,a\n,1,1,a\n\
              cpu,1,1,\"a\ncpu,1,1,\"a\"b\ncpu,1,1000,a",
             r#"cpu{host="a"} = 1 @1970-01-01T00:00:01Z
             refused not_finite 1

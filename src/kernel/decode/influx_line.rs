@@ -244,15 +244,15 @@ mod tests {
     fn each_field_is_a_series() {
         check(
             "cpu,host=a,dc=x value=50.79 1700000000000000000
-            cpu,host=a value=1,idle=2i,free=3u,on=t,off=False,text=\"a, \\\"b c\",user=4e0 1700000000000000001
+            cpu,host=a value=1,i=2i,u=3u,on=t,off=False,s=\"a, \\\"b c\",e=4e0 1700000000000000001
             cpu value=1",
             r#"cpu{dc="x",host="a"} = 50.79 @2023-11-14T22:13:20Z
             cpu{host="a"} = 1 @2023-11-14T22:13:20.000000001Z
-            cpu.idle{host="a"} = 2 @2023-11-14T22:13:20.000000001Z
-            cpu.free{host="a"} = 3 @2023-11-14T22:13:20.000000001Z
+            cpu.i{host="a"} = 2 @2023-11-14T22:13:20.000000001Z
+            cpu.u{host="a"} = 3 @2023-11-14T22:13:20.000000001Z
             cpu.on{host="a"} = 1 @2023-11-14T22:13:20.000000001Z
             cpu.off{host="a"} = 0 @2023-11-14T22:13:20.000000001Z
-            cpu.user{host="a"} = 4 @2023-11-14T22:13:20.000000001Z
+            cpu.e{host="a"} = 4 @2023-11-14T22:13:20.000000001Z
             cpu = 1 @arrival
             refused unsupported 1"#,
         );

@@ -23,7 +23,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// `keys_max` (at least 1) raw keys are kept, of [`Keys::BYTES_PER_KEY`] bytes on average.
+    /// Up to `keys_max` (at least 1) raw keys are kept, of 256 bytes on average; longer ones make
+    /// it fewer.
     pub fn new(limits: &Limits, keys_max: usize) -> Intake {
         Intake { limits: limits.clone(), batch: Batch::default(), keys: Keys::new(keys_max) }
     }

@@ -11,6 +11,9 @@
 //! known raw key, nothing else of it is read. Every other line goes through the JSON parser; it
 //! also decides whether the cut was right, and only then makes the bytes before it a key.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -71,7 +74,7 @@ impl JsonLines {
         let ts = fields.ts.map(|ts| ts.get().as_bytes());
         let (at, value_read) = read(ts, value, unit)?;
         let raw = match tail {
-            Some(tail) if tail.is_right(ts, value) => &line[..tail.start],
+            Some(tail) if !fields.has_two_times && tail.is_right(ts, value) => &line[..tail.start],
             Some(_) | None => {
                 // Starts with a quote where the other kind starts with a brace.
                 self.key.clear();
@@ -106,7 +109,9 @@ impl Tail<'_> {
     ///
     /// If so the parser stood inside the outermost object and before a name when it came to the
     /// cut. That depends only on the bytes before the cut, and so do name and labels: for every
-    /// other line that has these bytes before its own cut the parser would find the same.
+    /// other line that has these bytes before its own cut the parser would find the same. No time
+    /// may stand before the cut, since another line's cut may have none to take its place; a value
+    /// may, since every cut has one.
     fn is_right(&self, ts: Option<&[u8]>, value: &[u8]) -> bool {
         let same_ts = match (self.ts, ts) {
             (Some(mine), Some(theirs)) => std::ptr::eq(mine, theirs),
@@ -225,6 +230,7 @@ struct Fields<'a> {
     ts: Option<&'a RawValue>,
     value: Option<&'a RawValue>,
     has_event: bool,
+    has_two_times: bool,
 }
 
 /// By hand, since derived code takes a second key of one name for an error.
@@ -249,7 +255,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             match name {
                 FieldName::Name => fields.name = Some(map.next_value()?),
                 FieldName::Labels => fields.labels = Some(map.next_value()?),
-                FieldName::Ts => fields.ts = Some(map.next_value()?),
+                FieldName::Ts => {
+                    fields.has_two_times |= fields.ts.replace(map.next_value()?).is_some();
+                }
                 FieldName::Value => fields.value = Some(map.next_value()?),
                 FieldName::Event => {
                     let _event: IgnoredAny = map.next_value()?;
@@ -297,127 +305,5 @@ impl Visitor<'_> for FieldNameVisitor {
             "event" => FieldName::Event,
             _ => FieldName::Other,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::kernel::decode::Format;
-    use crate::kernel::decode::tests::check as check_format;
-
-    fn check(payload: &str, expected: &str) {
-        check_format(Format::JsonLines, payload, expected);
-    }
-
-    #[test]
-    fn samples_with_all_or_few_fields() {
-        check(
-            r#"{"name":"cpu.usage","labels":{"host":"a"},"ts":1700000000000,"value":91.5}
-            {"name":"cpu.usage","value":1}
-
-            { "name" : "cpu.usage" , "labels" : { "host" : "a" } , "ts" : 1700000000001 , "value" : -2e-1 }
-            {"value":3,"ts":1700000000002,"labels":{},"name":"x"}"#,
-            r#"cpu.usage{host="a"} = 91.5 @2023-11-14T22:13:20Z
-            cpu.usage = 1 @arrival
-            cpu.usage{host="a"} = -0.2 @2023-11-14T22:13:20.001Z
-            x = 3 @2023-11-14T22:13:20.002Z"#,
-        );
-    }
-
-    #[test]
-    fn times_are_numbers_or_texts() {
-        check(
-            r#"{"name":"x","ts":"2023-11-14T22:13:20.5Z","value":1}
-            {"name":"x","ts":"2023-11-15T00:13:20+02:00","value":2}
-            {"name":"x","ts":"2023-11-14T22:13:20\u005a","value":3}
-            {"name":"x","ts":1700000000000.000001,"value":4}
-            {"name":"x","ts":1.7e12,"value":5}
-            {"name":"x","ts":null,"value":6}"#,
-            "x = 1 @2023-11-14T22:13:20.5Z
-            x = 2 @2023-11-14T22:13:20Z
-            x = 3 @2023-11-14T22:13:20Z
-            x = 4 @2023-11-14T22:13:20.000000001Z
-            x = 5 @2023-11-14T22:13:20Z
-            x = 6 @arrival",
-        );
-    }
-
-    #[test]
-    fn the_last_of_two_equal_keys_counts_and_unknown_keys_do_not() {
-        check(
-            r#"{"name":"a","name":"b","value":null,"value":2,"unit":{"value":[3]}}
-            {"name":"c","labels":{"x":"1","x":"2"},"ts":1,"ts":1700000000000,"value":3}
-            {"na\u006de":"d","value":4,"event":"also"}"#,
-            r#"b = 2 @arrival
-            c{x="2"} = 3 @2023-11-14T22:13:20Z
-            d = 4 @arrival"#,
-        );
-    }
-
-    #[test]
-    fn label_values_are_scalars() {
-        check(
-            r#"{"name":"x","labels":{"a":1.50,"b":true,"c":null,"d":"","e":"\u00fc\n\"","f":"ü"},"value":1}
-            {"name":"x","labels":null,"value":2}
-            {"name":"x","labels":{"a":[]},"value":3}
-            {"name":"x","labels":[],"value":4}"#,
-            r#"x{a="1.50",b="true",e="ü\n\"",f="ü"} = 1 @arrival
-            x = 2 @arrival
-            line 3: a label's value is neither text, number nor boolean
-            line 4: `labels` is not an object"#,
-        );
-    }
-
-    #[test]
-    fn what_is_no_sample_is_told() {
-        check(
-            r#"{"event":"job.stop","ts":1,"measurements":{"duration":12.5}}
-            {"name":"x","value":1e999}
-            {"value":1}
-            {"name":"x"}
-            {"name":"","value":1}
-            {"name":7,"value":1}
-            {"name":"x","value":null}
-            {"name":"x","value":"1"}
-            {"name":"x","value":NaN}
-            {"name":"x","value":01}
-            {"name":"x","ts":"noon","value":1}
-            {"name":"x","ts":[],"value":1}
-            {"name":"x","ts":1e30,"value":1}
-            {"name":"x","value":1
-            {"name":"x","value":1}}
-            [1]"#,
-            "refused not_finite 1
-            refused unsupported 1
-            line 3: the object has no `name`
-            line 4: the object has no `value`
-            line 5: `name` is empty
-            line 6: `name` is not a text
-            line 7: `value` is not a number
-            line 8: `value` is not a number
-            line 9: not a JSON object: expected value at byte 21
-            line 10: not a JSON object: invalid number at byte 22
-            line 11: `ts` is not an RFC 3339 time
-            line 12: `ts` is neither a number nor an RFC 3339 text
-            line 13: `ts` is outside the years 1677 to 2262
-            line 14: not a JSON object: EOF while parsing an object at byte 21
-            line 15: not a JSON object: trailing characters at byte 23
-            line 16: not a JSON object: invalid type: sequence, expected an object at byte 0",
-        );
-    }
-
-    /// The cut from the end is fooled by each of these, and the parser has the last word.
-    #[test]
-    fn fields_that_only_look_like_the_last_ones() {
-        check(
-            r#"{"name":"x","value":1,"note":"\"ts\":2,\"value\":3"}
-            {"name":"x","value":1,"note":{"ts":2,"value":3}}
-            {"name":"x","value":1,"a\"ts":2,"a\"value":3}
-            {"name":"x","ts":1700000000000,"value":1,"labels":{"ts":2,"value":3}}"#,
-            r#"x = 1 @arrival
-            x = 1 @arrival
-            x = 1 @arrival
-            x{ts="2",value="3"} = 1 @2023-11-14T22:13:20Z"#,
-        );
     }
 }

@@ -109,8 +109,9 @@ impl Decoder {
     }
 
     /// The unit of times that are plain numbers, from here on. `None` is the format's own: JSON
-    /// lines and CSV milliseconds, StatsD seconds, Influx nanoseconds; Prometheus text is guessed
-    /// line by line, see [`PromText`].
+    /// lines and CSV milliseconds, StatsD seconds, Influx nanoseconds. Prometheus text differs
+    /// between its versions (0.0.4 milliseconds, OpenMetrics seconds) and is guessed line by line:
+    /// an integer from 10^11 on is milliseconds, any other time seconds.
     pub fn set_time_unit(&mut self, unit: Option<TimeUnit>) {
         self.unit = unit;
     }
@@ -145,9 +146,9 @@ impl Decoder {
         self.intake.take()
     }
 
-    /// The raw-key cache's counters, and a way to push samples that came in no text.
-    pub fn intake(&mut self) -> &mut Intake {
-        &mut self.intake
+    /// Raw keys taken out of the full cache so far.
+    pub fn evictions(&self) -> u64 {
+        self.intake.evictions()
     }
 }
 

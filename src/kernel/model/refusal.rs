@@ -88,7 +88,7 @@ impl RefusalCounts {
 /// Bytes that could not be read as the format they came in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defect {
-    /// Line within the batch, from 1; 0 where the format has no lines.
+    /// Line within the payload or stream, from 1; 0 where the format has no lines.
     pub line: u64,
     /// What was wrong, in words, without the offending text.
     pub what: String,
