@@ -90,9 +90,14 @@ impl Script {
             .filter(|def| def.name.as_str() == name && def.params.len() >= params_min)
             .min_by_key(|def| def.params.len())?;
         let params: Vec<ImmutableString> = found.params.iter().cloned().collect();
-        let at = found.body.start_position();
-        let block = StmtBlock::new(self.body(name, params.len()), at, found.body.end_position());
-        let body = Arc::new(Expr::Stmt(Box::new(block)));
+        let (start, end) = (found.body.start_position(), found.body.end_position());
+        let statements = self.body(name, params.len());
+        let at = match statements.first() {
+            // A body without braces has no end of its own.
+            Some(Stmt::Expr(expr)) if end.is_none() => leftmost(expr),
+            _ => start,
+        };
+        let body = Arc::new(Expr::Stmt(Box::new(StmtBlock::new(statements, start, end))));
         Some(Function { name: found.name.clone(), params, at, body })
     }
 
@@ -175,6 +180,20 @@ impl Script {
         });
         walker.function(self, function, bound.collect());
         walker.uses
+    }
+}
+
+/// Where an expression begins; Rhai places an operator's call at the operator.
+fn leftmost(expr: &Expr) -> Position {
+    match expr {
+        Expr::FnCall(call, _) if call.is_operator_call() && call.args.len() > 1 => {
+            leftmost(&call.args[0])
+        }
+        Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
+            parts.first().map_or(Position::NONE, leftmost)
+        }
+        Expr::Dot(pair, ..) | Expr::Index(pair, ..) => leftmost(&pair.lhs),
+        other => other.start_position(),
     }
 }
 

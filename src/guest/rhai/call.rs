@@ -75,7 +75,8 @@ impl Closure {
     }
 
     pub fn text(&self) -> String {
-        self.script.source.closure_text(self.function.at)
+        let params: Vec<&str> = self.params().iter().map(|name| name.as_str()).collect();
+        self.script.source.closure_text(self.function.at, &params)
     }
 
     /// A caller for one thread, with its parameters all `()`.
