@@ -361,7 +361,7 @@ impl Walker<'_> {
                 self.expr(frame, &parts.1.rhs);
                 self.assigned(frame, &parts.1.lhs);
             }
-            Stmt::FnCall(call, _) => self.call(frame, call),
+            Stmt::FnCall(call, at) => self.call(frame, call, *at),
             Stmt::Block(block) => self.block(frame, block),
             Stmt::Expr(expr) => self.expr(frame, expr),
             Stmt::Return(Some(expr), ..) | Stmt::BreakLoop(Some(expr), ..) => {
@@ -401,7 +401,7 @@ impl Walker<'_> {
                 parts.iter().for_each(|part| self.expr(frame, part));
             }
             Expr::Stmt(block) => self.block(frame, block),
-            Expr::FnCall(call, _) | Expr::MethodCall(call, _) => self.call(frame, call),
+            Expr::FnCall(call, at) | Expr::MethodCall(call, at) => self.call(frame, call, *at),
             Expr::Dot(..) | Expr::Index(..) => self.chain(frame, expr),
             _ => {}
         }
@@ -431,7 +431,7 @@ impl Walker<'_> {
         self.uses.reads.extend(open);
     }
 
-    fn call(&mut self, frame: &mut Frame<'_>, call: &FnCallExpr) {
+    fn call(&mut self, frame: &mut Frame<'_>, call: &FnCallExpr, at: Position) {
         self.comparison(frame, call);
         if let Some((script, function, args)) = self.callee(frame, call) {
             let mut bound = Bound::new();
@@ -446,7 +446,18 @@ impl Walker<'_> {
             let missing = function.params.iter().skip(bound.len()).cloned();
             let missing: Bound = missing.map(|name| (name, None)).collect();
             bound.extend(missing);
-            self.function(script.as_deref().unwrap_or(frame.script), &function, bound);
+            let Some(library) = script else {
+                return self.function(frame.script, &function, bound);
+            };
+            // Places in another file mean nothing in this one: it all happens at the call.
+            let known = (self.uses.reads.len(), self.uses.writes.len(), self.uses.below.len());
+            self.function(&library, &function, bound);
+            let reads = self.uses.reads[known.0..].iter_mut();
+            let others = self.uses.writes[known.1..].iter_mut();
+            for found in reads.chain(others).chain(&mut self.uses.below[known.2..]) {
+                found.at = at;
+                found.fields.iter_mut().for_each(|field| field.1 = at);
+            }
             return;
         }
         call.args.iter().for_each(|arg| self.expr(frame, arg));

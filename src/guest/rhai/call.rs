@@ -38,9 +38,10 @@ impl Environment {
         let global = context.global_runtime_state();
         let imports = global.scan_imports_raw();
         let imports = imports.map(|(name, module)| (name.clone(), module.clone())).collect();
-        let constants = global.constants.as_ref().and_then(|constants| {
-            rhai::locked_read(constants).map(|constants| constants.clone())
-        });
+        let constants = global
+            .constants
+            .as_ref()
+            .and_then(|constants| rhai::locked_read(constants).map(|constants| constants.clone()));
         Environment { imports, constants: constants.unwrap_or_default() }
     }
 }

@@ -4,8 +4,8 @@
 //! `cap.secret` gives values that can be sent and not seen. Whatever goes wrong is thrown as a
 //! [`Failure`], which says how the attempt is to end unless the script catches it.
 
-use std::fs::{File, OpenOptions};
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -181,7 +181,9 @@ impl Http {
         // This thread is the sink's own, so waiting here holds nobody up.
         let result = self.0.runtime.block_on(self.0.gate.send(request));
         match result {
-            Ok(response) if (200..300).contains(&response.status) => Ok(Response(Arc::new(response))),
+            Ok(response) if (200..300).contains(&response.status) => {
+                Ok(Response(Arc::new(response)))
+            }
             Ok(response) => Failure::of_response(&response).throw(),
             Err(error) => Failure::of_request(error).throw(),
         }
@@ -376,4 +378,67 @@ fn values(to: &mut Module) {
         .set_into_module(to, |failure: &mut Failure| failure.what.clone());
     function("to_string").set_into_module(to, |failure: &mut Failure| failure.what.clone());
     function("to_json").set_into_module(to, |map: &mut Map| json::text(map));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&str, &str)], body: &str) -> HttpResponse {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        HttpResponse { status, headers: headers.collect(), body: body.into() }
+    }
+
+    #[test]
+    fn statuses_that_may_pass_are_retried_and_others_are_rejected() {
+        let retried = |secs: Option<i64>| Ends::Retried { after: secs.map(Duration::from_secs) };
+        for (status, headers, ends) in [
+            (429, &[("Retry-After", "7")][..], retried(Some(7))),
+            (503, &[("retry-after", " 120 ")], retried(Some(120))),
+            (503, &[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")], retried(None)),
+            (500, &[], retried(None)),
+            (408, &[], retried(None)),
+            (400, &[], Ends::Rejected),
+            (404, &[("retry-after", "7")], Ends::Rejected),
+            (302, &[], Ends::Rejected),
+        ] {
+            let failure = Failure::of_response(&response(status, headers, "gone "));
+            assert_eq!((failure.ends, failure.status), (ends, status));
+            assert_eq!(failure.what, format!("status {status}: gone"));
+        }
+        assert_eq!(Failure::of_response(&response(500, &[], "")).what, "status 500");
+    }
+
+    #[test]
+    fn requests_that_got_no_answer_are_retried_unless_they_never_will() {
+        let retried = Ends::Retried { after: None };
+        for (error, ends) in [
+            (HttpError::TimedOut, retried),
+            (HttpError::Unreachable("refused".into()), retried),
+            (HttpError::Other("reset".into()), retried),
+            (HttpError::Denied("grant http:x".into()), Ends::Rejected),
+            (HttpError::Invalid("no scheme".into()), Ends::Rejected),
+            (HttpError::TooLarge(5), Ends::Rejected),
+        ] {
+            assert_eq!(Failure::of_request(error.clone()).ends, ends, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_star_stays_within_its_part_of_a_name() {
+        for (pattern, name, taken) in [
+            ("alerts-*.jsonl", "alerts-2026-11-21.jsonl", true),
+            ("alerts-*.jsonl", "alerts-.jsonl", true),
+            ("alerts-*.jsonl", "alerts-a.jsonl.bak", false),
+            ("*", "anything", true),
+            ("*", "a/b", false),
+            ("*/x", "a/x", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("a?", "ab", false),
+            ("x", "x", true),
+        ] {
+            assert_eq!(takes(pattern, name), taken, "{pattern} {name}");
+        }
+    }
 }

@@ -106,6 +106,8 @@ fn base(operations: u64) -> Engine {
     engine.register_global_module(NUMBERS.clone());
     engine.register_fn("sleep", |_: i64| no_sleep());
     engine.register_fn("sleep", |_: f64| no_sleep());
+    engine.register_fn("exit", no_exit);
+    engine.register_fn("exit", |_: Dynamic| no_exit());
     engine.set_fast_operators(false);
     engine.set_optimization_level(OptimizationLevel::None);
     // Under `sync` the interner is a lock that all threads would meet at.
@@ -131,6 +133,10 @@ fn base(operations: u64) -> Engine {
 
 fn no_sleep() -> Result<(), Box<EvalAltResult>> {
     Err("there is no `sleep`: soak, cool, retry and batch do the waiting".into())
+}
+
+fn no_exit() -> Result<(), Box<EvalAltResult>> {
+    Err("there is no `exit`: what comes after it would be lost without a word".into())
 }
 
 static NUMBERS: LazyLock<SharedModule> = LazyLock::new(|| numbers::module().into());

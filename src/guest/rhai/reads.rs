@@ -88,7 +88,8 @@ pub fn resolve(
     }
     reader.at_least_one(&roles);
     let main = reader.reductions();
-    for read in base {
+    // Without a baseline that was the complaint.
+    for read in base.into_iter().filter(|_| offer.baseline) {
         reader.base(read, &main);
     }
     reader.finish()
@@ -160,7 +161,9 @@ impl Reader<'_> {
             (true, []) => return self.escapes(read),
             (false, [(field, at), ..]) => {
                 let help = match self.offer.inputs.is_empty() {
-                    true => "a rule without a window judges each value; .window(\"5m\") gives fields",
+                    true => {
+                        "a rule without a window judges each value; .window(\"5m\") gives fields"
+                    }
                     false => "a join without a window holds each input's value",
                 };
                 let what = format!("a number has no field `{field}`");
@@ -228,10 +231,10 @@ impl Reader<'_> {
 
     fn escapes(&mut self, read: &Use) {
         let name = &self.params[read.param];
-        let what = format!("`{name}` goes where its fields cannot be followed");
-        let help = format!(
-            "read the fields here (`{name}.…`) or hand it to a function of this file by name"
-        );
+        let what = format!("`{name}` is used as a whole, so what is read of it cannot be told");
+        let field = if name == "labels" { "host" } else { "mean" };
+        let field = self.offer.inputs.first().map_or(field, |input| input.as_ref());
+        let help = format!("name the field, as in `{name}.{field}`, here or in a function");
         self.complain(read.at, what, Some(help));
     }
 
@@ -281,7 +284,7 @@ impl Reader<'_> {
     }
 
     fn ambiguous(&mut self, at: Position, stat: BaseStat, main: &[(u8, Reduction)]) {
-        let (input, reduction) = main.first().copied().unwrap_or((0, Reduction::Mean));
+        let (input, reduction) = main.last().copied().unwrap_or((0, Reduction::Mean));
         let input = self.offer.inputs.get(input as usize);
         let input = input.map_or(String::new(), |name| format!("{name}."));
         let help = format!("write which one: base.{input}{}.{}", reduction.name(), stat.name());

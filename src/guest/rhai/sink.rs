@@ -9,8 +9,8 @@ use std::time::{Duration as StdDuration, Instant};
 
 use rhai::{Dynamic, EvalAltResult};
 
-use super::cap::{Cap, Ends, Failure};
 use super::call::Closure;
+use super::cap::{Cap, Ends, Failure};
 use super::{alert, errors, host};
 use crate::guest::grant::Granted;
 use crate::guest::http::HttpGate;

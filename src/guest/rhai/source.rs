@@ -33,7 +33,15 @@ impl Source {
 
     fn finding(&self, at: Position, severity: Severity, what: String) -> Finding {
         let (line, column) = place(at);
-        Finding { file: self.file.to_string(), line, column, severity, what, help: None, rule: None }
+        Finding {
+            file: self.file.to_string(),
+            line,
+            column,
+            severity,
+            what,
+            help: None,
+            rule: None,
+        }
     }
 
     /// `file:line:column`, as messages of running rules say it.
@@ -68,9 +76,9 @@ impl Source {
     pub fn word_at(&self, offset: usize) -> &str {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let before = &self.text[..offset];
-        let start = before.rfind(|c| !is_word(c)).map_or(0, |at| {
-            at + before[at..].chars().next().map_or(0, char::len_utf8)
-        });
+        let start = before
+            .rfind(|c| !is_word(c))
+            .map_or(0, |at| at + before[at..].chars().next().map_or(0, char::len_utf8));
         let after = &self.text[offset..];
         let end = offset + after.find(|c| !is_word(c)).unwrap_or(after.len());
         &self.text[start..end]
@@ -238,7 +246,12 @@ mod tests {
             ("r.info(|v| f(v, 1), |v| v)", 12, &["v"], "|v| f(v, 1)"),
             ("r.when(|v, b| {\n  v > 1\n}).x()", 15, &["v", "b"], "|v, b| { v > 1 }"),
             ("r.when(|v| ((v + 1) > 2)).x()", 14, &["v"], "|v| ((v + 1) > 2)"),
-            ("r.text(|a| `${a.x + \")\"}, )` + \")\").y()", 12, &["a"], "|a| `${a.x + \")\"}, )` + \")\""),
+            (
+                "r.text(|a| `${a.x + \")\"}, )` + \")\").y()",
+                12,
+                &["a"],
+                "|a| `${a.x + \")\"}, )` + \")\"",
+            ),
             ("r.when(|| true)", 11, &[], "|| true"),
             ("r.text(|a| #\"a\")\"#)", 12, &["a"], "|a| #\"a\")\"#"),
             ("fn busy(w) { w.mean > 1 }\nr", 12, &["w"], "{ w.mean > 1 }"),
@@ -251,7 +264,10 @@ mod tests {
     #[test]
     fn words_are_found_around_a_place() {
         let source = Source::new("f", "v > 1 and not v");
-        assert_eq!((source.word_at(6), source.word_at(7), source.word_at(9)), ("and", "and", "and"));
+        assert_eq!(
+            (source.word_at(6), source.word_at(7), source.word_at(9)),
+            ("and", "and", "and")
+        );
         assert_eq!(source.word_before(14), "not");
         assert_eq!((source.word_before(0), source.word_at(4)), ("", "1"));
     }

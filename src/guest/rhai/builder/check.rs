@@ -155,7 +155,9 @@ impl Checker<'_> {
                 }
             }
             if draft.across.is_none() {
-                for (at, word) in [(at_of(&draft.every), "every"), (at_of(&draft.lateness), "lateness")] {
+                for (at, word) in
+                    [(at_of(&draft.every), "every"), (at_of(&draft.lateness), "lateness")]
+                {
                     if let Some(at) = at {
                         let what = format!("`{word}` needs a window or `across`");
                         self.error(at, what, Some(windowed.into()));
@@ -168,7 +170,9 @@ impl Checker<'_> {
             let help = "put `absent` into a rule of its own, without a window";
             self.error(at, "`absent` does not go with a window", Some(help.into()));
         }
-        if let (Some(Window::Tumbling(_) | Window::Last(_)), Some(at)) = (window, at_of(&draft.every)) {
+        if let (Some(Window::Tumbling(_) | Window::Last(_)), Some(at)) =
+            (window, at_of(&draft.every))
+        {
             let help = "only `window` and `session` are judged in between";
             self.error(at, "`every` does not go with this window", Some(help.into()));
         }
@@ -187,7 +191,8 @@ impl Checker<'_> {
             return;
         };
         if span.value < length {
-            let what = format!("a baseline of {} is shorter than the window's {length}", span.value);
+            let what =
+                format!("a baseline of {} is shorter than the window's {length}", span.value);
             self.error(span.at, what, None);
         }
     }
@@ -198,7 +203,9 @@ impl Checker<'_> {
             let help = "say which series belong together: .by(\"service\"), or .by() for all";
             self.error(at, "`across` folds over the series of a group", Some(help.into()));
         }
-        if let Some(Window::Session(_) | Window::Last(_)) = self.draft.windows.first().map(|w| w.value) {
+        if let Some(Window::Session(_) | Window::Last(_)) =
+            self.draft.windows.first().map(|w| w.value)
+        {
             self.error(at, "`across` does not go with this window", None);
         }
     }
@@ -225,7 +232,8 @@ impl Checker<'_> {
             let help = "add .when(|v| v > 90.0), .absent(\"90s\") or .record(\"name\", |w| w.mean)";
             self.error(draft.at, "the rule has no condition", Some(help.into()));
         }
-        if let (Some(at), false) = (at_of(&draft.flapping), draft.when.is_some() || level.is_some()) {
+        if let (Some(at), false) = (at_of(&draft.flapping), draft.when.is_some() || level.is_some())
+        {
             self.error(at, "`flapping` needs a condition", None);
         }
     }
@@ -249,8 +257,10 @@ impl Checker<'_> {
         };
         if let Some(join) = &draft.join {
             let inputs = join.value.iter();
-            let input =
-                |(name, metric): &(Arc<str>, String)| Input { name: name.clone(), selector: selector(metric) };
+            let input = |(name, metric): &(Arc<str>, String)| Input {
+                name: name.clone(),
+                selector: selector(metric),
+            };
             return inputs.map(input).collect();
         }
         let metric = draft.on.iter().map(|on| on.value.as_str());
@@ -387,8 +397,7 @@ impl Checker<'_> {
         let draft = self.draft;
         let each = Offer::default();
         let share = draft.share.as_ref();
-        let share =
-            share.and_then(|said| self.program(&said.value, said.at, &each, Gives::Truth));
+        let share = share.and_then(|said| self.program(&said.value, said.at, &each, Gives::Truth));
         Declared { share, ewma: value_of(&draft.ewma), distinct: value_of(&draft.distinct) }
     }
 

@@ -183,11 +183,7 @@ fn only(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
         let filter = call.closure(0, form)?;
         return call.once(&mut draft.filter, filter);
     }
-    let matchers = Matcher::parse_list(&call.text(0)?);
-    let matchers = matchers.map_err(|what| match what.split_once("; ") {
-        Some((what, help)) => Problem::new(what).help(help),
-        None => Problem::new(what),
-    })?;
+    let matchers = Matcher::parse_list(&call.text(0)?).map_err(Problem::of)?;
     draft.matchers.extend(matchers);
     Ok(())
 }
@@ -306,6 +302,9 @@ fn share(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".share(|v| v > 0.5)";
     call.takes(1..=1, form)?;
     let closure = call.closure(0, form)?;
+    if closure.params().len() > 1 {
+        return Err(Problem::new("`share` sees the value and nothing else"));
+    }
     call.once(&mut draft.share, closure)
 }
 
@@ -320,7 +319,7 @@ fn distinct(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
 
 fn during(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     call.takes(1..=1, ".during(\"Mon-Fri 08:00-18:00 Europe/Berlin\")")?;
-    let calendar = Calendar::parse(&call.text(0)?).map_err(Problem::new)?;
+    let calendar = Calendar::parse(&call.text(0)?).map_err(Problem::of)?;
     call.once(&mut draft.during, calendar)
 }
 

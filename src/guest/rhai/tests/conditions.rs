@@ -68,7 +68,10 @@ fn comparisons_are_those_of_ieee_754() {
         ("|v| v > 0.0", [true, true, true, true, false, false, false, false, true]),
         ("|v| v == 0", [false, false, false, false, false, false, true, true, false]),
         ("|v| 0.0 / 0.0 == v", [false; 9]),
-        ("|v| v.is_nan() || v.is_nan", [false, false, false, false, false, true, false, false, false]),
+        (
+            "|v| v.is_nan() || v.is_nan",
+            [false, false, false, false, false, true, false, false, false],
+        ),
         ("|v| v in [90.0, 0.0]", [false, true, false, false, false, false, true, true, false]),
     ] {
         check_values(closure, &values, &expected);
@@ -106,21 +109,31 @@ fn counts_are_whole_numbers_and_other_fields_are_floats() {
 
 #[test]
 fn a_join_s_inputs_and_a_baseline_fill_their_fields() {
-    let text = "rule(\"r\").join(#{ bad: \"e\", all: \"q\" }, \"host\").window(\"1m\").baseline(\"1h\")
+    let text =
+        "rule(\"r\").join(#{ bad: \"e\", all: \"q\" }, \"host\").window(\"1m\").baseline(\"1h\")
         .when(|w, base| w.bad.rate > base.bad.rate.mean && w.all.rate > w.bad.rate);";
     let rule = rule(text);
     let Judge::Levels([_, Some(level), _]) = &rule.judge else { panic!("one level") };
     // Inputs are in the order of their names: all, bad.
     let names: Vec<&str> = rule.inputs.iter().map(|input| input.name.as_ref()).collect();
     assert_eq!((names, level.when.reads().len()), (vec!["all", "bad"], 3));
-    let rows = Rows { columns: vec![&[9.0, 9.0, 1.0], &[5.0, 5.0, 5.0], &[1.0, 6.0, 1.0]], keys: Vec::new() };
+    let rows = Rows {
+        columns: vec![&[9.0, 9.0, 1.0], &[5.0, 5.0, 5.0], &[1.0, 6.0, 1.0]],
+        keys: Vec::new(),
+    };
     assert_eq!(test(&level.when, &rows, None), (vec![true, false, false], Vec::new()));
 }
 
 #[test]
 fn labels_are_text_or_nothing() {
-    let program = condition(".by(\"host\", \"dc\")", "|v, labels| labels.host == \"a\" && labels.dc == ()");
-    let keys = [Labels::new([("host", "a")]), Labels::new([("host", "b")]), Labels::new([("host", "a"), ("dc", "x")]), Labels::new([("host", "a")])];
+    let program =
+        condition(".by(\"host\", \"dc\")", "|v, labels| labels.host == \"a\" && labels.dc == ()");
+    let keys = [
+        Labels::new([("host", "a")]),
+        Labels::new([("host", "b")]),
+        Labels::new([("host", "a"), ("dc", "x")]),
+        Labels::new([("host", "a")]),
+    ];
     let rows = Rows { columns: vec![&[1.0; 4], &[], &[]], keys: keys.to_vec() };
     assert_eq!(test(&program, &rows, None), (vec![true, false, false, true], Vec::new()));
 }
@@ -153,19 +166,24 @@ fn state_is_kept_and_put_back_on_a_fault() {
         ".state(#{ n: 0, seen: [] })",
         "|v| { this.n += 1; this.seen.push(v); if v < 0.0 { throw \"no\"; } if v == 5.0 { this.big = \"x\"; this.big.pad(5000, 'x'); } if v == 7.0 { return 3; } this.n >= 2 }",
     );
-    let mut state = State::Map(vec![("n".into(), State::Int(0)), ("seen".into(), State::List(vec![]))]);
+    let mut state =
+        State::Map(vec![("n".into(), State::Int(0)), ("seen".into(), State::List(vec![]))]);
     let mut step = |value: f64| {
         let column = [value];
         let rows = Rows { columns: vec![&column], keys: Vec::new() };
         let (truth, faults) = test(&program, &rows, Some(&mut state));
-        (truth[0], faults.into_iter().map(|(_, fault)| fault.to_string()).collect::<String>(), state.clone())
+        (
+            truth[0],
+            faults.into_iter().map(|(_, fault)| fault.to_string()).collect::<String>(),
+            state.clone(),
+        )
     };
     let kept = |n: i64, seen: &[f64]| {
         let seen = seen.iter().map(|value| State::Float(*value)).collect();
         State::Map(vec![("n".into(), State::Int(n)), ("seen".into(), State::List(seen))])
     };
     assert_eq!(step(1.0), (false, String::new(), kept(1, &[1.0])));
-    assert_eq!(step(-1.0), (false, "no (rules/test.rhai:1:105)".into(), kept(1, &[1.0])));
+    assert_eq!(step(-1.0), (false, "no (rules/test.rhai:1:102)".into(), kept(1, &[1.0])));
     let (_, fault, state_now) = step(5.0);
     assert!(fault.starts_with("`this` holds"), "{fault}");
     assert_eq!(state_now, kept(1, &[1.0]));
@@ -201,7 +219,7 @@ fn one_row_s_fault_leaves_the_others_alone() {
     assert_eq!(truth, [false, false, true, true]);
     let faults: Vec<(u32, String)> =
         faults.into_iter().map(|(row, fault)| (row, fault.to_string())).collect();
-    assert_eq!(faults, [(1, "division by zero: 10 / 0 (rules/test.rhai:1:43)".into())]);
+    assert_eq!(faults, [(1, "division by zero: 10 / 0 (rules/test.rhai:1:41)".into())]);
 }
 
 #[test]
@@ -211,7 +229,10 @@ fn an_endless_condition_is_a_fault_and_no_hang() {
     let (truth, faults) = test(&program, &rows, None);
     assert_eq!(truth, [true, false, true]);
     assert_eq!(faults.len(), 1);
-    assert!(faults[0].1.to_string().starts_with("the script does not come to an end"), "{faults:?}");
+    assert!(
+        faults[0].1.to_string().starts_with("the script does not come to an end"),
+        "{faults:?}"
+    );
 }
 
 #[test]
@@ -221,7 +242,7 @@ fn a_captured_variable_cannot_carry_state_from_row_to_row() {
     assert_eq!(test(&program, &rows, None).0, [true, true, true]);
     let text = "let n = 0; rule(\"r\").on(\"m\").when(|v| { n += 1; n == 1 });";
     let loaded = load("f", text, &host());
-    assert_eq!(listed(&loaded.findings), "1:44 cannot modify constant n");
+    assert_eq!(listed(&loaded.findings), "1:41 cannot modify constant n");
 }
 
 #[test]
@@ -252,10 +273,11 @@ fn shards_evaluate_one_program_at_the_same_time() {
 
 #[test]
 fn only_asks_a_closure_once_per_series() {
-    let rule = rule("rule(\"r\").on(\"m\").only(|labels| labels.env == \"prod\" && labels.len() == 2).when(|v| v > 1);");
-    let series = |labels: &[(&str, &str)]| {
-        crate::kernel::model::Series::new("m", labels.iter().copied())
-    };
+    let rule = rule(
+        "rule(\"r\").on(\"m\").only(|labels| labels.env == \"prod\" && labels.len() == 2).when(|v| v > 1);",
+    );
+    let series =
+        |labels: &[(&str, &str)]| crate::kernel::model::Series::new("m", labels.iter().copied());
     let takes = |labels: &[(&str, &str)]| rule.inputs[0].selector.takes(&series(labels));
     assert_eq!(takes(&[("env", "prod"), ("host", "a")]), Ok(true));
     assert_eq!(takes(&[("env", "test"), ("host", "a")]), Ok(false));

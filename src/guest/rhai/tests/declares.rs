@@ -91,9 +91,19 @@ fn every_rule_of_the_guide_loads_as_it_stands() {
     assert_eq!(
         names,
         [
-            "cpu-high", "api-slow", "error-rate", "error-ratio", "agent-gone", "disk-filling",
-            "queue-depth", "traffic-odd", "restart-loop", "mem-warning", "mem-critical",
-            "cpu-busy", "svc-load",
+            "cpu-high",
+            "api-slow",
+            "error-rate",
+            "error-ratio",
+            "agent-gone",
+            "disk-filling",
+            "queue-depth",
+            "traffic-odd",
+            "restart-loop",
+            "mem-warning",
+            "mem-critical",
+            "cpu-busy",
+            "svc-load",
         ]
     );
     let lines: Vec<u32> = loaded.rules.iter().map(|rule| rule.origin.line).collect();
@@ -162,7 +172,8 @@ fn reads_are_followed_through_helpers_aliases_and_inner_closures() {
 
 #[test]
 fn labels_are_columns_of_their_own() {
-    let rule = rule(r#"rule("r").on("m").by("host").when(|v, labels| v > 1.0 && labels.host == "a");"#);
+    let rule =
+        rule(r#"rule("r").on("m").by("host").when(|v, labels| v > 1.0 && labels.host == "a");"#);
     assert_eq!(rule.columns(), [Column::Value { input: 0 }, Column::Label("host".into())]);
 }
 
@@ -180,7 +191,10 @@ fn every_word_reaches_its_field() {
             .shadow();"#;
     let rule = rule(text);
     let secs = Duration::from_secs;
-    assert_eq!(rule.inputs[0].selector.to_string(), r#"cpu.*{env="prod"} where |labels| labels.tier != "test""#);
+    assert_eq!(
+        rule.inputs[0].selector.to_string(),
+        r#"cpu.*{env="prod"} where |labels| labels.tier != "test""#
+    );
     assert_eq!(rule.by, Grouping::By(vec!["host".into(), "dc".into()]));
     assert_eq!(rule.shape, Shape::Sliding { length: secs(60), every: secs(5) });
     assert_eq!((rule.lateness, rule.baseline.map(|b| b.span)), (secs(2), Some(secs(3600))));
@@ -189,10 +203,19 @@ fn every_word_reaches_its_field() {
     assert_eq!(rule.declared.distinct, Some(Distinct::Label("user".into())));
     let share = rule.declared.share.as_ref().expect("it was declared");
     assert_eq!((share.source(), share.reads()), ("|v| v > 0.5", &[Column::Value { input: 0 }][..]));
-    assert_eq!(rule.during.as_ref().map(ToString::to_string).as_deref(), Some("Mon-Fri 08:00-18:00 UTC"));
+    assert_eq!(
+        rule.during.as_ref().map(ToString::to_string).as_deref(),
+        Some("Mon-Fri 08:00-18:00 UTC")
+    );
     let timing = rule.timing;
-    assert_eq!((timing.soak, timing.cool, timing.repeat), (secs(60), secs(120), Some(secs(14_400))));
-    assert_eq!((timing.expire, timing.forget, timing.forget_firing), (secs(600), secs(7_200), true));
+    assert_eq!(
+        (timing.soak, timing.cool, timing.repeat),
+        (secs(60), secs(120), Some(secs(14_400)))
+    );
+    assert_eq!(
+        (timing.expire, timing.forget, timing.forget_firing),
+        (secs(600), secs(7_200), true)
+    );
     assert_eq!((timing.absent, timing.on_no_data), (None, OnNoData::Breach));
     assert_eq!(rule.flapping.map(|f| (f.high, f.low)), Some((40.0, 20.5)));
     let Judge::Levels([None, None, Some(critical)]) = &rule.judge else { panic!("critical only") };
@@ -215,10 +238,26 @@ fn shapes_come_from_the_window_and_from_what_is_read() {
         ("", "|v| v > 1.0", Shape::Each),
         (".by(\"a\").across(\"sum\")", "|v| v > 1.0", Shape::Latest { every: secs(10) }),
         (".by().across(\"sum\").every(\"3s\")", "|v| v > 1.0", Shape::Latest { every: secs(3) }),
-        (".window(\"5m\")", "|w| w.mean > 1.0", Shape::Sliding { length: secs(300), every: secs(5) }),
-        (".window(\"5m\")", "|w| w.p99 > 1.0", Shape::Sliding { length: secs(300), every: secs(25) }),
-        (".tumbling(\"1m\")", "|w| w.p99 > 1.0", Shape::Sliding { length: secs(60), every: secs(60) }),
-        (".session(\"30s\").every(\"5s\")", "|w| w.sum > 1.0", Shape::Session { gap: secs(30), every: secs(5) }),
+        (
+            ".window(\"5m\")",
+            "|w| w.mean > 1.0",
+            Shape::Sliding { length: secs(300), every: secs(5) },
+        ),
+        (
+            ".window(\"5m\")",
+            "|w| w.p99 > 1.0",
+            Shape::Sliding { length: secs(300), every: secs(25) },
+        ),
+        (
+            ".tumbling(\"1m\")",
+            "|w| w.p99 > 1.0",
+            Shape::Sliding { length: secs(60), every: secs(60) },
+        ),
+        (
+            ".session(\"30s\").every(\"5s\")",
+            "|w| w.sum > 1.0",
+            Shape::Session { gap: secs(30), every: secs(5) },
+        ),
         (".last(20)", "|w| w.mean > 1.0", Shape::Count { count: 20 }),
     ] {
         let rule = rule(&format!("rule(\"r\").on(\"m\"){words}.when({condition});"));

@@ -40,9 +40,15 @@ fn the_archive_of_the_guide_appends_a_line_for_each_alert() {
     let text = read(folder.path(), "alerts-2023-11-14.jsonl");
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    assert_eq!((lines.len(), &lines[0]["text"], &lines[1]["text"]), (2, &"memory".into(), &"second".into()));
+    assert_eq!(
+        (lines.len(), &lines[0]["text"], &lines[1]["text"]),
+        (2, &"memory".into(), &"second".into())
+    );
     assert_eq!((&lines[0]["value"], &lines[0]["labels"]["team"]), (&97.5.into(), &"db".into()));
-    assert_eq!((&lines[0]["at"], &lines[0]["state"]), (&"2023-11-14T22:13:20Z".into(), &"firing".into()));
+    assert_eq!(
+        (&lines[0]["at"], &lines[0]["state"]),
+        (&"2023-11-14T22:13:20Z".into(), &"firing".into())
+    );
 }
 
 #[test]
@@ -83,7 +89,10 @@ fn links_are_not_followed() {
     for name in ["x", "out/y"] {
         let send = format!("|alerts, cap| cap.file.append({name:?}, \"line\")");
         let outcome = attempt(&send, files(&["*", "*/*"]), folder.path());
-        assert!(matches!(&outcome, Outcome::Rejected { why } if why.contains("is a link")), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Rejected { why } if why.contains("is a link")),
+            "{outcome:?}"
+        );
     }
     assert_eq!(std::fs::read_dir(elsewhere.path()).expect("a folder").count(), 0);
 }
@@ -104,7 +113,10 @@ fn a_full_file_is_refused_before_it_grows() {
 fn a_script_error_is_a_fault_and_a_returned_text_is_a_note() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |send: &str| attempt(send, Granted::default(), folder.path());
-    assert_eq!(run("|alerts, cap| `took ${alerts.len()}`"), Outcome::Delivered { note: Some("took 2".into()) });
+    assert_eq!(
+        run("|alerts, cap| `took ${alerts.len()}`"),
+        Outcome::Delivered { note: Some("took 2".into()) }
+    );
     assert_eq!(run("|| 1"), Outcome::Delivered { note: None });
     for (send, fault) in [
         ("|alerts, cap| alerts[9].text", "sink `s`: array index 9 out of bounds"),
@@ -114,7 +126,10 @@ fn a_script_error_is_a_fault_and_a_returned_text_is_a_note() {
         ("|alerts, cap| sleep(1)", "sink `s`: there is no `sleep`"),
     ] {
         let outcome = run(send);
-        assert!(matches!(&outcome, Outcome::Faulted(f) if f.what.starts_with(fault)), "{outcome:?}");
+        assert!(
+            matches!(&outcome, Outcome::Faulted(f) if f.what.starts_with(fault)),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -123,11 +138,22 @@ fn secrets_are_used_and_never_seen() {
     let folder = tempfile::tempdir().expect("a folder");
     let secrets = [(Arc::from("TOKEN"), Secret::new("hunter2"))].into_iter().collect();
     let granted = Granted { secrets, ..Granted::default() };
-    for seen in ["`${cap.secret(\"TOKEN\")}`", "cap.secret(\"TOKEN\").to_string()", "(\"a\" + cap.secret(\"TOKEN\")).to_string()", "#{ x: cap.secret(\"TOKEN\") }.to_json()", "[cap.secret(\"TOKEN\")].to_string()"] {
+    for seen in [
+        "`${cap.secret(\"TOKEN\")}`",
+        "cap.secret(\"TOKEN\").to_string()",
+        "(\"a\" + cap.secret(\"TOKEN\")).to_string()",
+        "#{ x: cap.secret(\"TOKEN\") }.to_json()",
+        "[cap.secret(\"TOKEN\")].to_string()",
+    ] {
         let outcome = attempt(&format!("|alerts, cap| {seen}"), granted.clone(), folder.path());
-        let Outcome::Delivered { note: Some(note) } = outcome else { panic!("{seen}: {outcome:?}") };
+        let Outcome::Delivered { note: Some(note) } = outcome else {
+            panic!("{seen}: {outcome:?}")
+        };
         assert!(note.contains("***") && !note.contains("hunter2"), "{seen} {note}");
     }
     let outcome = attempt("|alerts, cap| cap.secret(\"OTHER\")", granted, folder.path());
-    assert_eq!(outcome, Outcome::Rejected { why: "the secret is not granted; grant secret:OTHER".into() });
+    assert_eq!(
+        outcome,
+        Outcome::Rejected { why: "the secret is not granted; grant secret:OTHER".into() }
+    );
 }

@@ -45,11 +45,26 @@ fn texts_see_the_alert() {
     let when = ".when(|v| v > 1.0)";
     for (closure, text) in [
         ("|a| `memory ${a.value}% on ${a.labels.host}`", "memory 97.5% on db1"),
-        ("|a| `${a.labels.team}/${a.key.host} ${a.kind} ${a.level} ${a.severity} ${a.state}`", "db/db1 fired critical critical firing"),
-        ("|a| `${a.previous_level} ${a.cause} ${a.rule} ${a.seq} ${a.shadow}`", "warning rule removed mem 2 false"),
-        ("|a| `${a.at} ${a.since} ${a.fired_at} ${a.day}`", "2023-11-14T22:13:20Z 2023-11-14T22:11:50Z 2023-11-14T22:13:20Z 2023-11-14"),
-        ("|a| `${a.window.start} ${a.values.mean} ${a.annotations.hint}`", "2023-11-14T22:11:20Z 97.5 look"),
-        ("|a| `${a.id} ${a.fingerprint} ${a.version}`", "00000000000000000000000000000abc 000000000000001f 0000000000000007"),
+        (
+            "|a| `${a.labels.team}/${a.key.host} ${a.kind} ${a.level} ${a.severity} ${a.state}`",
+            "db/db1 fired critical critical firing",
+        ),
+        (
+            "|a| `${a.previous_level} ${a.cause} ${a.rule} ${a.seq} ${a.shadow}`",
+            "warning rule removed mem 2 false",
+        ),
+        (
+            "|a| `${a.at} ${a.since} ${a.fired_at} ${a.day}`",
+            "2023-11-14T22:13:20Z 2023-11-14T22:11:50Z 2023-11-14T22:13:20Z 2023-11-14",
+        ),
+        (
+            "|a| `${a.window.start} ${a.values.mean} ${a.annotations.hint}`",
+            "2023-11-14T22:11:20Z 97.5 look",
+        ),
+        (
+            "|a| `${a.id} ${a.fingerprint} ${a.version}`",
+            "00000000000000000000000000000abc 000000000000001f 0000000000000007",
+        ),
         ("|a| `[${a.labels.nosuch}${a.resolved_at}] ${a.silent}`", "[] 90s"),
         ("|a| if a.value > 95 { \"very full\" } else { \"full\" }", "very full"),
         ("\"always this\"", "always this"),
@@ -62,7 +77,11 @@ fn texts_see_the_alert() {
 
 #[test]
 fn a_text_that_fails_is_a_fault_with_its_place() {
-    check(".when(|v| v > 1.0)", "|a| a.value.nosuch()", Err("there is no `nosuch` for (float) (rules/test.rhai:1:64)"));
+    check(
+        ".when(|v| v > 1.0)",
+        "|a| a.value.nosuch()",
+        Err("there is no `nosuch` for (float) (rules/test.rhai:1:65)"),
+    );
 }
 
 #[test]
@@ -71,5 +90,8 @@ fn texts_keep_what_they_captured() {
         rule(`mem-${level[0]}`).on(\"m\").when(|v| v > limit).text(|a| `limit ${limit}`); }";
     let loaded = load_good(text);
     let texts = loaded.rules.iter().map(|rule| rule.annotations[0].1.render(&event()));
-    assert_eq!(texts.collect::<Result<Vec<_>, _>>(), Ok(vec!["limit 80.0".into(), "limit 95.0".into()]));
+    assert_eq!(
+        texts.collect::<Result<Vec<_>, _>>(),
+        Ok(vec!["limit 80.0".into(), "limit 95.0".into()])
+    );
 }
