@@ -202,18 +202,19 @@ impl Reader<'_> {
     fn reduction(&mut self, field: &str, at: Position) -> Option<Reduction> {
         let Some(reduction) = Reduction::parse(field) else {
             let help = did_you_mean(field, REDUCTIONS).unwrap_or_else(|| {
-                "it has count sum mean min max first last delta rate increase stddev slope p0…p100"
+                "it has count sum mean min max first last delta rate increase stddev slope p0-p100"
                     .into()
             });
             self.complain(at, format!("a window has no field `{field}`"), Some(help));
             return None;
         };
-        let missing = match reduction {
-            Reduction::Share if !self.offer.share => ".share(|v| v > 0.5)",
-            Reduction::Ewma if !self.offer.ewma => ".ewma(\"5m\")",
-            Reduction::Distinct if !self.offer.distinct => ".distinct(\"user\")",
-            _ => return Some(reduction),
-        };
+        let declared = [
+            (Reduction::Share, self.offer.share, ".share(|v| v > 0.5)"),
+            (Reduction::Ewma, self.offer.ewma, ".ewma(\"5m\")"),
+            (Reduction::Distinct, self.offer.distinct, ".distinct(\"user\")"),
+        ];
+        let missing = declared.into_iter().find(|(of, said, _)| *of == reduction && !said);
+        let Some((_, _, missing)) = missing else { return Some(reduction) };
         let what = format!("the rule does not declare `{field}`");
         self.complain(at, what, Some(format!("add {missing}")));
         None

@@ -8,6 +8,7 @@ pub mod args;
 pub mod check;
 pub mod rule;
 pub mod sink;
+mod together;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,8 +26,8 @@ pub struct RuleDraft {
     /// A word had a bad value, so the whole is not worth checking yet.
     pub broken: bool,
     pub on: Option<Said<String>>,
-    /// Input names and metrics, in the order of the names.
-    pub join: Option<Said<Vec<(Arc<str>, String)>>>,
+    /// In the order of the names.
+    pub join: Option<Said<Vec<JoinInput>>>,
     pub matchers: Vec<Matcher>,
     pub filter: Option<Said<Arc<Closure>>>,
     pub by: Option<Said<Vec<Arc<str>>>>,
@@ -61,6 +61,12 @@ pub struct RuleDraft {
     pub shadow: bool,
 }
 
+#[derive(Clone, Debug)]
+pub struct JoinInput {
+    pub name: Arc<str>,
+    pub metric: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Window {
     Sliding(Duration),
@@ -82,10 +88,10 @@ pub enum Words {
     Written(Arc<Closure>),
 }
 
-type Said1 = fn(&mut RuleDraft, &mut Call<'_>) -> Result<(), Problem>;
+type Word = fn(&mut RuleDraft, &mut Call<'_>) -> Result<(), Problem>;
 
 /// The whole vocabulary.
-pub const METHODS: [(&str, Said1); 39] = [
+pub const METHODS: [(&str, Word); 39] = [
     ("on", on),
     ("only", only),
     ("by", by),
@@ -232,7 +238,7 @@ fn join(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
         if name.is_empty() || metric.trim().is_empty() {
             return Err(wrong());
         }
-        named.push((Arc::from(name.as_str()), metric));
+        named.push(JoinInput { name: name.as_str().into(), metric });
     }
     let labels = call.names(1)?;
     call.once(&mut draft.join, named)?;

@@ -30,9 +30,9 @@ pub struct SinkDraft {
     pub send: Option<Said<Arc<Closure>>>,
 }
 
-type Said1 = fn(&mut SinkDraft, &mut Call<'_>) -> Result<(), Problem>;
+type Word = fn(&mut SinkDraft, &mut Call<'_>) -> Result<(), Problem>;
 
-pub const METHODS: [(&str, Said1); 5] =
+pub const METHODS: [(&str, Word); 5] =
     [("needs", needs), ("batch", batch), ("retry", retry), ("rate", rate), ("send", send)];
 
 impl SinkDraft {
