@@ -10,7 +10,10 @@ mod walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rhai::{AST, ASTNode, Engine, Expr, ImmutableString, ParseError, Position, Stmt, StmtBlock};
+use rhai::{
+    AST, ASTNode, Engine, Expr, ImmutableString, Module, ParseError, Position, ScriptFuncDef,
+    Shared, Stmt, StmtBlock,
+};
 
 use super::SharedModule;
 use super::source::Source;
@@ -88,7 +91,7 @@ impl Script {
             .min_by_key(|def| def.params.len())?;
         let params: Vec<ImmutableString> = found.params.iter().cloned().collect();
         let (start, end) = (found.body.start_position(), found.body.end_position());
-        let statements = self.body(name, params.len());
+        let statements = body(found);
         let at = match statements.first() {
             // A body without braces has no end of its own.
             Some(Stmt::Expr(expr)) if end.is_none() => leftmost(expr),
@@ -96,21 +99,6 @@ impl Script {
         };
         let body = Arc::new(Expr::Stmt(Box::new(StmtBlock::new(statements, start, end))));
         Some(Function { name: found.name.clone(), params, at, body })
-    }
-
-    /// A body's type has no public name, so its statements are reached by a walk over a copy that
-    /// holds this function only.
-    fn body(&self, name: &str, params: usize) -> Vec<Stmt> {
-        let mut only = self.ast.clone_functions_only();
-        only.retain_functions(|_, _, candidate, count| candidate == name && count == params);
-        let mut statements = Vec::new();
-        only.walk(&mut |path: &[ASTNode]| {
-            if let [ASTNode::Stmt(statement)] = path {
-                statements.push((*statement).clone());
-            }
-            true
-        });
-        statements
     }
 
     /// Method calls on chains that begin with a call of one of `starts`: the start's name, the
@@ -176,6 +164,20 @@ impl Script {
         });
         walk::uses(self, function, bound.collect(), libraries)
     }
+}
+
+/// A body's type has no public name, so its statements are reached by a walk over a tree that
+/// holds this function only.
+fn body(function: &Shared<ScriptFuncDef>) -> Vec<Stmt> {
+    let only = AST::new([], Module::from([function.clone()]));
+    let mut statements = Vec::new();
+    only.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(statement)] = path {
+            statements.push((*statement).clone());
+        }
+        true
+    });
+    statements
 }
 
 /// Where an expression begins; Rhai places an operator's call at the operator.

@@ -153,31 +153,9 @@ impl Http {
         body: Option<Dynamic>,
         headers: Map,
     ) -> Thrown<Response> {
-        let url = parts(url).or_else(Failure::throw)?;
-        let mut named = Vec::new();
-        for (name, value) in headers {
-            named.push((name.to_string(), parts(value).or_else(Failure::throw)?));
-        }
-        let mut content_type = None;
-        let body = match body {
-            Some(body) if body.is_map() || body.is_array() => {
-                content_type = Some("application/json");
-                json::parts(&body).map_err(Failure::rejected).or_else(Failure::throw)?
-            }
-            Some(body) => {
-                content_type = Some("text/plain; charset=utf-8");
-                parts(body).or_else(Failure::throw)?
-            }
-            None => Vec::new(),
-        };
-        let has_type = named.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        if let (Some(kind), false) = (content_type, has_type) {
-            named.push(("content-type".to_owned(), vec![Part::Text(kind.to_owned())]));
-        }
+        let request = built(method, url, body, headers).or_else(Failure::throw)?;
         let left = self.0.deadline.saturating_duration_since(Instant::now());
-        let timeout = Some(left.min(REQUEST_MAX));
-        let method = method.to_ascii_uppercase();
-        let request = HttpRequest { method, url, headers: named, body, timeout };
+        let request = HttpRequest { timeout: Some(left.min(REQUEST_MAX)), ..request };
         // This thread is the sink's own, so waiting here holds nobody up.
         let result = self.0.runtime.block_on(self.0.gate.send(request));
         match result {
@@ -188,6 +166,33 @@ impl Http {
             Err(error) => Failure::of_request(error).throw(),
         }
     }
+}
+
+/// A request as a script says it: a map or an array goes as JSON, anything else as text.
+fn built(
+    method: &str,
+    url: Dynamic,
+    body: Option<Dynamic>,
+    headers: Map,
+) -> Result<HttpRequest, Failure> {
+    let url = parts(url)?;
+    let mut named = Vec::new();
+    for (name, value) in headers {
+        named.push((name.to_string(), parts(value)?));
+    }
+    let (body, kind) = match body {
+        Some(body) if body.is_map() || body.is_array() => {
+            (json::parts(&body).map_err(Failure::rejected)?, Some("application/json"))
+        }
+        Some(body) => (parts(body)?, Some("text/plain; charset=utf-8")),
+        None => (Vec::new(), None),
+    };
+    let has_kind = named.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if let (Some(kind), false) = (kind, has_kind) {
+        named.push(("content-type".to_owned(), vec![Part::Text(kind.to_owned())]));
+    }
+    let method = method.to_ascii_uppercase();
+    Ok(HttpRequest { method, url, headers: named, body, timeout: None })
 }
 
 /// A value as text for the wire.
@@ -422,6 +427,28 @@ mod tests {
         ] {
             assert_eq!(Failure::of_request(error.clone()).ends, ends, "{error:?}");
         }
+    }
+
+    #[test]
+    fn requests_are_built_as_the_script_says() {
+        let text = |text: &str| vec![Part::Text(text.to_owned())];
+        let map: Map = [("a".into(), Dynamic::from(1_i64))].into_iter().collect();
+        let secret = Secretive(vec![Part::Secret("URL".into())]);
+        let request = built("post", Dynamic::from(secret), Some(map.into()), Map::new());
+        let request = request.expect("it is a request");
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.url, [Part::Secret("URL".into())]);
+        assert_eq!(request.body, text(r#"{"a":1}"#));
+        assert_eq!(request.headers, [("content-type".to_owned(), text("application/json"))]);
+        let own: Map = [("Content-Type".into(), "text/x".into())].into_iter().collect();
+        let request = built("PUT", "http://x/".into(), Some("body".into()), own);
+        let request = request.expect("it is a request");
+        assert_eq!(request.headers, [("Content-Type".to_owned(), text("text/x"))]);
+        assert_eq!((request.url, request.body), (text("http://x/"), text("body")));
+        let request = built("get", "http://x/".into(), None, Map::new()).expect("it is a request");
+        assert_eq!((request.headers, request.body), (Vec::new(), Vec::new()));
+        let nothing = built("get", Dynamic::UNIT, None, Map::new());
+        assert_eq!(nothing.map_err(|failure| failure.ends), Err(Ends::Rejected));
     }
 
     #[test]

@@ -159,3 +159,25 @@ static PACKAGES: LazyLock<Vec<SharedModule>> = LazyLock::new(|| {
         shared(MoreStringPackage::new()),
     ]
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_ends_what_runs_on_its_thread_only() {
+        let host = Host::new(Path::new("/nonexistent"));
+        let count = "let n = 0; while n < 10000 { n += 1; } n";
+        let run = || host.send().eval::<i64>(count).map_err(|error| error.to_string());
+        let past = Instant::now();
+        let ended = with_deadline(past, run).expect_err("its time is over");
+        assert!(ended.starts_with("Script terminated"), "{ended}");
+        assert_eq!(run(), Ok(10_000));
+        with_deadline(past, || {
+            std::thread::scope(|scope| {
+                let elsewhere = scope.spawn(run).join().expect("it does not panic");
+                assert_eq!(elsewhere, Ok(10_000));
+            });
+        });
+    }
+}

@@ -86,7 +86,7 @@ fn functions_take_whole_numbers_and_floats() {
         "|v| floor(v) == 2 && ceiling(v) == 3.0 && floor(2) == 2 && ceiling(2) == 2",
         "|v| to_float(3) == 3.0 && to_float(v) == v && 3.to_float() == 3.0 && !3.is_nan()",
         "|v| v + 1 == 3.5 && 7 / 2 == 3 && 7 % 4 == 3 && 7.0 / 2 == 3.5",
-        "|v| \"web-1\".starts_with(\"web\") && \"web-1\".ends_with(\"1\") && \"web\".contains(\"e\")",
+        "|v| `web-1`.starts_with(`web`) && `web-1`.ends_with(`1`) && `web`.contains(`e`)",
         "|v| { let x = 0; for i in 0..3 { x += i; } x == 3 }",
         "|v| { if v < 1.0 { return false; } return v > 2.0; }",
         "|v| !(v < 1.0) && (v > 9.0 || v > 2.0)",
@@ -164,7 +164,14 @@ fn constants_are_seen_by_closures_and_by_functions() {
 fn state_is_kept_and_put_back_on_a_fault() {
     let program = condition(
         ".state(#{ n: 0, seen: [] })",
-        "|v| { this.n += 1; this.seen.push(v); if v < 0.0 { throw \"no\"; } if v == 5.0 { this.big = \"x\"; this.big.pad(5000, 'x'); } if v == 7.0 { return 3; } this.n >= 2 }",
+        "|v| {
+            this.n += 1;
+            this.seen.push(v);
+            if v < 0.0 { throw \"no\"; }
+            if v == 5.0 { this.big = \"x\"; this.big.pad(5000, 'x'); }
+            if v == 7.0 { return 3; }
+            this.n >= 2
+        }",
     );
     let mut state =
         State::Map(vec![("n".into(), State::Int(0)), ("seen".into(), State::List(vec![]))]);
@@ -183,7 +190,7 @@ fn state_is_kept_and_put_back_on_a_fault() {
         State::Map(vec![("n".into(), State::Int(n)), ("seen".into(), State::List(seen))])
     };
     assert_eq!(step(1.0), (false, String::new(), kept(1, &[1.0])));
-    assert_eq!(step(-1.0), (false, "no (rules/test.rhai:1:102)".into(), kept(1, &[1.0])));
+    assert_eq!(step(-1.0), (false, "no (rules/test.rhai:4:26)".into(), kept(1, &[1.0])));
     let (_, fault, state_now) = step(5.0);
     assert!(fault.starts_with("`this` holds"), "{fault}");
     assert_eq!(state_now, kept(1, &[1.0]));
@@ -274,7 +281,8 @@ fn shards_evaluate_one_program_at_the_same_time() {
 #[test]
 fn only_asks_a_closure_once_per_series() {
     let rule = rule(
-        "rule(\"r\").on(\"m\").only(|labels| labels.env == \"prod\" && labels.len() == 2).when(|v| v > 1);",
+        "rule(`r`).on(`m`).only(|labels| labels.env == `prod` && labels.len() == 2)
+            .when(|v| v > 1);",
     );
     let series =
         |labels: &[(&str, &str)]| crate::kernel::model::Series::new("m", labels.iter().copied());

@@ -9,75 +9,9 @@ use crate::kernel::rule::view::{BaseStat, Column, Reduction};
 use crate::kernel::rule::{Across, Distinct, Grouping, Judge, OnNoData, Shape, State};
 
 /// The rules of the authoring guide, as they stand there.
-pub const GUIDE: &str = r##"// threshold with soak and cool
-rule("cpu-high")
-    .on("cpu.usage").only("env=prod, tier!=test").by("host")
-    .when(|v| v > 90.0)
-    .soak("2m").cool("5m")
-    .severity("critical").notify("ops-chat");
+pub const GUIDE: &str = include_str!("guide.rhai");
 
-// windowed mean and percentile
-rule("api-slow")
-    .on("http.latency").by("host", "route")
-    .window("5m").every("10s")
-    .when(|w| w.count >= 100 && (w.p99 > 0.5 || w.p99 > 4.0 * w.p50))
-    .severity("warning").notify("ops-chat");
-
-// counter rate; ratio of two metrics joined on labels
-rule("error-rate").on("http.errors").by("service").window("1m")
-    .when(|w| w.rate > 5.0).soak("3m").notify("ops-chat");
-rule("error-ratio")
-    .join(#{ bad: "http.errors", all: "http.requests" }, "service").window("5m")
-    .when(|w| w.all.rate > 1.0 && w.bad.rate / w.all.rate > 0.02)
-    .notify("ops-chat");
-
-// deadman; hysteresis; ordered levels, each with an optional reset
-rule("agent-gone").on("agent.heartbeat").by("host").absent("90s")
-    .text(|a| `no heartbeat from ${a.labels.host} for ${a.silent}`).notify("ops-chat");
-rule("disk-filling").on("disk.used_pct").by("host", "mount")
-    .when(|v| v > 90.0).clear(|v| v < 70.0).notify("ops-chat");
-rule("queue-depth").on("queue.depth").by("queue")
-    .info(|v| v > 60.0, |v| v < 50.0)
-    .warning(|v| v > 70.0, |v| v < 60.0)
-    .critical(|v| v > 80.0, |v| v < 70.0)
-    .notify("ops-chat");
-
-// anomaly against its own trailing baseline, which excludes the current window
-rule("traffic-odd").on("http.requests").by("service").window("1m").baseline("1d")
-    .when(|w, base| base.count >= 500 && abs(w.rate - base.mean) > 4.0 * max(base.stddev, 0.1 * base.mean))
-    .soak("5m").notify("ops-chat");
-
-// own state per group (interpreted); a family of rules from one template; a named, shared condition
-rule("restart-loop").on("process.restarts").by("host", "unit")
-    .state(#{ last: 0.0, strikes: 0 })
-    .when(|v| {
-        this.strikes = if v > this.last { this.strikes + 1 } else { max(0, this.strikes - 1) };
-        this.last = v;
-        this.strikes >= 3
-    }).notify("ops-chat");
-for level in [["warning", 80.0], ["critical", 95.0]] {
-    let limit = level[1];
-    rule(`mem-${level[0]}`).on("mem.used_pct").by("host").window("2m")
-        .when(|w| w.mean > limit).severity(level[0])
-        .text(|a| `memory ${a.value}% on ${a.labels.host}, limit ${limit}%`).notify("ops-chat");
-}
-fn busy(w) { w.mean > 90.0 && w.max > 95.0 }
-rule("cpu-busy").on("cpu.usage").by("host").window("5m").when(busy).notify("ops-chat");
-
-// a recording rule: its output is a series that other rules can watch
-rule("svc-load").on("cpu.usage").by("service").window("1m").record("svc.load", |w| w.mean);
-"##;
-
-const GUIDE_SINKS: &str = r##"
-sink("ops-chat").needs("http:chat.example.net", "secret:CHAT_URL")
-    .batch(20, "2s").retry(8, "1s")
-    .send(|alerts, cap| {
-        let lines = alerts.map(|a| `${a.kind} ${a.text}`);
-        cap.http.post(cap.secret("CHAT_URL"), #{ text: lines.reduce(|s, l| if s == () { l } else { s + "\n" + l }) })
-    });
-sink("archive").needs("file:alerts-*.jsonl")
-    .send(|alerts, cap| { for a in alerts { cap.file.append(`alerts-${a.day}.jsonl`, a.to_json()); } });
-"##;
+const GUIDE_SINKS: &str = include_str!("guide_sinks.rhai");
 
 fn column(reduction: Reduction) -> Column {
     Column::Reduced { input: 0, reduction }
@@ -116,7 +50,7 @@ fn every_rule_of_the_guide_loads_as_it_stands() {
 fn every_sink_of_the_guide_loads_as_it_stands() {
     let loaded = load_good(GUIDE_SINKS);
     let [chat, archive] = &loaded.sinks[..] else { panic!("two sinks") };
-    assert_eq!((chat.name.as_ref(), chat.kind, chat.origin.line), ("ops-chat", "rhai", 2));
+    assert_eq!((chat.name.as_ref(), chat.kind, chat.origin.line), ("ops-chat", "rhai", 1));
     let needs = [Request::Http("chat.example.net".into()), Request::Secret("CHAT_URL".into())];
     assert_eq!(chat.needs, needs);
     assert_eq!((chat.batching.max, chat.batching.age), (20, Duration::from_secs(2)));
@@ -180,7 +114,8 @@ fn labels_are_columns_of_their_own() {
 #[test]
 fn every_word_reaches_its_field() {
     let text = r#"
-        rule("all").on("cpu.*").only("env=prod").only(|labels| labels.tier != "test").by("host", "dc")
+        rule("all").on("cpu.*").only("env=prod").only(|labels| labels.tier != "test")
+            .by("host", "dc")
             .window("1m").every("5s").lateness("2s").baseline("1h").across("quantile(0.95)")
             .share(|v| v > 0.5).ewma("30s").distinct("user").during("Mon-Fri 08:00-18:00 UTC")
             .forget("2h").expire("10m").when(|w| w.share > 0.1 && w.ewma > 1.0 && w.distinct > 3)

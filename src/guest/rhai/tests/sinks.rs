@@ -34,7 +34,9 @@ fn read(folder: &Path, name: &str) -> String {
 #[test]
 fn the_archive_of_the_guide_appends_a_line_for_each_alert() {
     let folder = tempfile::tempdir().expect("a folder");
-    let send = "|alerts, cap| { for a in alerts { cap.file.append(`alerts-${a.day}.jsonl`, a.to_json()); } }";
+    let send = "|alerts, cap| {
+        for a in alerts { cap.file.append(`alerts-${a.day}.jsonl`, a.to_json()); }
+    }";
     let outcome = attempt(send, files(&["alerts-*.jsonl"]), folder.path());
     assert_eq!(outcome, Outcome::Delivered { note: None });
     let text = read(folder.path(), "alerts-2023-11-14.jsonl");
@@ -151,6 +153,12 @@ fn secrets_are_used_and_never_seen() {
         };
         assert!(note.contains("***") && !note.contains("hunter2"), "{seen} {note}");
     }
+    let caught = "|alerts, cap| {
+        try { cap.secret(\"OTHER\"); } catch (e) { return `${e.status} ${e.message}`; }
+    }";
+    let outcome = attempt(caught, granted.clone(), folder.path());
+    let note = "0 the secret is not granted; grant secret:OTHER";
+    assert_eq!(outcome, Outcome::Delivered { note: Some(note.into()) });
     let outcome = attempt("|alerts, cap| cap.secret(\"OTHER\")", granted, folder.path());
     assert_eq!(
         outcome,
