@@ -84,6 +84,8 @@ fn reads_are_followed_through_helpers_aliases_and_inner_closures() {
     for (condition, reads) in [
         ("|w| { let m = w.mean; m > 1.0 }", vec![Mean]),
         ("|w| { let m = w.mean; if m > 1.0 { m = w.sum; } m > 2.0 }", vec![Sum, Mean]),
+        ("|w| { let m = w.mean; m += w.sum; m > 2.0 }", vec![Sum, Mean]),
+        ("|w| { { let w = 3; } w.mean > 1.0 }", vec![Mean]),
         ("|w| high(w)", vec![Mean, Max]),
         ("|w| { let v = w; high(v) && v.min > 0.0 }", vec![Mean, Min, Max]),
         ("|w| [1, 2].some(|x| x > w.mean)", vec![Mean]),
@@ -101,6 +103,27 @@ fn reads_are_followed_through_helpers_aliases_and_inner_closures() {
         );
         let expected: Vec<Column> = reads.into_iter().map(column).collect();
         assert_eq!(rule(&text).columns(), expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_baseline_is_of_the_one_reduction_besides_the_count() {
+    let of = |reduction| Column::Base { input: 0, reduction, stat: BaseStat::Mean };
+    let count = Reduction::Count;
+    for (condition, columns) in [
+        ("|w, base| w.count > 9 && w.rate > base.mean", {
+            vec![column(count), column(Reduction::Rate), of(Reduction::Rate)]
+        }),
+        ("|w, base| w.count > base.mean", vec![column(count), of(count)]),
+        ("|w, base| w.max > base.p99.mean", {
+            vec![column(Reduction::Max), of(Reduction::Quantile(990))]
+        }),
+        ("|w, base| base.mean > 2.0", vec![column(count), of(count)]),
+    ] {
+        let text = format!(
+            "rule(\"r\").on(\"m\").window(\"1m\").baseline(\"1h\").when({condition});"
+        );
+        assert_eq!(rule(&text).columns(), columns, "{condition}");
     }
 }
 
