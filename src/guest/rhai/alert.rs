@@ -28,10 +28,13 @@ pub fn to_map(event: &Event, absent: Option<Duration>) -> Map {
     set("value", event.value.map_or(Dynamic::UNIT, Dynamic::from_float));
     let values = event.values.iter().map(|(name, value)| (name.as_ref().into(), (*value).into()));
     set("values", Dynamic::from_map(values.collect()));
-    set("window", event.window.map_or(Dynamic::UNIT, |bounds| {
-        let bounds = [("start", time(bounds.start)), ("end", time(bounds.end))];
-        Dynamic::from_map(bounds.into_iter().map(|(name, at)| (name.into(), at)).collect())
-    }));
+    set(
+        "window",
+        event.window.map_or(Dynamic::UNIT, |bounds| {
+            let bounds = [("start", time(bounds.start)), ("end", time(bounds.end))];
+            Dynamic::from_map(bounds.into_iter().map(|(name, at)| (name.into(), at)).collect())
+        }),
+    );
     set("at", time(event.at));
     set("day", day(event.at).into());
     set("since", time(event.since));
@@ -50,9 +53,31 @@ pub fn to_map(event: &Event, absent: Option<Duration>) -> Map {
 
 /// Fields that a text can ask `a` for.
 pub const FIELDS: [&str; 25] = [
-    "id", "seq", "rule", "version", "kind", "state", "level", "severity", "previous_level", "key",
-    "labels", "value", "values", "window", "at", "day", "since", "fired_at", "resolved_at", "cause",
-    "text", "annotations", "shadow", "fingerprint", "silent",
+    "id",
+    "seq",
+    "rule",
+    "version",
+    "kind",
+    "state",
+    "level",
+    "severity",
+    "previous_level",
+    "key",
+    "labels",
+    "value",
+    "values",
+    "window",
+    "at",
+    "day",
+    "since",
+    "fired_at",
+    "resolved_at",
+    "cause",
+    "text",
+    "annotations",
+    "shadow",
+    "fingerprint",
+    "silent",
 ];
 
 pub fn labels(labels: &Labels) -> Dynamic {

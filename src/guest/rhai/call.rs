@@ -38,9 +38,10 @@ impl Environment {
         let global = context.global_runtime_state();
         let imports = global.scan_imports_raw();
         let imports = imports.map(|(name, module)| (name.clone(), module.clone())).collect();
-        let constants = global.constants.as_ref().and_then(|constants| {
-            rhai::locked_read(constants).map(|constants| constants.clone())
-        });
+        let constants = global
+            .constants
+            .as_ref()
+            .and_then(|constants| rhai::locked_read(constants).map(|constants| constants.clone()));
         Environment { imports, constants: constants.unwrap_or_default() }
     }
 }
@@ -75,7 +76,8 @@ impl Closure {
     }
 
     pub fn text(&self) -> String {
-        self.script.source.closure_text(self.function.at)
+        let params: Vec<&str> = self.params().iter().map(|name| name.as_str()).collect();
+        self.script.source.closure_text(self.function.at, &params)
     }
 
     /// A caller for one thread, with its parameters all `()`.

@@ -4,8 +4,8 @@
 //! `cap.secret` gives values that can be sent and not seen. Whatever goes wrong is thrown as a
 //! [`Failure`], which says how the attempt is to end unless the script catches it.
 
-use std::fs::{File, OpenOptions};
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -153,39 +153,46 @@ impl Http {
         body: Option<Dynamic>,
         headers: Map,
     ) -> Thrown<Response> {
-        let url = parts(url).or_else(Failure::throw)?;
-        let mut named = Vec::new();
-        for (name, value) in headers {
-            named.push((name.to_string(), parts(value).or_else(Failure::throw)?));
-        }
-        let mut content_type = None;
-        let body = match body {
-            Some(body) if body.is_map() || body.is_array() => {
-                content_type = Some("application/json");
-                json::parts(&body).map_err(Failure::rejected).or_else(Failure::throw)?
-            }
-            Some(body) => {
-                content_type = Some("text/plain; charset=utf-8");
-                parts(body).or_else(Failure::throw)?
-            }
-            None => Vec::new(),
-        };
-        let has_type = named.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        if let (Some(kind), false) = (content_type, has_type) {
-            named.push(("content-type".to_owned(), vec![Part::Text(kind.to_owned())]));
-        }
+        let request = built(method, url, body, headers).or_else(Failure::throw)?;
         let left = self.0.deadline.saturating_duration_since(Instant::now());
-        let timeout = Some(left.min(REQUEST_MAX));
-        let method = method.to_ascii_uppercase();
-        let request = HttpRequest { method, url, headers: named, body, timeout };
+        let request = HttpRequest { timeout: Some(left.min(REQUEST_MAX)), ..request };
         // This thread is the sink's own, so waiting here holds nobody up.
         let result = self.0.runtime.block_on(self.0.gate.send(request));
         match result {
-            Ok(response) if (200..300).contains(&response.status) => Ok(Response(Arc::new(response))),
+            Ok(response) if (200..300).contains(&response.status) => {
+                Ok(Response(Arc::new(response)))
+            }
             Ok(response) => Failure::of_response(&response).throw(),
             Err(error) => Failure::of_request(error).throw(),
         }
     }
+}
+
+/// A request as a script says it: a map or an array goes as JSON, anything else as text.
+fn built(
+    method: &str,
+    url: Dynamic,
+    body: Option<Dynamic>,
+    headers: Map,
+) -> Result<HttpRequest, Failure> {
+    let url = parts(url)?;
+    let mut named = Vec::new();
+    for (name, value) in headers {
+        named.push((name.to_string(), parts(value)?));
+    }
+    let (body, kind) = match body {
+        Some(body) if body.is_map() || body.is_array() => {
+            (json::parts(&body).map_err(Failure::rejected)?, Some("application/json"))
+        }
+        Some(body) => (parts(body)?, Some("text/plain; charset=utf-8")),
+        None => (Vec::new(), None),
+    };
+    let has_kind = named.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if let (Some(kind), false) = (kind, has_kind) {
+        named.push(("content-type".to_owned(), vec![Part::Text(kind.to_owned())]));
+    }
+    let method = method.to_ascii_uppercase();
+    Ok(HttpRequest { method, url, headers: named, body, timeout: None })
 }
 
 /// A value as text for the wire.
@@ -376,4 +383,89 @@ fn values(to: &mut Module) {
         .set_into_module(to, |failure: &mut Failure| failure.what.clone());
     function("to_string").set_into_module(to, |failure: &mut Failure| failure.what.clone());
     function("to_json").set_into_module(to, |map: &mut Map| json::text(map));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: u16, headers: &[(&str, &str)], body: &str) -> HttpResponse {
+        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        HttpResponse { status, headers: headers.collect(), body: body.into() }
+    }
+
+    #[test]
+    fn statuses_that_may_pass_are_retried_and_others_are_rejected() {
+        let retried = |secs: Option<i64>| Ends::Retried { after: secs.map(Duration::from_secs) };
+        for (status, headers, ends) in [
+            (429, &[("Retry-After", "7")][..], retried(Some(7))),
+            (503, &[("retry-after", " 120 ")], retried(Some(120))),
+            (503, &[("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")], retried(None)),
+            (500, &[], retried(None)),
+            (408, &[], retried(None)),
+            (400, &[], Ends::Rejected),
+            (404, &[("retry-after", "7")], Ends::Rejected),
+            (302, &[], Ends::Rejected),
+        ] {
+            let failure = Failure::of_response(&response(status, headers, "gone "));
+            assert_eq!((failure.ends, failure.status), (ends, status));
+            assert_eq!(failure.what, format!("status {status}: gone"));
+        }
+        assert_eq!(Failure::of_response(&response(500, &[], "")).what, "status 500");
+    }
+
+    #[test]
+    fn requests_that_got_no_answer_are_retried_unless_they_never_will() {
+        let retried = Ends::Retried { after: None };
+        for (error, ends) in [
+            (HttpError::TimedOut, retried),
+            (HttpError::Unreachable("refused".into()), retried),
+            (HttpError::Other("reset".into()), retried),
+            (HttpError::Denied("grant http:x".into()), Ends::Rejected),
+            (HttpError::Invalid("no scheme".into()), Ends::Rejected),
+            (HttpError::TooLarge(5), Ends::Rejected),
+        ] {
+            assert_eq!(Failure::of_request(error.clone()).ends, ends, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn requests_are_built_as_the_script_says() {
+        let text = |text: &str| vec![Part::Text(text.to_owned())];
+        let map: Map = [("a".into(), Dynamic::from(1_i64))].into_iter().collect();
+        let secret = Secretive(vec![Part::Secret("URL".into())]);
+        let request = built("post", Dynamic::from(secret), Some(map.into()), Map::new());
+        let request = request.expect("it is a request");
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.url, [Part::Secret("URL".into())]);
+        assert_eq!(request.body, text(r#"{"a":1}"#));
+        assert_eq!(request.headers, [("content-type".to_owned(), text("application/json"))]);
+        let own: Map = [("Content-Type".into(), "text/x".into())].into_iter().collect();
+        let request = built("PUT", "http://x/".into(), Some("body".into()), own);
+        let request = request.expect("it is a request");
+        assert_eq!(request.headers, [("Content-Type".to_owned(), text("text/x"))]);
+        assert_eq!((request.url, request.body), (text("http://x/"), text("body")));
+        let request = built("get", "http://x/".into(), None, Map::new()).expect("it is a request");
+        assert_eq!((request.headers, request.body), (Vec::new(), Vec::new()));
+        let nothing = built("get", Dynamic::UNIT, None, Map::new());
+        assert_eq!(nothing.map_err(|failure| failure.ends), Err(Ends::Rejected));
+    }
+
+    #[test]
+    fn a_star_stays_within_its_part_of_a_name() {
+        for (pattern, name, taken) in [
+            ("alerts-*.jsonl", "alerts-2026-11-21.jsonl", true),
+            ("alerts-*.jsonl", "alerts-.jsonl", true),
+            ("alerts-*.jsonl", "alerts-a.jsonl.bak", false),
+            ("*", "anything", true),
+            ("*", "a/b", false),
+            ("*/x", "a/x", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("a?", "ab", false),
+            ("x", "x", true),
+        ] {
+            assert_eq!(takes(pattern, name), taken, "{pattern} {name}");
+        }
+    }
 }

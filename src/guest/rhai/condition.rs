@@ -11,7 +11,7 @@ use super::state;
 use crate::kernel::model::Labels;
 use crate::kernel::rule::State;
 use crate::kernel::rule::program::{Evaluator, Fault, Program};
-use crate::kernel::rule::view::{Column, Frame, Reduction};
+use crate::kernel::rule::view::{BaseStat, Column, Frame, Reduction};
 
 /// A closure with the columns it reads: a recipe shared by all shards.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ impl Condition {
             let column = &self.reads.columns[slot.column];
             let value = match column {
                 Column::Label(_) => "x".into(),
-                _ => number(column, 1.0),
+                Column::Value { .. } | Column::Reduced { .. } | Column::Base { .. } => {
+                    number(column, 1.0)
+                }
             };
             put(run.caller.param(slot.param), &slot.path, value);
         }
@@ -80,7 +82,7 @@ struct Run {
 fn number(column: &Column, value: f64) -> Dynamic {
     match column {
         Column::Reduced { reduction: Reduction::Count | Reduction::Distinct, .. }
-        | Column::Base { stat: crate::kernel::rule::view::BaseStat::Count, .. } => {
+        | Column::Base { stat: BaseStat::Count, .. } => {
             // Counts stay far below 2^53, where the conversion would begin to round.
             Dynamic::from_int(value as i64)
         }
@@ -112,56 +114,53 @@ impl Run {
         }
     }
 
-    /// One row's value; on a fault `state` is as it was.
-    fn row(
+    /// One row's value. The state is set last of all, so a fault leaves it as it was.
+    fn row<T>(
         &mut self,
         frame: &Frame<'_>,
         row: usize,
         state: Option<&mut State>,
-    ) -> Result<Dynamic, Fault> {
+        convert: Convert<T>,
+    ) -> Result<T, Fault> {
         self.fill(frame, row);
         let mut this = state.as_deref().map(state::to_dynamic);
-        let source = &self.closure.script.source;
-        let value =
-            self.caller.call(this.as_mut()).map_err(|error| errors::fault(source, &error))?;
+        let value = self.caller.call(this.as_mut());
+        let value = value.map_err(|error| errors::fault(&self.closure.script.source, &error))?;
+        let value = convert(&value).map_err(|what| self.fault(&what))?;
         if let (Some(state), Some(this)) = (state, this) {
-            let place = source.place(self.closure.function.at);
-            *state = state::from_dynamic(&this)
-                .map_err(|what| Fault::new(format!("{what} ({place})")))?;
+            *state = state::from_dynamic(&this).map_err(|what| self.fault(&what))?;
         }
         Ok(value)
     }
 
-    fn rows<T>(
+    fn fault(&self, what: &str) -> Fault {
+        let place = self.closure.script.source.place(self.closure.function.at);
+        Fault::new(format!("{what} ({place})"))
+    }
+
+    fn rows<T: Copy>(
         &mut self,
         frame: &Frame<'_>,
         mut state: Option<&mut State>,
+        gives: (T, Convert<T>),
         out: &mut Vec<T>,
         faults: &mut Vec<(u32, Fault)>,
-        (placeholder, convert): (T, fn(&Dynamic) -> Result<T, String>),
-    ) where
-        T: Copy,
-    {
+    ) {
+        let (placeholder, convert) = gives;
         for row in 0..frame.rows {
-            // The state is put back when the value is of no use, too.
-            let before = state.as_deref().cloned();
-            let place = self.closure.script.source.place(self.closure.function.at);
-            let value = self.row(frame, row, state.as_deref_mut()).and_then(|value| {
-                convert(&value).map_err(|what| Fault::new(format!("{what} ({place})")))
-            });
-            match value {
+            match self.row(frame, row, state.as_deref_mut(), convert) {
                 Ok(value) => out.push(value),
                 Err(fault) => {
                     out.push(placeholder);
                     faults.push((row as u32, fault));
-                    if let (Some(state), Some(before)) = (state.as_deref_mut(), before) {
-                        *state = before;
-                    }
                 }
             }
         }
     }
 }
+
+/// From what a closure gave to what it must give.
+type Convert<T> = fn(&Dynamic) -> Result<T, String>;
 
 impl Evaluator for Run {
     fn test(
@@ -171,7 +170,7 @@ impl Evaluator for Run {
         truth: &mut Vec<bool>,
         faults: &mut Vec<(u32, Fault)>,
     ) {
-        self.rows(frame, state, truth, faults, (false, as_truth));
+        self.rows(frame, state, (false, as_truth), truth, faults);
     }
 
     fn measure(
@@ -181,7 +180,7 @@ impl Evaluator for Run {
         numbers: &mut Vec<f64>,
         faults: &mut Vec<(u32, Fault)>,
     ) {
-        self.rows(frame, state, numbers, faults, (f64::NAN, as_number));
+        self.rows(frame, state, (f64::NAN, as_number), numbers, faults);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use rhai::{EvalAltResult, LexError, ParseError, ParseErrorType, Position};
 
+use super::builder;
 use super::source::Source;
 use super::suggest::did_you_mean;
 use crate::guest::finding::Finding;
@@ -65,28 +66,30 @@ fn unquoted_duration(source: &Source, offset: usize) -> Option<(usize, &str)> {
 fn parse_words(error: &ParseErrorType) -> (String, Option<String>) {
     match error {
         ParseErrorType::VariableUndefined(name) => (format!("`{name}` is not defined"), None),
-        ParseErrorType::UnexpectedEOF => {
-            ("the file ends in the middle of something".into(), Some("is a `)` or `}` missing?".into()))
-        }
+        ParseErrorType::UnexpectedEOF => (
+            "the file ends in the middle of something".into(),
+            Some("is a `)` or `}` missing?".into()),
+        ),
         ParseErrorType::BadInput(LexError::UnterminatedString) => {
             ("a string is not closed".into(), None)
+        }
+        ParseErrorType::MissingToken(token, why) if why.contains("function call") => {
+            (format!("a `)` or `{token}` is missing before this"), None)
         }
         ParseErrorType::ExprTooDeep => (
             "this is nested or chained too deeply".into(),
             Some("split it into several statements".into()),
         ),
-        ParseErrorType::Reserved(word) if word == "eval" => {
-            ("there is no `eval`".into(), None)
-        }
+        ParseErrorType::Reserved(word) if word == "eval" => ("there is no `eval`".into(), None),
         other => (lower_first(&other.to_string()), None),
     }
 }
 
 fn lower_first(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_lowercase().collect::<String>() + letters.as_str()
-    })
+    letters
+        .next()
+        .map_or(String::new(), |first| first.to_lowercase().collect::<String>() + letters.as_str())
 }
 
 /// The error at the bottom of an error from a call in a call in a module.
@@ -136,9 +139,7 @@ fn words(error: &EvalAltResult) -> (String, Option<String>) {
             "the script does not come to an end".into(),
             Some("it ran past its limit of operations; is a loop endless?".into()),
         ),
-        E::ErrorStackOverflow(_) => {
-            ("functions call each other too deeply".into(), None)
-        }
+        E::ErrorStackOverflow(_) => ("functions call each other too deeply".into(), None),
         E::ErrorUnboundThis(_) => (
             "this rule keeps no state of its own".into(),
             Some("give it its first value: .state(#{ last: 0.0 })".into()),
@@ -161,7 +162,13 @@ fn not_found(signature: &str) -> (String, Option<String>) {
     if types == ["".to_owned()] {
         return (format!("there is no function `{name}`"), None);
     }
+    if let Some(kind) = types.first().filter(|kind| builder::STARTS.contains(&kind.as_str())) {
+        return unknown_method(kind, name);
+    }
     let given = types.join(", ");
+    if let Some(near) = did_you_mean(name, builder::STARTS) {
+        return (format!("there is no `{name}` for ({given})"), Some(near));
+    }
     let help = (given.contains("nothing"))
         .then(|| "a label or field that is not there gives nothing, `()`".to_owned());
     (format!("there is no `{name}` for ({given})"), help)
@@ -200,8 +207,8 @@ pub fn fault_text(source: &Source, error: &EvalAltResult) -> String {
     format!("{} ({place})", plain.what)
 }
 
-/// A word that the builder does not know.
-pub fn unknown_method(kind: &str, name: &str, known: &[&str]) -> (String, Option<String>) {
+/// A word that the builder does not know of a rule or sink.
+pub fn unknown_method(kind: &str, name: &str) -> (String, Option<String>) {
     let what = format!("a {kind} has no `{name}`");
-    (what, did_you_mean(name, known.iter().copied()))
+    (what, did_you_mean(name, builder::words_of(kind)))
 }

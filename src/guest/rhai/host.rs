@@ -106,6 +106,8 @@ fn base(operations: u64) -> Engine {
     engine.register_global_module(NUMBERS.clone());
     engine.register_fn("sleep", |_: i64| no_sleep());
     engine.register_fn("sleep", |_: f64| no_sleep());
+    engine.register_fn("exit", no_exit);
+    engine.register_fn("exit", |_: Dynamic| no_exit());
     engine.set_fast_operators(false);
     engine.set_optimization_level(OptimizationLevel::None);
     // Under `sync` the interner is a lock that all threads would meet at.
@@ -133,6 +135,10 @@ fn no_sleep() -> Result<(), Box<EvalAltResult>> {
     Err("there is no `sleep`: soak, cool, retry and batch do the waiting".into())
 }
 
+fn no_exit() -> Result<(), Box<EvalAltResult>> {
+    Err("there is no `exit`: what comes after it would be lost without a word".into())
+}
+
 static NUMBERS: LazyLock<SharedModule> = LazyLock::new(|| numbers::module().into());
 
 /// The standard functions, without those that ask for the time.
@@ -153,3 +159,25 @@ static PACKAGES: LazyLock<Vec<SharedModule>> = LazyLock::new(|| {
         shared(MoreStringPackage::new()),
     ]
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_ends_what_runs_on_its_thread_only() {
+        let host = Host::new(Path::new("/nonexistent"));
+        let count = "let n = 0; while n < 10000 { n += 1; } n";
+        let run = || host.send().eval::<i64>(count).map_err(|error| error.to_string());
+        let past = Instant::now();
+        let ended = with_deadline(past, run).expect_err("its time is over");
+        assert!(ended.starts_with("Script terminated"), "{ended}");
+        assert_eq!(run(), Ok(10_000));
+        with_deadline(past, || {
+            std::thread::scope(|scope| {
+                let elsewhere = scope.spawn(run).join().expect("it does not panic");
+                assert_eq!(elsewhere, Ok(10_000));
+            });
+        });
+    }
+}

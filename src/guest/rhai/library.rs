@@ -66,7 +66,8 @@ impl Libraries {
         file: &str,
         at: Position,
     ) -> Result<SharedModule, Failure> {
-        let missing = || -> Failure { EvalAltResult::ErrorModuleNotFound(path.to_owned(), at).into() };
+        let missing =
+            || -> Failure { EvalAltResult::ErrorModuleNotFound(path.to_owned(), at).into() };
         let wrap = |error: Failure| -> Failure {
             EvalAltResult::ErrorInModule(path.to_owned(), error, at).into()
         };

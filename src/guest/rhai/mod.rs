@@ -111,12 +111,8 @@ fn lost_escapes(source: &Source) -> Vec<Finding> {
 fn unknown_words(script: &Script) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (start, name, at) in script.chain_calls(&builder::STARTS) {
-        let known: Vec<&str> = match start.as_str() {
-            "rule" => builder::rule::METHODS.iter().map(|(name, _)| *name).collect(),
-            _ => builder::sink::METHODS.iter().map(|(name, _)| *name).collect(),
-        };
-        if !known.contains(&name.as_str()) {
-            let (what, help) = errors::unknown_method(&start, &name, &known);
+        if !builder::words_of(&start).contains(&name.as_str()) {
+            let (what, help) = errors::unknown_method(&start, &name);
             findings.push(Finding { help, ..script.source.error(at, what) });
         }
     }
@@ -133,14 +129,17 @@ fn run(script: Arc<Script>, host: &Host, loaded: &mut Loaded) {
     engine.set_module_resolver(library::Libraries { folder, desk: desk.clone() });
     let result = engine.run_ast(script.ast());
     let mut papers = desk.papers();
-    if let Err(error) = result {
-        papers.note(errors::load_finding(&script.source, &error));
+    match result {
+        Ok(()) => check(&mut papers, loaded),
+        // What was said so far is not all that the author says, so it is not judged.
+        Err(error) => papers.note(errors::load_finding(&script.source, &error)),
     }
-    finish(&mut papers, loaded);
+    loaded.findings.append(&mut papers.findings);
+    loaded.imports = std::mem::take(&mut papers.imports).into_iter().collect();
 }
 
 /// The file has run to its end: what lies on the desk is checked as a whole.
-fn finish(papers: &mut Papers, loaded: &mut Loaded) {
+fn check(papers: &mut Papers, loaded: &mut Loaded) {
     let script = papers.script.clone();
     let version = Version(xxhash_rust::xxh3::xxh3_64(script.source.text.as_bytes()));
     let mut findings = Vec::new();
@@ -156,8 +155,7 @@ fn finish(papers: &mut Papers, loaded: &mut Loaded) {
         }
     }
     for draft in papers.rules.iter().filter(|draft| !draft.broken) {
-        let rule =
-            builder::check::rule(draft, &script, &papers.libraries, version, &mut findings);
+        let rule = builder::check::rule(draft, &script, &papers.libraries, version, &mut findings);
         loaded.rules.extend(rule);
     }
     for draft in papers.sinks.iter().filter(|draft| !draft.broken) {
@@ -166,6 +164,4 @@ fn finish(papers: &mut Papers, loaded: &mut Loaded) {
     for finding in findings {
         papers.note(finding);
     }
-    loaded.findings.append(&mut papers.findings);
-    loaded.imports = std::mem::take(&mut papers.imports).into_iter().collect();
 }

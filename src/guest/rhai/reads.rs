@@ -88,7 +88,8 @@ pub fn resolve(
     }
     reader.at_least_one(&roles);
     let main = reader.reductions();
-    for read in base {
+    // Without a baseline that was the complaint.
+    for read in base.into_iter().filter(|_| offer.baseline) {
         reader.base(read, &main);
     }
     reader.finish()
@@ -160,7 +161,9 @@ impl Reader<'_> {
             (true, []) => return self.escapes(read),
             (false, [(field, at), ..]) => {
                 let help = match self.offer.inputs.is_empty() {
-                    true => "a rule without a window judges each value; .window(\"5m\") gives fields",
+                    true => {
+                        "a rule without a window judges each value; .window(\"5m\") gives fields"
+                    }
                     false => "a join without a window holds each input's value",
                 };
                 let what = format!("a number has no field `{field}`");
@@ -199,18 +202,19 @@ impl Reader<'_> {
     fn reduction(&mut self, field: &str, at: Position) -> Option<Reduction> {
         let Some(reduction) = Reduction::parse(field) else {
             let help = did_you_mean(field, REDUCTIONS).unwrap_or_else(|| {
-                "it has count sum mean min max first last delta rate increase stddev slope p0…p100"
+                "it has count sum mean min max first last delta rate increase stddev slope p0-p100"
                     .into()
             });
             self.complain(at, format!("a window has no field `{field}`"), Some(help));
             return None;
         };
-        let missing = match reduction {
-            Reduction::Share if !self.offer.share => ".share(|v| v > 0.5)",
-            Reduction::Ewma if !self.offer.ewma => ".ewma(\"5m\")",
-            Reduction::Distinct if !self.offer.distinct => ".distinct(\"user\")",
-            _ => return Some(reduction),
-        };
+        let declared = [
+            (Reduction::Share, self.offer.share, ".share(|v| v > 0.5)"),
+            (Reduction::Ewma, self.offer.ewma, ".ewma(\"5m\")"),
+            (Reduction::Distinct, self.offer.distinct, ".distinct(\"user\")"),
+        ];
+        let missing = declared.into_iter().find(|(of, said, _)| *of == reduction && !said);
+        let Some((_, _, missing)) = missing else { return Some(reduction) };
         let what = format!("the rule does not declare `{field}`");
         self.complain(at, what, Some(format!("add {missing}")));
         None
@@ -228,10 +232,10 @@ impl Reader<'_> {
 
     fn escapes(&mut self, read: &Use) {
         let name = &self.params[read.param];
-        let what = format!("`{name}` goes where its fields cannot be followed");
-        let help = format!(
-            "read the fields here (`{name}.…`) or hand it to a function of this file by name"
-        );
+        let what = format!("`{name}` is used as a whole, so what is read of it cannot be told");
+        let field = if name == "labels" { "host" } else { "mean" };
+        let field = self.offer.inputs.first().map_or(field, |input| input.as_ref());
+        let help = format!("name the field, as in `{name}.{field}`, here or in a function");
         self.complain(read.at, what, Some(help));
     }
 
@@ -281,7 +285,7 @@ impl Reader<'_> {
     }
 
     fn ambiguous(&mut self, at: Position, stat: BaseStat, main: &[(u8, Reduction)]) {
-        let (input, reduction) = main.first().copied().unwrap_or((0, Reduction::Mean));
+        let (input, reduction) = main.last().copied().unwrap_or((0, Reduction::Mean));
         let input = self.offer.inputs.get(input as usize);
         let input = input.map_or(String::new(), |name| format!("{name}."));
         let help = format!("write which one: base.{input}{}.{}", reduction.name(), stat.name());

@@ -1,7 +1,8 @@
 //! Sinks written in Rhai: one call of the closure is one attempt.
 //!
-//! A script may wait for the network, so it runs on a thread of its own and never on the executor's.
-//! It ends by itself, by its operations, or at its deadline; a dropped delivery leaves it to that.
+//! A script may wait for the network, so it runs on a thread of its own and never on the
+//! executor's. It ends by itself, by its operations, or at its deadline; a dropped delivery leaves
+//! it to that.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::time::{Duration as StdDuration, Instant};
 
 use rhai::{Dynamic, EvalAltResult};
 
-use super::cap::{Cap, Ends, Failure};
 use super::call::Closure;
+use super::cap::{Cap, Ends, Failure};
 use super::{alert, errors, host};
 use crate::guest::grant::Granted;
 use crate::guest::http::HttpGate;

@@ -33,7 +33,15 @@ impl Source {
 
     fn finding(&self, at: Position, severity: Severity, what: String) -> Finding {
         let (line, column) = place(at);
-        Finding { file: self.file.to_string(), line, column, severity, what, help: None, rule: None }
+        Finding {
+            file: self.file.to_string(),
+            line,
+            column,
+            severity,
+            what,
+            help: None,
+            rule: None,
+        }
     }
 
     /// `file:line:column`, as messages of running rules say it.
@@ -68,9 +76,9 @@ impl Source {
     pub fn word_at(&self, offset: usize) -> &str {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let before = &self.text[..offset];
-        let start = before.rfind(|c| !is_word(c)).map_or(0, |at| {
-            at + before[at..].chars().next().map_or(0, char::len_utf8)
-        });
+        let start = before
+            .rfind(|c| !is_word(c))
+            .map_or(0, |at| at + before[at..].chars().next().map_or(0, char::len_utf8));
         let after = &self.text[offset..];
         let end = offset + after.find(|c| !is_word(c)).unwrap_or(after.len());
         &self.text[start..end]
@@ -82,20 +90,27 @@ impl Source {
         if trimmed == 0 || trimmed == offset { "" } else { self.word_at(trimmed) }
     }
 
-    /// The text of the closure whose body begins at `body`, from its first `|`; of a named
-    /// function, its body. On one line, blanks folded.
-    pub fn closure_text(&self, body: Position) -> String {
-        let Some(start) = self.offset(body) else { return String::new() };
+    /// The text of the closure with these parameters whose body's first token is at `body`; of a
+    /// named function, its body. On one line, blanks folded.
+    pub fn closure_text(&self, body: Position, params: &[&str]) -> String {
+        let Some(offset) = self.offset(body) else { return String::new() };
+        let (from, start) = self.closure_start(offset, params).unwrap_or((offset, offset));
         let end = expression_end(&self.text, start);
-        let from = self.closure_start(start).unwrap_or(start);
         self.text[from..end].split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The first `|` of the parameters that stand before a body.
-    fn closure_start(&self, body: usize) -> Option<usize> {
-        let before = self.text[..body].trim_end();
-        let parameters = before.strip_suffix('|')?;
-        parameters.rfind('|')
+    /// The first `|` of the parameters before a body, and where the body begins. Between the two
+    /// stand only what opens it: blanks, brackets and signs.
+    fn closure_start(&self, body: usize, params: &[&str]) -> Option<(usize, usize)> {
+        let opens = |c: char| c.is_whitespace() || "({[!-+".contains(c);
+        let before = self.text[..body].trim_end_matches(opens);
+        let close = before.len().checked_sub(1).filter(|_| before.ends_with('|'))?;
+        let open = self.text[..close].rfind('|')?;
+        let inside = self.text[open + 1..close].trim();
+        let named: Vec<&str> = inside.split(',').map(str::trim).collect();
+        let same = if params.is_empty() { inside.is_empty() } else { named == params };
+        let blank = self.text[close + 1..].len() - self.text[close + 1..].trim_start().len();
+        same.then_some((open, close + 1 + blank))
     }
 
     /// Bytes of each `\n`, `\t` or `\"` in a back-tick string, where they are no escapes.
@@ -226,23 +241,33 @@ mod tests {
 
     #[test]
     fn a_closure_ends_where_its_argument_does() {
-        for (text, body, closure) in [
-            ("r.when(|v| v > 90.0).soak()", 12, "|v| v > 90.0"),
-            ("r.info(|v| f(v, 1), |v| v)", 12, "|v| f(v, 1)"),
-            ("r.when(|v| {\n  v > 1\n}).x()", 12, "|v| { v > 1 }"),
-            ("r.text(|a| `${a.x + \")\"}, )` + \")\").y()", 12, "|a| `${a.x + \")\"}, )` + \")\""),
-            ("r.when(|| true)", 11, "|| true"),
-            ("r.text(|a| #\"a\")\"#)", 12, "|a| #\"a\")\"#"),
+        for (text, body, params, closure) in [
+            ("r.when(|v| v > 90.0).soak()", 12, &["v"][..], "|v| v > 90.0"),
+            ("r.info(|v| f(v, 1), |v| v)", 12, &["v"], "|v| f(v, 1)"),
+            ("r.when(|v, b| {\n  v > 1\n}).x()", 15, &["v", "b"], "|v, b| { v > 1 }"),
+            ("r.when(|v| ((v + 1) > 2)).x()", 14, &["v"], "|v| ((v + 1) > 2)"),
+            (
+                "r.text(|a| `${a.x + \")\"}, )` + \")\").y()",
+                12,
+                &["a"],
+                "|a| `${a.x + \")\"}, )` + \")\"",
+            ),
+            ("r.when(|| true)", 11, &[], "|| true"),
+            ("r.text(|a| #\"a\")\"#)", 12, &["a"], "|a| #\"a\")\"#"),
+            ("fn busy(w) { w.mean > 1 }\nr", 12, &["w"], "{ w.mean > 1 }"),
         ] {
             let source = Source::new("f", text);
-            assert_eq!(source.closure_text(Position::new(1, body)), closure);
+            assert_eq!(source.closure_text(Position::new(1, body), params), closure);
         }
     }
 
     #[test]
     fn words_are_found_around_a_place() {
         let source = Source::new("f", "v > 1 and not v");
-        assert_eq!((source.word_at(6), source.word_at(7), source.word_at(9)), ("and", "and", "and"));
+        assert_eq!(
+            (source.word_at(6), source.word_at(7), source.word_at(9)),
+            ("and", "and", "and")
+        );
         assert_eq!(source.word_before(14), "not");
         assert_eq!((source.word_before(0), source.word_at(4)), ("", "1"));
     }

@@ -16,10 +16,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// The help line for a word that is not known.
-pub fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
@@ -32,7 +29,8 @@ fn distance(from: &str, to: &str) -> usize {
         for other in 1..=to.len() {
             let differs = usize::from(from[at - 1] != to[other - 1]);
             let above = &rows[at - 1];
-            let mut best = (above[other] + 1).min(row[other - 1] + 1).min(above[other - 1] + differs);
+            let mut best =
+                (above[other] + 1).min(row[other - 1] + 1).min(above[other - 1] + differs);
             let swapped = at > 1
                 && other > 1
                 && from[at - 1] == to[other - 2]

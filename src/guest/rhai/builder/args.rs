@@ -27,6 +27,14 @@ impl Problem {
         Problem { what: what.into(), help: None }
     }
 
+    /// From an error that says what is wrong and, after a semicolon, what to do.
+    pub fn of(words: String) -> Problem {
+        match words.split_once("; ") {
+            Some((what, help)) => Problem::new(what).help(help),
+            None => Problem::new(words),
+        }
+    }
+
     pub fn help(self, help: impl Into<String>) -> Problem {
         Problem { help: Some(help.into()), ..self }
     }
@@ -45,7 +53,11 @@ pub struct Call<'a> {
 
 impl Call<'_> {
     /// Checks how many arguments there are; `form` shows a right call.
-    pub fn takes(&self, counts: std::ops::RangeInclusive<usize>, form: &str) -> Result<(), Problem> {
+    pub fn takes(
+        &self,
+        counts: std::ops::RangeInclusive<usize>,
+        form: &str,
+    ) -> Result<(), Problem> {
         if counts.contains(&self.args.len()) {
             return Ok(());
         }
@@ -126,15 +138,12 @@ impl Call<'_> {
     pub fn duration(&self, index: usize) -> Result<Duration, Problem> {
         let value = &self.args[index];
         let Ok(text) = value.clone().into_string() else {
-            let example = if value.is_int() || value.is_float() { value.to_string() } else { "90".into() };
+            let example =
+                if value.is_int() || value.is_float() { value.to_string() } else { "90".into() };
             let what = format!("`{}` takes a duration, not {}", self.name, kind(value));
-            return Err(Problem::new(what)
-                .help(format!("durations are strings: \"{example}s\"")));
+            return Err(Problem::new(what).help(format!("durations are strings: \"{example}s\"")));
         };
-        Duration::parse(&text).map_err(|what| match what.split_once("; ") {
-            Some((what, help)) => Problem::new(what).help(help),
-            None => Problem::new(what),
-        })
+        Duration::parse(&text).map_err(Problem::of)
     }
 
     pub fn positive_duration(&self, index: usize) -> Result<Duration, Problem> {

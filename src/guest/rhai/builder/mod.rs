@@ -8,6 +8,7 @@ pub mod args;
 pub mod check;
 pub mod rule;
 pub mod sink;
+mod together;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +122,14 @@ static MODULE: LazyLock<SharedModule> = LazyLock::new(|| {
     }
     module.into()
 });
+
+/// What can be said of a rule or of a sink.
+pub fn words_of(kind: &str) -> Vec<&'static str> {
+    match kind {
+        "rule" => rule::METHODS.iter().map(|(name, _)| *name).collect(),
+        _ => sink::METHODS.iter().map(|(name, _)| *name).collect(),
+    }
+}
 
 pub fn later(name: &str) -> String {
     format!("`{name}` is not in this version of watchfire")

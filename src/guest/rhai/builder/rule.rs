@@ -26,8 +26,8 @@ pub struct RuleDraft {
     /// A word had a bad value, so the whole is not worth checking yet.
     pub broken: bool,
     pub on: Option<Said<String>>,
-    /// Input names and metrics, in the order of the names.
-    pub join: Option<Said<Vec<(Arc<str>, String)>>>,
+    /// In the order of the names.
+    pub join: Option<Said<Vec<JoinInput>>>,
     pub matchers: Vec<Matcher>,
     pub filter: Option<Said<Arc<Closure>>>,
     pub by: Option<Said<Vec<Arc<str>>>>,
@@ -61,6 +61,12 @@ pub struct RuleDraft {
     pub shadow: bool,
 }
 
+#[derive(Clone, Debug)]
+pub struct JoinInput {
+    pub name: Arc<str>,
+    pub metric: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Window {
     Sliding(Duration),
@@ -82,10 +88,10 @@ pub enum Words {
     Written(Arc<Closure>),
 }
 
-type Said1 = fn(&mut RuleDraft, &mut Call<'_>) -> Result<(), Problem>;
+type Word = fn(&mut RuleDraft, &mut Call<'_>) -> Result<(), Problem>;
 
 /// The whole vocabulary.
-pub const METHODS: [(&str, Said1); 39] = [
+pub const METHODS: [(&str, Word); 39] = [
     ("on", on),
     ("only", only),
     ("by", by),
@@ -183,11 +189,7 @@ fn only(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
         let filter = call.closure(0, form)?;
         return call.once(&mut draft.filter, filter);
     }
-    let matchers = Matcher::parse_list(&call.text(0)?);
-    let matchers = matchers.map_err(|what| match what.split_once("; ") {
-        Some((what, help)) => Problem::new(what).help(help),
-        None => Problem::new(what),
-    })?;
+    let matchers = Matcher::parse_list(&call.text(0)?).map_err(Problem::of)?;
     draft.matchers.extend(matchers);
     Ok(())
 }
@@ -236,7 +238,7 @@ fn join(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
         if name.is_empty() || metric.trim().is_empty() {
             return Err(wrong());
         }
-        named.push((Arc::from(name.as_str()), metric));
+        named.push(JoinInput { name: name.as_str().into(), metric });
     }
     let labels = call.names(1)?;
     call.once(&mut draft.join, named)?;
@@ -306,6 +308,9 @@ fn share(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".share(|v| v > 0.5)";
     call.takes(1..=1, form)?;
     let closure = call.closure(0, form)?;
+    if closure.params().len() > 1 {
+        return Err(Problem::new("`share` sees the value and nothing else"));
+    }
     call.once(&mut draft.share, closure)
 }
 
@@ -320,7 +325,7 @@ fn distinct(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
 
 fn during(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     call.takes(1..=1, ".during(\"Mon-Fri 08:00-18:00 Europe/Berlin\")")?;
-    let calendar = Calendar::parse(&call.text(0)?).map_err(Problem::new)?;
+    let calendar = Calendar::parse(&call.text(0)?).map_err(Problem::of)?;
     call.once(&mut draft.during, calendar)
 }
 

@@ -30,9 +30,9 @@ pub struct SinkDraft {
     pub send: Option<Said<Arc<Closure>>>,
 }
 
-type Said1 = fn(&mut SinkDraft, &mut Call<'_>) -> Result<(), Problem>;
+type Word = fn(&mut SinkDraft, &mut Call<'_>) -> Result<(), Problem>;
 
-pub const METHODS: [(&str, Said1); 5] =
+pub const METHODS: [(&str, Word); 5] =
     [("needs", needs), ("batch", batch), ("retry", retry), ("rate", rate), ("send", send)];
 
 impl SinkDraft {
@@ -54,10 +54,7 @@ fn needs(draft: &mut SinkDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".needs(\"http:chat.example.net\", \"secret:CHAT_URL\")";
     call.takes(1..=usize::MAX, form)?;
     for text in call.names(0)? {
-        let request = Request::parse(&text).map_err(|what| match what.split_once("; ") {
-            Some((what, help)) => Problem::new(what).help(help),
-            None => Problem::new(what),
-        })?;
+        let request = Request::parse(&text).map_err(Problem::of)?;
         if !draft.needs.contains(&request) {
             draft.needs.push(request);
         }
