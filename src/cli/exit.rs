@@ -45,11 +45,6 @@ impl Failure {
     pub fn bare(exit: Exit, what: impl Into<String>) -> Failure {
         Failure { exit, what: what.into(), help: None, place: None }
     }
-
-    /// A command whose part of the library is not there yet.
-    pub(super) fn unwired(command: &str) -> Failure {
-        Failure::bare(Exit::Internal, format!("`watchfire {command}` is not in this build"))
-    }
 }
 
 impl fmt::Display for Failure {

@@ -22,6 +22,7 @@ pub mod replay;
 mod rules;
 pub mod run;
 mod sinks;
+mod stories;
 pub mod test;
 
 use std::io::Write;
@@ -76,7 +77,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    match dispatch(cli.command, &mut std::io::stdout().lock()) {
+    match dispatch(cli.command, &mut std::io::stdout()) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if failure.exit != Exit::Ok {
@@ -89,13 +90,12 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, Failure> {
     match command {
-        Command::Run(_) => Err(Failure::unwired("run")),
-        Command::Check(_) => Err(Failure::unwired("check")),
-        Command::Test(_) => Err(Failure::unwired("test")),
-        Command::Replay(_) => Err(Failure::unwired("replay")),
-        Command::Explain(_) => Err(Failure::unwired("explain")),
-        Command::Plugin(plugin::Command::List(remote)) => plugin::list(&remote, out),
-        Command::Plugin(plugin::Command::Grant(_)) => Err(Failure::unwired("plugin grant")),
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::check(&args, out),
+        Command::Test(args) => test::test(&args, &mut stories::RuleFiles, out),
+        Command::Replay(args) => replay::replay(&args),
+        Command::Explain(args) => explain::explain(&args, out),
+        Command::Plugin(plugin::Command::Grant(args)) => plugin::grant(&args, out),
         Command::Rules(rules::Command::List(remote)) => rules::list(&remote, out),
         Command::Rules(rules::Command::AcceptEmpty(remote)) => rules::accept_empty(&remote, out),
         Command::Sinks(sinks::Command::List(remote)) => sinks::list(&remote, out),

@@ -3,17 +3,15 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use serde_json::Value;
-
-use super::client::Remote;
 use super::exit::{Exit, Failure};
-use super::output::{Table, printable};
+use super::output::printable;
+use crate::config::settings::{Overrides, Settings};
+use crate::guest::grant::edit;
+use crate::shell::load;
 
 /// Plugins and what they may do
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Every plugin of a running instance with its state
-    List(Remote),
     /// Give a plugin what it asks for, after showing it
     Grant(GrantArgs),
 }
@@ -39,18 +37,50 @@ pub struct GrantArgs {
     pub yes: bool,
 }
 
-pub fn list(remote: &Remote, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let answer = remote.get(&["plugins"])?;
-    write!(out, "{}", table(&answer))?;
+/// Shows what a sink asks for, asks back, and writes the grant.
+pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let settings = Settings::load(args.config.as_deref(), &Overrides::default())?;
+    let plugins = args.plugins.clone().unwrap_or(settings.paths.plugins);
+    let folders: Vec<PathBuf> =
+        [plugins, settings.paths.rules].into_iter().filter(|folder| folder.is_dir()).collect();
+    let scan = load::scan(&folders).map_err(|error| Failure::bare(Exit::Internal, error))?;
+    let Some(live) = scan.sinks.iter().find(|live| live.sink.name.as_ref() == args.name) else {
+        let names: Vec<&str> = scan.sinks.iter().map(|live| live.sink.name.as_ref()).collect();
+        let help = format!("plugins are: {}", names.join(", "));
+        return Err(Failure::new(Exit::Findings, format!("there is no plugin `{}`", args.name), help));
+    };
+    let sink = &live.sink;
+    if sink.needs.is_empty() {
+        writeln!(out, "{} asks for nothing", args.name)?;
+        return Ok(Exit::Ok);
+    }
+    writeln!(out, "{} ({}) asks for:", args.name, sink.origin)?;
+    for need in &sink.needs {
+        writeln!(out, "  {}", printable(&need.to_string()))?;
+    }
+    let file = &settings.paths.grants;
+    if !args.yes && !agreed(out, &format!("grant this in {}? [y/N] ", file.display()))? {
+        writeln!(out, "nothing was granted")?;
+        return Ok(Exit::Findings);
+    }
+    let failed = |what: String| {
+        Failure::new(Exit::NotStarted, what, format!("see {}", file.display()))
+    };
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let text = edit::add(&text, &args.name, &sink.needs).map_err(&failed)?;
+    std::fs::write(file, text).map_err(|error| failed(error.to_string()))?;
+    writeln!(out, "granted in {}; a running instance takes it up by itself", file.display())?;
     Ok(Exit::Ok)
 }
 
-fn table(answer: &Value) -> Table {
-    let mut table = Table::new(&["PLUGIN", "KIND", "STATE", "VERSION", "WHY"]);
-    for plugin in answer["plugins"].as_array().into_iter().flatten() {
-        let text = |key: &str| printable(plugin[key].as_str().unwrap_or("-"));
-        let why = plugin["why"].as_str().or(plugin["last_error"].as_str()).unwrap_or("");
-        table.push([text("name"), text("kind"), text("state"), text("version"), why.to_owned()]);
-    }
-    table
+fn agreed(out: &mut dyn Write, question: &str) -> Result<bool, Failure> {
+    write!(out, "{question}")?;
+    out.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

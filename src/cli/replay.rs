@@ -1,14 +1,22 @@
-//! `watchfire replay`: its flags, and the summary that it ends with.
+//! `watchfire replay`: judges recorded samples, prints the events, and sums up.
 
 use std::fmt;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::output::grouped;
+use super::exit::{Exit, Failure};
+use super::output::{grouped, printable};
+use super::progress::Progress;
 use crate::config::settings::{Format, parse_shards};
 use crate::kernel::event::{Event, Kind};
-use crate::kernel::model::RefusalCounts;
+use crate::kernel::merge::Merged;
+use crate::kernel::model::{Limits, RefusalCounts};
+use crate::shell::load;
+use crate::shell::replay::{self, Replay};
 
 /// Judge recorded samples and print the events
 ///
@@ -57,6 +65,87 @@ fn speed(text: &str) -> Result<f64, String> {
     speed.ok_or_else(|| {
         format!("`{text}` is no speed; 1 is as fast as it happened, 60 an hour a minute")
     })
+}
+
+/// Events go to standard output as they come, the summary to standard error at the end.
+pub fn replay(args: &Args) -> Result<Exit, Failure> {
+    let begun = Instant::now();
+    let paths: Vec<PathBuf> = std::iter::once(&args.rules).chain(&args.plugins).cloned().collect();
+    let scan = load::scan(&paths).map_err(|error| Failure::bare(Exit::Internal, error))?;
+    if !scan.findings.is_empty() {
+        eprintln!("{}", load::render(&scan.findings));
+    }
+    if scan.findings.iter().any(|finding| finding.is_error()) {
+        return Ok(Exit::Findings);
+    }
+    let progress = Arc::new(Progress::over(&args.files));
+    let printer = Arc::new(Mutex::new(Printer::new(args.all)));
+    let shards = args.shards.unwrap_or_else(|| crate::config::settings::Engine::default().shards);
+    let work = Replay {
+        ruleset: scan.ruleset,
+        limits: Limits::default(),
+        shards: shards as u32,
+        batch: args.batch as usize,
+        format: args.format,
+        speed: args.speed,
+        files: args.files.clone(),
+    };
+    let printing = printer.clone();
+    let told = move |merged: Merged| printing.lock().expect(PRINTED).print(&merged);
+    let counts = replay::run(&work, told, |bytes| progress.read(bytes)).map_err(|error| {
+        Failure::new(Exit::NotStarted, error.to_string(), "name files that can be read")
+    })?;
+    progress.finish();
+    for (file, defect) in &counts.first_defects {
+        let excerpt = printable(&defect.excerpt);
+        eprintln!("{}:{}: {}: `{excerpt}`", file.display(), defect.line, defect.what);
+    }
+    let mut printer = printer.lock().expect(PRINTED);
+    printer.out.flush()?;
+    let summary = Summary {
+        samples: counts.samples,
+        series: counts.series,
+        refused: counts.refused,
+        defects: counts.defects,
+        events: printer.counts.clone(),
+        seconds: begun.elapsed().as_secs_f64(),
+    };
+    eprintln!("{summary}");
+    match printer.broken.take() {
+        Some(error) => Err(error.into()),
+        None => Ok(Exit::Ok),
+    }
+}
+
+const PRINTED: &str = "printing does not panic";
+
+/// Prints events as JSON lines, and notes the first error instead of stopping the engine for it.
+struct Printer {
+    all: bool,
+    out: BufWriter<std::io::Stdout>,
+    counts: EventCounts,
+    broken: Option<std::io::Error>,
+}
+
+impl Printer {
+    fn new(all: bool) -> Printer {
+        let out = BufWriter::with_capacity(64 * 1024, std::io::stdout());
+        Printer { all, out, counts: EventCounts::default(), broken: None }
+    }
+
+    fn print(&mut self, merged: &Merged) {
+        for event in &merged.events {
+            if self.broken.is_none() && (self.all || event.kind.is_told()) {
+                self.counts.add(event);
+                let line = serde_json::to_string(event.as_ref()).expect("an event is plain data");
+                self.broken = writeln!(self.out, "{line}").err();
+            }
+        }
+        for note in &merged.faults {
+            let what = printable(&note.fault.what);
+            eprintln!("rule {} faulted for {} at {}: {what}", note.rule, note.key, note.at);
+        }
+    }
 }
 
 /// What a replay comes to.

@@ -1,11 +1,20 @@
-//! `watchfire run`: the flags of the service itself.
+//! `watchfire run`: the service itself.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::config::settings::{LogFormat, Overrides, parse_address, parse_shards};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use super::exit::{Exit, Failure};
+use crate::config::settings::{
+    Log, LogFormat, Overrides, Settings, parse_address, parse_shards,
+};
+use crate::shell::app::Watchfire;
 
 /// Watch, judge and tell, until stopped
 ///
@@ -59,6 +68,61 @@ impl Args {
             log: self.log,
         }
     }
+}
+
+/// Runs until a signal to stop.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
+    log_to(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::bare(Exit::NotStarted, error.to_string()))?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<Exit, Failure> {
+    let unready = |error: std::io::Error| Failure::bare(Exit::NotStarted, error.to_string());
+    let mut hangup = signal(SignalKind::hangup()).map_err(unready)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unready)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unready)?;
+    let watchfire = Watchfire::start(settings)
+        .await
+        .map_err(|error| Failure::bare(Exit::NotStarted, error.to_string()))?;
+    let rules = watchfire.ruleset().map_or(0, |ruleset| ruleset.rules().len());
+    tracing::info!(address = %watchfire.address(), rules, "watching");
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => watchfire.reload(),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("stopping; a second signal ends at once");
+    tokio::select! {
+        stopped = watchfire.stop() => match stopped {
+            Ok(()) => Ok(Exit::Ok),
+            Err(error) => Err(Failure::bare(Exit::Internal, error)),
+        },
+        _ = terminate.recv() => Err(Failure::bare(Exit::Internal, "stopped without saving the state")),
+        _ = interrupt.recv() => Err(Failure::bare(Exit::Internal, "stopped without saving the state")),
+    }
+}
+
+/// Log lines go to standard error, so that standard output is the terminal sink's alone.
+fn log_to(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.level)
+        .map_err(|error| Failure::bare(Exit::Usage, format!("[log] level: {error}")))?;
+    let writer = BoxMakeWriter::new(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let set = match log.format {
+        LogFormat::Human => {
+            let colored = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colored).with_target(false).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    set.map_err(|error| Failure::bare(Exit::Internal, error.to_string()))
 }
 
 fn log_format() -> impl TypedValueParser<Value = LogFormat> {

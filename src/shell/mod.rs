@@ -29,3 +29,7 @@ pub mod facts;
 pub mod figures;
 
 pub mod app;
+
+pub mod bench;
+pub mod load;
+pub mod replay;

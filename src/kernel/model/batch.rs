@@ -80,10 +80,79 @@ impl Batch {
         self.ops.get(row).copied().unwrap_or(Op::Set)
     }
 
+    /// Cuts the batch into pieces of at most `rows` rows. What belongs to the batch as a whole stays
+    /// with the first piece.
+    pub fn cut(mut self, rows: usize) -> Vec<Batch> {
+        assert!(rows > 0);
+        if self.rows() <= rows {
+            return vec![self];
+        }
+        let mut announced = std::mem::take(&mut self.announced).into_iter().peekable();
+        let mut pieces = Vec::new();
+        for from in (0..self.rows()).step_by(rows) {
+            let to = (from + rows).min(self.rows());
+            let first = pieces.is_empty();
+            let mut piece = Batch {
+                arrival: self.arrival,
+                announced: Vec::new(),
+                slots: self.slots[from..to].to_vec(),
+                at: self.at[from..to].to_vec(),
+                value: self.value[from..to].to_vec(),
+                ops: if self.ops.is_empty() { Vec::new() } else { self.ops[from..to].to_vec() },
+                bytes: if first { self.bytes } else { 0 },
+                refused: if first { std::mem::take(&mut self.refused) } else { Default::default() },
+                defects: if first { std::mem::take(&mut self.defects) } else { Vec::new() },
+                defect_count: if first { self.defect_count } else { 0 },
+            };
+            let is_last = to == self.rows();
+            while let Some(next) = announced.next_if(|next| is_last || (next.row as usize) < to) {
+                piece.announced.push(Announcement { row: next.row - from as u32, ..next });
+            }
+            pieces.push(piece);
+        }
+        pieces
+    }
+
     pub fn defect(&mut self, defect: Defect) {
         self.defect_count += 1;
         if self.defects.len() < Batch::DEFECTS_MAX {
             self.defects.push(defect);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_batch_says_the_same_in_pieces() {
+        let mut batch = Batch { bytes: 9, defect_count: 2, ..Batch::default() };
+        for row in 0..7u32 {
+            if row % 3 == 0 {
+                let series = Series::new("m", [("row", row.to_string())]);
+                batch.announced.push(Announcement { row, slot: Slot(row), series });
+            }
+            let op = if row == 5 { Op::Add } else { Op::Set };
+            batch.push(Slot(row / 3 * 3), EventTime::from_nanos(row.into()), f64::from(row), op);
+        }
+        for rows in [1, 2, 3, 7, 100] {
+            let pieces = batch.clone().cut(rows);
+            let mut whole = Batch::default();
+            for piece in &pieces {
+                assert!(piece.rows() <= rows);
+                let before = whole.rows() as u32;
+                for said in &piece.announced {
+                    let row = said.row + before;
+                    whole.announced.push(Announcement { row, ..said.clone() });
+                }
+                for row in 0..piece.rows() {
+                    whole.push(piece.slots[row], piece.at[row], piece.value[row], piece.op(row));
+                }
+                whole.bytes += piece.bytes;
+                whole.defect_count += piece.defect_count;
+            }
+            assert_eq!(whole, batch, "pieces of {rows}");
         }
     }
 }

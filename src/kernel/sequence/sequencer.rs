@@ -54,6 +54,8 @@ pub enum Arrived {
         rule: Arc<str>,
         on: bool,
     },
+    /// Nothing at or before this time comes any more: what is due by then is judged. Stories.
+    Until(EventTime),
     /// The end of a replay: everything due at or before the newest event time is judged.
     End,
 }
@@ -215,6 +217,10 @@ impl Sequencer {
             Arrived::Quarantine { rule, on } => {
                 let position = self.take_position();
                 self.everyone(|| Input::Quarantine { position, rule: rule.clone(), on })
+            }
+            Arrived::Until(to) => {
+                self.newest = self.newest.max(to);
+                self.move_to(to.next())
             }
             Arrived::End => self.end(),
         }

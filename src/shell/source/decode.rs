@@ -40,6 +40,6 @@ impl Decode for Decoder {
     }
 
     fn evictions(&mut self) -> u64 {
-        self.intake().evictions()
+        Decoder::evictions(self)
     }
 }
