@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use rhai::{Map, Position};
+use rhai::{Engine, Map, Position};
 
 use super::super::call::{Closure, frozen};
 use super::super::state;
 use super::super::suggest::did_you_mean;
 use super::args::{Call, Problem, Said};
+use super::{Draft, Papers, Word};
 use crate::kernel::model::{Duration, Level};
 use crate::kernel::rule::calendar::Calendar;
 use crate::kernel::rule::selector::Matcher;
@@ -88,10 +89,8 @@ pub enum Words {
     Written(Arc<Closure>),
 }
 
-type Word = fn(&mut RuleDraft, &mut Call<'_>) -> Result<(), Problem>;
-
 /// The whole vocabulary.
-pub const METHODS: [(&str, Word); 39] = [
+const WORDS: &[(&str, Word<RuleDraft>)] = &[
     ("on", on),
     ("only", only),
     ("by", by),
@@ -133,8 +132,27 @@ pub const METHODS: [(&str, Word); 39] = [
     ("shadow", shadow),
 ];
 
-impl RuleDraft {
-    pub fn new(name: &str, at: Position) -> RuleDraft {
+impl Draft for RuleDraft {
+    const KIND: &'static str = "rule";
+    const WORDS: &'static [(&'static str, Word<RuleDraft>)] = WORDS;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn spoil(&mut self) {
+        self.broken = true;
+    }
+
+    fn on(papers: &mut Papers) -> &mut Vec<RuleDraft> {
+        &mut papers.rules
+    }
+
+    fn engine(papers: &Papers) -> &Arc<Engine> {
+        &papers.judge
+    }
+
+    fn new(name: &str, at: Position) -> RuleDraft {
         RuleDraft {
             name: name.into(),
             at,

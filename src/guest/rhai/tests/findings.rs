@@ -92,6 +92,12 @@ rul("s");
     1:1 there is no `rul` for (string)
         did you mean `rule`?
 
+rule("r").on("m").by("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k").absent("1m");
+    1:19 `by` does not take so many arguments
+        hand them over as one array
+
+rule("r").on("m").by(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]).absent("1m");
+
 let r = rule("r"); r.windw("5m");
     1:22 a rule has no `windw`
         did you mean `window`?
