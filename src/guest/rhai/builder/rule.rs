@@ -204,7 +204,7 @@ fn only(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".only(\"env=prod, tier!=test\") or .only(|labels| labels.env == \"prod\")";
     call.takes(1..=1, form)?;
     if call.is_closure(0) {
-        let filter = call.closure(0, form)?;
+        let filter = call.closure_of_one(0, form)?;
         return call.once(&mut draft.filter, filter);
     }
     let matchers = Matcher::parse_list(&call.text(0)?).map_err(Problem::of)?;
@@ -325,10 +325,7 @@ fn last(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
 fn share(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".share(|v| v > 0.5)";
     call.takes(1..=1, form)?;
-    let closure = call.closure(0, form)?;
-    if closure.params().len() > 1 {
-        return Err(Problem::new("`share` sees the value and nothing else"));
-    }
+    let closure = call.closure_of_one(0, form)?;
     call.once(&mut draft.share, closure)
 }
 
@@ -457,7 +454,7 @@ fn annotate(
         return Err(Problem::new(format!("the annotation `{name}` is there twice")));
     }
     let words = match call.is_closure(index) {
-        true => Words::Written(call.closure(index, "|a| `...`")?),
+        true => Words::Written(call.closure_of_one(index, "|a| `${a.value}`")?),
         false => Words::Fixed(call.text(index)?),
     };
     draft.annotations.push(call.said((name, words)));
