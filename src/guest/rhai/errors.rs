@@ -209,6 +209,10 @@ pub fn fault_text(source: &Source, error: &EvalAltResult) -> String {
 
 /// A word that the builder does not know of a rule or sink.
 pub fn unknown_method(kind: &str, name: &str) -> (String, Option<String>) {
-    let what = format!("a {kind} has no `{name}`");
-    (what, did_you_mean(name, builder::words_of(kind)))
+    let known = builder::words_of(kind);
+    if known.contains(&name) {
+        let help = "hand them over as one array".to_owned();
+        return (format!("`{name}` does not take so many arguments"), Some(help));
+    }
+    (format!("a {kind} has no `{name}`"), did_you_mean(name, known))
 }

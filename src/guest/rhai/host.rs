@@ -21,12 +21,22 @@ use rhai::{Dynamic, Engine, EvalAltResult, OptimizationLevel};
 use super::SharedModule;
 use super::{builder, cap, numbers};
 
-/// Operations of one load: enough for thousands of rules from loops.
-const LOAD_OPERATIONS: u64 = 2_000_000;
-/// Operations of one evaluation of a condition or text; some milliseconds.
-const JUDGE_OPERATIONS: u64 = 100_000;
-/// Operations of one attempt of a sink, over a whole batch.
-const SEND_OPERATIONS: u64 = 5_000_000;
+/// What a script may use up in one run.
+#[derive(Clone, Copy)]
+struct Budget {
+    operations: u64,
+    /// Bytes of all texts within one value.
+    text: usize,
+    /// Items of all arrays, and entries of all maps, within one value.
+    items: usize,
+}
+
+/// One load: enough for thousands of rules from loops.
+const LOAD: Budget = Budget { operations: 2_000_000, text: 256 * 1024, items: 10_000 };
+/// One evaluation of a condition or a text; some milliseconds.
+const JUDGE: Budget = Budget { operations: 100_000, text: 256 * 1024, items: 10_000 };
+/// One attempt of a sink, over a whole batch and what it makes of it.
+const SEND: Budget = Budget { operations: 5_000_000, text: 16 * 1024 * 1024, items: 1_000_000 };
 /// The clock is asked once in so many operations.
 const DEADLINE_EVERY: u64 = 1_024;
 
@@ -48,8 +58,8 @@ impl std::fmt::Debug for Host {
 impl Host {
     /// `folder` is the rules (or plugins) folder; an `import` reads below it and nowhere else.
     pub fn new(folder: &Path) -> Host {
-        let judge = base(JUDGE_OPERATIONS);
-        let mut send = base(SEND_OPERATIONS);
+        let judge = base(JUDGE);
+        let mut send = base(SEND);
         send.register_global_module(cap::module());
         send.on_progress(past_deadline);
         Host { folder: folder.to_owned(), judge: Arc::new(judge), send: Arc::new(send) }
@@ -69,7 +79,7 @@ impl Host {
 
     /// An engine for one load; `desk` reaches the builder's functions as their tag.
     pub fn load(&self, desk: Dynamic) -> Engine {
-        let mut engine = base(LOAD_OPERATIONS);
+        let mut engine = base(LOAD);
         engine.set_max_modules(64);
         engine.register_global_module(builder::module());
         engine.set_default_tag(desk);
@@ -97,7 +107,7 @@ fn past_deadline(operations: u64) -> Option<Dynamic> {
     over.then(|| "took longer than its deadline".into())
 }
 
-fn base(operations: u64) -> Engine {
+fn base(budget: Budget) -> Engine {
     let mut engine = Engine::new_raw();
     for module in PACKAGES.iter() {
         engine.register_global_module(module.clone());
@@ -119,12 +129,12 @@ fn base(operations: u64) -> Engine {
     engine.on_debug(|_, _, _| {});
     // Every limit is set: Rhai's own differ between debug and release builds.
     engine
-        .set_max_operations(operations)
+        .set_max_operations(budget.operations)
         .set_max_call_levels(32)
         .set_max_expr_depths(128, 64)
-        .set_max_string_size(1024 * 1024)
-        .set_max_array_size(100_000)
-        .set_max_map_size(100_000)
+        .set_max_string_size(budget.text)
+        .set_max_array_size(budget.items)
+        .set_max_map_size(budget.items)
         .set_max_variables(1_000)
         .set_max_functions(1_000)
         .set_max_modules(0);

@@ -99,7 +99,8 @@ struct Reader<'a> {
     offer: &'a Offer,
     params: &'a [ImmutableString],
     complaints: Vec<Complaint>,
-    found: Vec<(Column, usize, Vec<String>)>,
+    /// With the parameter and the path that its value goes to, if any.
+    found: Vec<(Column, Option<usize>, Vec<String>)>,
 }
 
 impl Reader<'_> {
@@ -143,7 +144,7 @@ impl Reader<'_> {
                 path.extend(self.offer.inputs.get(input as usize).map(|name| name.to_string()));
                 path.extend(self.offer.windowed.then(|| "count".to_owned()));
                 // Without a parameter the value is read for the event alone.
-                self.found.push((column, param.unwrap_or(usize::MAX), path));
+                self.found.push((column, param, path));
             }
         }
     }
@@ -173,7 +174,7 @@ impl Reader<'_> {
                 return self.complain(*at, format!("a number has no field `{field}`"), None);
             }
         };
-        self.found.push((column, read.param, path));
+        self.found.push((column, Some(read.param), path));
     }
 
     /// Which input a read is about, and the fields after its name.
@@ -225,7 +226,7 @@ impl Reader<'_> {
             [] => self.escapes(read),
             [(name, _), ..] => {
                 let column = Column::Label(name.as_str().into());
-                self.found.push((column, read.param, vec![name.clone()]));
+                self.found.push((column, Some(read.param), vec![name.clone()]));
             }
         }
     }
@@ -281,7 +282,7 @@ impl Reader<'_> {
                 (input, reduction)
             }
         };
-        self.found.push((Column::Base { input, reduction, stat }, read.param, path));
+        self.found.push((Column::Base { input, reduction, stat }, Some(read.param), path));
     }
 
     fn ambiguous(&mut self, at: Position, stat: BaseStat, main: &[(u8, Reduction)]) {
@@ -306,10 +307,8 @@ impl Reader<'_> {
         let mut slots = Vec::new();
         for (column, param, path) in self.found {
             let column = columns.binary_search(&column).expect("it was collected from here");
-            let slot = Slot { column, param, path };
-            if slot.param != usize::MAX && !slots.contains(&slot) {
-                slots.push(slot);
-            }
+            let slot = param.map(|param| Slot { column, param, path });
+            slots.extend(slot.filter(|slot| !slots.contains(slot)));
         }
         Ok(Reads { columns, slots })
     }

@@ -158,6 +158,18 @@ impl Call<'_> {
         self.args[index].is_fnptr()
     }
 
+    /// A closure that is called with one value, which it may leave out.
+    pub fn closure_of_one(&self, index: usize, form: &str) -> Result<Arc<Closure>, Problem> {
+        let closure = self.closure(index, form)?;
+        match closure.params().len() {
+            0 | 1 => Ok(closure),
+            given => {
+                let what = format!("`{}` calls its closure with one value, not {given}", self.name);
+                Err(Problem::new(what).help(format!("write {form}")))
+            }
+        }
+    }
+
     pub fn closure(&self, index: usize, form: &str) -> Result<Arc<Closure>, Problem> {
         let value = &self.args[index];
         let Some(pointer) = value.read_lock::<FnPtr>() else {

@@ -12,6 +12,7 @@ mod together;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rhai::{
@@ -35,7 +36,7 @@ const DRAFTS_MAX: usize = 10_000;
 const FINDINGS_MAX: usize = 100;
 
 /// Words that start a chain, now and in a later version.
-pub const STARTS: [&str; 2] = ["rule", "sink"];
+pub const STARTS: [&str; 2] = [RuleDraft::KIND, SinkDraft::KIND];
 pub const LATER: [&str; 6] = ["counter", "sum", "distribution", "last_value", "flow", "probe"];
 
 /// What a load writes on while it runs.
@@ -58,11 +59,35 @@ pub struct Papers {
     pub open: Vec<String>,
 }
 
-#[derive(Clone)]
-struct RuleHandle(usize);
+/// One word of a draft.
+pub type Word<D> = fn(&mut D, &mut Call<'_>) -> Result<(), Problem>;
 
-#[derive(Clone)]
-struct SinkHandle(usize);
+/// Something that is told in words: a rule or a sink.
+pub trait Draft: Sized + 'static {
+    /// What it is called, and the function that starts one.
+    const KIND: &'static str;
+    const WORDS: &'static [(&'static str, Word<Self>)];
+
+    fn new(name: &str, at: Position) -> Self;
+    fn name(&self) -> &Arc<str>;
+    /// A word had a bad value, so the whole is not worth checking yet.
+    fn spoil(&mut self);
+    fn on(papers: &mut Papers) -> &mut Vec<Self>;
+    /// Runs the closures that it is given.
+    fn engine(papers: &Papers) -> &Arc<Engine>;
+}
+
+/// A draft's place on the desk: what scripts pass from word to word.
+struct Handle<D> {
+    index: usize,
+    of: PhantomData<fn() -> D>,
+}
+
+impl<D> Clone for Handle<D> {
+    fn clone(&self) -> Handle<D> {
+        Handle { index: self.index, of: PhantomData }
+    }
+}
 
 impl Desk {
     pub fn new(script: Arc<Script>, judge: Arc<Engine>, send: Arc<Engine>) -> Desk {
@@ -92,9 +117,9 @@ impl Papers {
         }
     }
 
-    fn problem(&mut self, at: Position, problem: Problem, rule: Option<&str>) {
+    fn problem(&mut self, at: Position, problem: Problem, name: &str) {
         let finding = self.script.source.error(at, problem.what);
-        let rule = rule.map(str::to_owned);
+        let rule = Some(name.to_owned());
         self.note(Finding { help: problem.help, rule, ..finding });
     }
 }
@@ -105,29 +130,36 @@ pub fn module() -> SharedModule {
 
 static MODULE: LazyLock<SharedModule> = LazyLock::new(|| {
     let mut module = Module::new();
-    module.set_custom_type::<RuleHandle>("rule");
-    module.set_custom_type::<SinkHandle>("sink");
-    for count in 0..=ARGS_MAX {
-        start(&mut module, "rule", count, start_rule);
-        start(&mut module, "sink", count, start_sink);
-        for name in rule::METHODS.iter().map(|(name, _)| *name) {
-            method::<RuleHandle>(&mut module, name, count, on_rule);
-        }
-        for name in sink::METHODS.iter().map(|(name, _)| *name) {
-            method::<SinkHandle>(&mut module, name, count, on_sink);
-        }
-        for name in LATER {
-            start(&mut module, name, count, |context, _, _| Err(later(context.fn_name()).into()));
+    vocabulary::<RuleDraft>(&mut module);
+    vocabulary::<SinkDraft>(&mut module);
+    for name in LATER {
+        for count in 0..=ARGS_MAX {
+            let types = vec![TypeId::of::<Dynamic>(); count];
+            register(&mut module, name, types, |context, _| Err(later(context.fn_name()).into()));
         }
     }
     module.into()
 });
 
+/// Each word takes any number of values of any kind, so that it can say itself what is wrong.
+fn vocabulary<D: Draft>(module: &mut Module) {
+    module.set_custom_type::<Handle<D>>(D::KIND);
+    for count in 0..=ARGS_MAX {
+        let types = vec![TypeId::of::<Dynamic>(); count];
+        register(module, D::KIND, types, start::<D>);
+        for (name, word) in D::WORDS {
+            let mut types = vec![TypeId::of::<Handle<D>>()];
+            types.resize(count + 1, TypeId::of::<Dynamic>());
+            register(module, name, types, |context, args| said(context, args, name, *word));
+        }
+    }
+}
+
 /// What can be said of a rule or of a sink.
 pub fn words_of(kind: &str) -> Vec<&'static str> {
     match kind {
-        "rule" => rule::METHODS.iter().map(|(name, _)| *name).collect(),
-        _ => sink::METHODS.iter().map(|(name, _)| *name).collect(),
+        RuleDraft::KIND => RuleDraft::WORDS.iter().map(|(name, _)| *name).collect(),
+        _ => SinkDraft::WORDS.iter().map(|(name, _)| *name).collect(),
     }
 }
 
@@ -136,26 +168,43 @@ pub fn later(name: &str) -> String {
 }
 
 type Outcome = Result<Dynamic, Box<EvalAltResult>>;
-type Start = fn(&NativeCallContext<'_>, &mut Papers, Vec<Dynamic>) -> Outcome;
 
-fn start(module: &mut Module, name: &'static str, count: usize, run: Start) {
-    let types = vec![TypeId::of::<Dynamic>(); count];
-    register(module, name, types, move |context, args| {
-        let desk = desk(context)?;
-        run(context, &mut desk.papers(), take(args))
-    });
+/// `rule("name")`, `sink("name")`.
+fn start<D: Draft>(context: &NativeCallContext<'_>, args: &mut [&mut Dynamic]) -> Outcome {
+    let desk = desk(context)?;
+    let mut papers = desk.papers();
+    let name = named(context, &papers, D::KIND, &take(args))?;
+    let drafts = D::on(&mut papers);
+    drafts.push(D::new(&name, context.call_position()));
+    let index = drafts.len() - 1;
+    Ok(Dynamic::from(Handle::<D> { index, of: PhantomData }))
 }
 
-fn start_rule(context: &NativeCallContext<'_>, papers: &mut Papers, args: Vec<Dynamic>) -> Outcome {
-    let name = named(context, papers, "rule", &args)?;
-    papers.rules.push(RuleDraft::new(&name, context.call_position()));
-    Ok(Dynamic::from(RuleHandle(papers.rules.len() - 1)))
-}
-
-fn start_sink(context: &NativeCallContext<'_>, papers: &mut Papers, args: Vec<Dynamic>) -> Outcome {
-    let name = named(context, papers, "sink", &args)?;
-    papers.sinks.push(SinkDraft::new(&name, context.call_position()));
-    Ok(Dynamic::from(SinkHandle(papers.sinks.len() - 1)))
+/// One word of a chain. A bad value is noted, and the chain goes on.
+fn said<D: Draft>(
+    context: &NativeCallContext<'_>,
+    args: &mut [&mut Dynamic],
+    name: &'static str,
+    word: Word<D>,
+) -> Outcome {
+    let desk = desk(context)?;
+    let mut papers = desk.papers();
+    let mut args = take(args).into_iter();
+    let handle = args.next().expect("a word is registered with what it is said of");
+    let index = handle.clone_cast::<Handle<D>>().index;
+    let args: Vec<Dynamic> = args.collect();
+    let closures = args.iter().any(|arg| arg.is::<FnPtr>());
+    let environment = if closures { Environment::of(context) } else { Environment::default() };
+    let (script, engine) = (papers.script.clone(), D::engine(&papers).clone());
+    let at = context.call_position();
+    let mut call = Call { name, at, args, script: &script, engine: &engine, environment };
+    let draft = &mut D::on(&mut papers)[index];
+    if let Err(problem) = word(draft, &mut call) {
+        draft.spoil();
+        let name = draft.name().clone();
+        papers.problem(at, problem, &name);
+    }
+    Ok(handle)
 }
 
 /// The one argument of `rule(..)` and `sink(..)`.
@@ -183,70 +232,6 @@ fn named(
             Err(EvalAltResult::ErrorRuntime(what.into(), context.call_position()).into())
         }
     }
-}
-
-type Act = fn(&NativeCallContext<'_>, &mut Papers, &'static str, &Dynamic, Vec<Dynamic>);
-
-fn method<T: 'static>(module: &mut Module, name: &'static str, count: usize, act: Act) {
-    let mut types = vec![TypeId::of::<T>()];
-    types.resize(count + 1, TypeId::of::<Dynamic>());
-    register(module, name, types, move |context, args| {
-        let desk = desk(context)?;
-        let mut args = take(args).into_iter();
-        let handle = args.next().expect("a method is registered with its object");
-        act(context, &mut desk.papers(), name, &handle, args.collect());
-        Ok(handle)
-    });
-}
-
-fn on_rule(
-    context: &NativeCallContext<'_>,
-    papers: &mut Papers,
-    name: &'static str,
-    handle: &Dynamic,
-    args: Vec<Dynamic>,
-) {
-    let index = handle.clone_cast::<RuleHandle>().0;
-    let (script, engine) = (papers.script.clone(), papers.judge.clone());
-    let mut call = calling(context, name, args, &script, &engine);
-    let draft = &mut papers.rules[index];
-    let said = rule::METHODS.iter().find(|(known, _)| *known == name).expect("it is registered");
-    if let Err(problem) = said.1(draft, &mut call) {
-        draft.broken = true;
-        let rule = draft.name.clone();
-        papers.problem(call.at, problem, Some(&rule));
-    }
-}
-
-fn on_sink(
-    context: &NativeCallContext<'_>,
-    papers: &mut Papers,
-    name: &'static str,
-    handle: &Dynamic,
-    args: Vec<Dynamic>,
-) {
-    let index = handle.clone_cast::<SinkHandle>().0;
-    let (script, engine) = (papers.script.clone(), papers.send.clone());
-    let mut call = calling(context, name, args, &script, &engine);
-    let draft = &mut papers.sinks[index];
-    let said = sink::METHODS.iter().find(|(known, _)| *known == name).expect("it is registered");
-    if let Err(problem) = said.1(draft, &mut call) {
-        draft.broken = true;
-        let sink = draft.name.clone();
-        papers.problem(call.at, problem, Some(&sink));
-    }
-}
-
-fn calling<'a>(
-    context: &NativeCallContext<'_>,
-    name: &'static str,
-    args: Vec<Dynamic>,
-    script: &'a Arc<Script>,
-    engine: &'a Arc<Engine>,
-) -> Call<'a> {
-    let closures = args.iter().any(|arg| arg.is::<FnPtr>());
-    let environment = if closures { Environment::of(context) } else { Environment::default() };
-    Call { name, at: context.call_position(), args, script, engine, environment }
 }
 
 fn register(

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use rhai::{Map, Position};
+use rhai::{Engine, Map, Position};
 
 use super::super::call::{Closure, frozen};
 use super::super::state;
 use super::super::suggest::did_you_mean;
 use super::args::{Call, Problem, Said};
+use super::{Draft, Papers, Word};
 use crate::kernel::model::{Duration, Level};
 use crate::kernel::rule::calendar::Calendar;
 use crate::kernel::rule::selector::Matcher;
@@ -88,10 +89,8 @@ pub enum Words {
     Written(Arc<Closure>),
 }
 
-type Word = fn(&mut RuleDraft, &mut Call<'_>) -> Result<(), Problem>;
-
 /// The whole vocabulary.
-pub const METHODS: [(&str, Word); 39] = [
+const WORDS: &[(&str, Word<RuleDraft>)] = &[
     ("on", on),
     ("only", only),
     ("by", by),
@@ -133,8 +132,27 @@ pub const METHODS: [(&str, Word); 39] = [
     ("shadow", shadow),
 ];
 
-impl RuleDraft {
-    pub fn new(name: &str, at: Position) -> RuleDraft {
+impl Draft for RuleDraft {
+    const KIND: &'static str = "rule";
+    const WORDS: &'static [(&'static str, Word<RuleDraft>)] = WORDS;
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn spoil(&mut self) {
+        self.broken = true;
+    }
+
+    fn on(papers: &mut Papers) -> &mut Vec<RuleDraft> {
+        &mut papers.rules
+    }
+
+    fn engine(papers: &Papers) -> &Arc<Engine> {
+        &papers.judge
+    }
+
+    fn new(name: &str, at: Position) -> RuleDraft {
         RuleDraft {
             name: name.into(),
             at,
@@ -186,7 +204,7 @@ fn only(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".only(\"env=prod, tier!=test\") or .only(|labels| labels.env == \"prod\")";
     call.takes(1..=1, form)?;
     if call.is_closure(0) {
-        let filter = call.closure(0, form)?;
+        let filter = call.closure_of_one(0, form)?;
         return call.once(&mut draft.filter, filter);
     }
     let matchers = Matcher::parse_list(&call.text(0)?).map_err(Problem::of)?;
@@ -307,10 +325,7 @@ fn last(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
 fn share(draft: &mut RuleDraft, call: &mut Call<'_>) -> Result<(), Problem> {
     let form = ".share(|v| v > 0.5)";
     call.takes(1..=1, form)?;
-    let closure = call.closure(0, form)?;
-    if closure.params().len() > 1 {
-        return Err(Problem::new("`share` sees the value and nothing else"));
-    }
+    let closure = call.closure_of_one(0, form)?;
     call.once(&mut draft.share, closure)
 }
 
@@ -439,7 +454,7 @@ fn annotate(
         return Err(Problem::new(format!("the annotation `{name}` is there twice")));
     }
     let words = match call.is_closure(index) {
-        true => Words::Written(call.closure(index, "|a| `...`")?),
+        true => Words::Written(call.closure_of_one(index, "|a| `${a.value}`")?),
         false => Words::Fixed(call.text(index)?),
     };
     draft.annotations.push(call.said((name, words)));

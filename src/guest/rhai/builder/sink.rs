@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use rhai::Position;
+use rhai::{Engine, Position};
 
 use super::super::ast::Script;
 use super::super::call::Closure;
 use super::super::sink::ScriptOpener;
 use super::args::{Call, Problem, Said};
+use super::{Draft, Papers, Word};
 use crate::guest::finding::Finding;
 use crate::guest::grant::Request;
 use crate::guest::sink::{Batching, Rate, Retry, Sink};
@@ -30,13 +31,30 @@ pub struct SinkDraft {
     pub send: Option<Said<Arc<Closure>>>,
 }
 
-type Word = fn(&mut SinkDraft, &mut Call<'_>) -> Result<(), Problem>;
+const WORDS: &[(&str, Word<SinkDraft>)] =
+    &[("needs", needs), ("batch", batch), ("retry", retry), ("rate", rate), ("send", send)];
 
-pub const METHODS: [(&str, Word); 5] =
-    [("needs", needs), ("batch", batch), ("retry", retry), ("rate", rate), ("send", send)];
+impl Draft for SinkDraft {
+    const KIND: &'static str = "sink";
+    const WORDS: &'static [(&'static str, Word<SinkDraft>)] = WORDS;
 
-impl SinkDraft {
-    pub fn new(name: &str, at: Position) -> SinkDraft {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn spoil(&mut self) {
+        self.broken = true;
+    }
+
+    fn on(papers: &mut Papers) -> &mut Vec<SinkDraft> {
+        &mut papers.sinks
+    }
+
+    fn engine(papers: &Papers) -> &Arc<Engine> {
+        &papers.send
+    }
+
+    fn new(name: &str, at: Position) -> SinkDraft {
         SinkDraft {
             name: name.into(),
             at,

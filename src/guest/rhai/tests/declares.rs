@@ -120,9 +120,8 @@ fn a_baseline_is_of_the_one_reduction_besides_the_count() {
         }),
         ("|w, base| base.mean > 2.0", vec![column(count), of(count)]),
     ] {
-        let text = format!(
-            "rule(\"r\").on(\"m\").window(\"1m\").baseline(\"1h\").when({condition});"
-        );
+        let text =
+            format!("rule(\"r\").on(\"m\").window(\"1m\").baseline(\"1h\").when({condition});");
         assert_eq!(rule(&text).columns(), columns, "{condition}");
     }
 }

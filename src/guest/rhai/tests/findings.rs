@@ -92,6 +92,12 @@ rul("s");
     1:1 there is no `rul` for (string)
         did you mean `rule`?
 
+rule("r").on("m").by("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k").absent("1m");
+    1:19 `by` does not take so many arguments
+        hand them over as one array
+
+rule("r").on("m").by(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]).absent("1m");
+
 let r = rule("r"); r.windw("5m");
     1:22 a rule has no `windw`
         did you mean `window`?
@@ -305,6 +311,14 @@ rule("r").when(|v| v > 1);
 fn values_that_are_not_taken() {
     check(
         r##"
+.only(|a, b| true).text(|a, b| `x`).share(|v, labels| true)
+    1:19 `only` calls its closure with one value, not 2
+        write .only("env=prod, tier!=test") or .only(|labels| labels.env == "prod")
+    1:37 `text` calls its closure with one value, not 2
+        write |a| `${a.value}`
+    1:54 `share` calls its closure with one value, not 2
+        write .share(|v| v > 0.5)
+
 .only("env").severity("sever").on_no_data("what").across("median")
     1:19 `env` is not a matcher
         write label=value, label!=value, label=~regex or label!~regex

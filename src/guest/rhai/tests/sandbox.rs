@@ -67,6 +67,45 @@ fn a_file_past_its_limit_is_not_even_parsed() {
     assert_eq!(listed(&loaded.findings), "0:0 a file is at most 1048576 bytes");
 }
 
+#[test]
+fn deep_nesting_is_refused_before_the_stack_ends() {
+    let wrap = |open: &str, inside: &str, close: &str, depth: usize| {
+        format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
+    };
+    for text in [
+        wrap("(", "1", ")", 2_000),
+        wrap("[", "1", "]", 2_000),
+        wrap("#{a:", "1", "}", 2_000),
+        wrap("{", "1;", "}", 2_000),
+        wrap("if true {", "1;", "}", 2_000),
+        wrap("if x() {} else ", "{ 1; }", "", 2_000),
+        wrap("|a| ", "1", "", 2_000),
+        wrap("`${", "1", "}`", 2_000),
+        wrap("f(", "1", ")", 2_000),
+        wrap("-", "1", "", 2_000),
+        wrap("!", "true", "", 2_000),
+        wrap("a.", "b", "", 2_000),
+        wrap("a[0]", "", "", 2_000),
+        wrap("1 + ", "1", "", 20_000),
+        wrap("1 ** ", "1", "", 20_000),
+        wrap("true && ", "true", "", 20_000),
+        wrap(".shadow()", "", "", 2_000).replacen('.', "rule(\"r\").", 1),
+    ] {
+        for text in [format!("let x = {text};"), format!("rule(\"r\").on(\"m\").when(|v| {text});")]
+        {
+            load("f", &text, &host());
+        }
+    }
+    // As deep as the parser allows, times as many calls as are allowed.
+    for (open, close) in [("[", "]"), ("(1 + ", ")"), ("if true { ", " }"), ("#{a: ", "}")] {
+        for depth in [15, 20, 30, 60] {
+            let body = wrap(open, "f(x + 1)", close, depth);
+            let text = format!("fn f(x) {{ {body} }} rule(\"r\").on(\"m\").when(|v| f(v));");
+            load("f", &text, &host());
+        }
+    }
+}
+
 /// Pieces of which files are made, right and wrong ones.
 const PIECES: [&str; 44] = [
     "rule(\"a\")",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::guest::grant::{Granted, Secret};
-use crate::guest::sink::{Outcome, SinkEnv};
+use crate::guest::sink::{Deliver, Outcome, SinkEnv};
 use crate::kernel::event::Event;
 
 /// One attempt with two events by the sink that `send` makes.
@@ -17,9 +17,12 @@ fn attempt(send: &str, granted: Granted, folder: &Path) -> Outcome {
     let mut sink = loaded.sinks[0].opener.open(&env).expect("it opens");
     let first = super::texts::event();
     let second = Event { text: "second".into(), seq: 3, ..first.clone() };
-    let events = [Arc::new(first), Arc::new(second)];
+    deliver(&mut *sink, &[Arc::new(first), Arc::new(second)])
+}
+
+fn deliver(sink: &mut dyn Deliver, events: &[Arc<Event>]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(sink.deliver("key", &events))
+    runtime.expect("a runtime").block_on(sink.deliver("key", events))
 }
 
 fn files(patterns: &[&str]) -> Granted {
@@ -164,4 +167,21 @@ fn secrets_are_used_and_never_seen() {
         outcome,
         Outcome::Rejected { why: "the secret is not granted; grant secret:OTHER".into() }
     );
+}
+
+#[test]
+fn the_largest_batch_fits() {
+    let send = "|alerts, cap| {
+        let lines = alerts.map(|a| a.to_json());
+        `${lines.len()} ${alerts.filter(|a| a.kind == `fired`).len()}`
+    }";
+    let loaded = load_good(&format!("sink(\"s\").batch(10000, \"1s\").send({send});"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (granted, settings) = (Granted::default(), serde_json::Value::Null);
+    let env = SinkEnv { granted, folder: folder.path().to_owned(), settings };
+    let mut sink = loaded.sinks[0].opener.open(&env).expect("it opens");
+    let event = Arc::new(super::texts::event());
+    let events = vec![event; loaded.sinks[0].batching.max];
+    let outcome = deliver(&mut *sink, &events);
+    assert_eq!(outcome, Outcome::Delivered { note: Some("10000 10000".into()) });
 }
