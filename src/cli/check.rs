@@ -37,8 +37,7 @@ struct Targets {
 
 pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let targets = targets(&args.paths)?;
-    let scan = load::scan(&targets.rules)
-        .map_err(|error| Failure::bare(Exit::Internal, error))?;
+    let scan = load::scan(&targets.rules).map_err(|error| Failure::bare(Exit::Internal, error))?;
     let mut findings = scan.findings.clone();
     let known: Vec<&str> = scan.ruleset.rules().iter().map(|rule| rule.name.as_ref()).collect();
     for story in &targets.stories {
@@ -161,7 +160,12 @@ fn sink_findings(
         })),
         Err(error) => {
             let file = settings.paths.grants.display().to_string();
-            findings.push(at(&file, 0, error, "see docs/sinks.md for what grants look like".into()));
+            findings.push(at(
+                &file,
+                0,
+                error,
+                "see docs/sinks.md for what grants look like".into(),
+            ));
         }
     }
     if all_known {
@@ -172,7 +176,8 @@ fn sink_findings(
         for rule in scan.ruleset.rules() {
             for sink in rule.notify.iter().filter(|sink| !known.contains(&sink.as_ref())) {
                 let what = format!("rule `{}` notifies `{sink}`, which is no sink", rule.name);
-                let help = format!("its events go to the default sinks; sinks are {}", known.join(", "));
+                let help =
+                    format!("its events go to the default sinks; sinks are {}", known.join(", "));
                 findings.push(at(&rule.origin.file, rule.origin.line, what, help));
             }
         }

@@ -47,7 +47,11 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let Some(live) = scan.sinks.iter().find(|live| live.sink.name.as_ref() == args.name) else {
         let names: Vec<&str> = scan.sinks.iter().map(|live| live.sink.name.as_ref()).collect();
         let help = format!("plugins are: {}", names.join(", "));
-        return Err(Failure::new(Exit::Findings, format!("there is no plugin `{}`", args.name), help));
+        return Err(Failure::new(
+            Exit::Findings,
+            format!("there is no plugin `{}`", args.name),
+            help,
+        ));
     };
     let sink = &live.sink;
     if sink.needs.is_empty() {
@@ -63,9 +67,8 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         writeln!(out, "nothing was granted")?;
         return Ok(Exit::Findings);
     }
-    let failed = |what: String| {
-        Failure::new(Exit::NotStarted, what, format!("see {}", file.display()))
-    };
+    let failed =
+        |what: String| Failure::new(Exit::NotStarted, what, format!("see {}", file.display()));
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

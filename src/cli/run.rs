@@ -11,9 +11,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::exit::{Exit, Failure};
-use crate::config::settings::{
-    Log, LogFormat, Overrides, Settings, parse_address, parse_shards,
-};
+use crate::config::settings::{Log, LogFormat, Overrides, Settings, parse_address, parse_shards};
 use crate::shell::app::Watchfire;
 
 /// Watch, judge and tell, until stopped

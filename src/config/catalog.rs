@@ -258,8 +258,12 @@ impl Catalog {
         let gone = |file: &File| {
             file.missing_since.is_some_and(|since| at_once || now.since(since) >= patience)
         };
-        let removed: Vec<Arc<str>> =
-            self.files.iter().filter(|(_, file)| gone(file)).map(|(path, _)| path.clone()).collect();
+        let removed: Vec<Arc<str>> = self
+            .files
+            .iter()
+            .filter(|(_, file)| gone(file))
+            .map(|(path, _)| path.clone())
+            .collect();
         self.files.retain(|_, file| !gone(file));
         removed
     }

@@ -75,7 +75,10 @@ pub fn explain(rule: &Rule) -> String {
         true => "the default sinks".to_owned(),
         false => rule.notify.join(", "),
     };
-    lines.push(format!("  notifies    {sinks}{}", if rule.shadow { " (shadow: nobody)" } else { "" }));
+    lines.push(format!(
+        "  notifies    {sinks}{}",
+        if rule.shadow { " (shadow: nobody)" } else { "" }
+    ));
     lines.join("\n") + "\n"
 }
 
@@ -94,7 +97,10 @@ fn conditions(rule: &Rule, lines: &mut Vec<String>) {
             }
         }
         Judge::Guest(guest) => {
-            lines.push(format!("  judged by   component {}, its rule {}", guest.plugin, guest.index));
+            lines.push(format!(
+                "  judged by   component {}, its rule {}",
+                guest.plugin, guest.index
+            ));
         }
         Judge::Absent(level) => lines.push(format!("  {:<11} when it is absent", level.name())),
         Judge::Never => {}
@@ -130,7 +136,9 @@ fn column(column: &Column) -> String {
         Column::Value { input } => format!("value {input}"),
         Column::Reduced { input: 0, reduction } => reduction.name(),
         Column::Reduced { input, reduction } => format!("{input}.{}", reduction.name()),
-        Column::Base { reduction, stat, .. } => format!("base.{}.{}", reduction.name(), stat.name()),
+        Column::Base { reduction, stat, .. } => {
+            format!("base.{}.{}", reduction.name(), stat.name())
+        }
         Column::Label(name) => format!("label {name}"),
     }
 }

@@ -104,11 +104,7 @@ impl Machine {
 }
 
 /// Runs one element of the sequence on all shards; gives their outputs in the order of shards.
-pub fn run(
-    sequencer: &mut Sequencer,
-    shards: &mut impl Shards,
-    inputs: Vec<Input>,
-) -> Vec<Output> {
+pub fn run(sequencer: &mut Sequencer, shards: &mut impl Shards, inputs: Vec<Input>) -> Vec<Output> {
     if !sequencer.ruleset().records() {
         return shards.run(inputs.into_iter().map(Step::Input).collect());
     }

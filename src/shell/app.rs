@@ -184,8 +184,9 @@ impl Watchfire {
             return Err("the engine had ended before; its state is lost".into());
         };
         let data = &settings.paths.data;
-        state::save(data, &snapshot)
-            .map_err(|error| format!("the state could not be written to {}: {error}", data.display()))?;
+        state::save(data, &snapshot).map_err(|error| {
+            format!("the state could not be written to {}: {error}", data.display())
+        })?;
         if all_ended { Ok(()) } else { Err("a thread ended by an internal error".into()) }
     }
 }
@@ -222,13 +223,15 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         failed("the data folder", format!("{} cannot be made: {error}", data.display()))
     })?;
     let places = places(settings).map_err(|what| failed("sinks", what))?;
-    let wasm = WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
+    let wasm =
+        WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     let catalog = Catalog::new(settings.reload.remove_after, Arc::new(wasm));
     let (reload, at) = (settings.reload.clone(), clock.clone());
     // Compiling components takes long: not on the runtime's threads.
-    let prepared = tokio::task::spawn_blocking(move || reload::prepare(places, reload, catalog, at))
-        .await
-        .map_err(|error| failed("the rules", error.to_string()))?;
+    let prepared =
+        tokio::task::spawn_blocking(move || reload::prepare(places, reload, catalog, at))
+            .await
+            .map_err(|error| failed("the rules", error.to_string()))?;
     let started = clock.now();
     let bus = Bus::new(BusOptions {
         history_max: settings.bus.history,
@@ -286,7 +289,10 @@ fn places(settings: &Settings) -> Result<Places, String> {
     let own_grants = Grants::from_tables(settings.grants.clone(), settings.secrets.0.clone())?;
     let granted = |sink| Declared {
         sink,
-        standing: Standing::Granted { granted: Granted::default(), settings: serde_json::Value::Null },
+        standing: Standing::Granted {
+            granted: Granted::default(),
+            settings: serde_json::Value::Null,
+        },
     };
     let origin = Origin { file: "watchfire.toml".into(), line: 0 };
     let mut built_in = vec![granted(terminal::declare())];
@@ -419,8 +425,7 @@ fn wanted_sources(settings: &Settings) -> Vec<Start> {
     wanted
 }
 
-type Tcp =
-    (String, SourceKind, std::net::SocketAddr, String, Option<Duration>, settings::Format);
+type Tcp = (String, SourceKind, std::net::SocketAddr, String, Option<Duration>, settings::Format);
 
 fn tcp_source(tcp: Tcp, limits: &crate::kernel::model::Limits) -> Start {
     let (name, kind, listen, setting, lateness, format) = tcp;

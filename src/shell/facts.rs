@@ -155,8 +155,10 @@ impl Office {
             let what = format!("sink {} is blocked; see `watchfire sinks list`", sink.name);
             (ComponentState::Degraded, what)
         } else if let Some((rule, sink)) = live.missing_sinks.first() {
-            let what = format!("rule {rule} notifies {sink}, which does not run; its events go to \
-                                the default sinks");
+            let what = format!(
+                "rule {rule} notifies {sink}, which does not run; its events go to \
+                                the default sinks"
+            );
             (ComponentState::Degraded, what)
         } else if let Some(sink) = failing {
             let error = sink.last_error.as_deref().unwrap_or_default();
@@ -170,7 +172,9 @@ impl Office {
     fn data_health(&self) -> ComponentHealth {
         let (state, detail) = match &self.data_error {
             Some(error) => (ComponentState::Degraded, error.clone()),
-            None => (ComponentState::Ok, "the state of the last stop was read or there was none".into()),
+            None => {
+                (ComponentState::Ok, "the state of the last stop was read or there was none".into())
+            }
         };
         ComponentHealth { name: "state", state, detail }
     }
@@ -189,7 +193,8 @@ fn rule_status(rule: &Rule, report: &RuleReport) -> RuleStatus {
     } else {
         RuleHealth::Ok
     };
-    let last_error = report.last_fault.as_ref().map(|(at, key, fault)| format!("{at} {key}: {fault}"));
+    let last_error =
+        report.last_fault.as_ref().map(|(at, key, fault)| format!("{at} {key}: {fault}"));
     RuleStatus {
         name: rule.name.clone(),
         origin: rule.origin.clone(),
@@ -203,7 +208,11 @@ fn rule_status(rule: &Rule, report: &RuleReport) -> RuleStatus {
         last_evaluation: report.last_judged,
         shadow: rule.shadow,
         labels: rule.labels.clone(),
-        annotations: rule.annotations.iter().map(|(name, _)| (name.clone(), String::new())).collect(),
+        annotations: rule
+            .annotations
+            .iter()
+            .map(|(name, _)| (name.clone(), String::new()))
+            .collect(),
         soak: rule.timing.soak,
         cool: rule.timing.cool,
     }
@@ -280,9 +289,11 @@ fn source_status(source: &super::inlet::SourceStatus, overview: &Overview) -> So
         late: late.filter(|(of, _)| *of == source.id).map(|(_, count)| count).sum(),
         watermark: report.map(|report| report.mark).filter(|mark| mark.nanos() > i64::MIN / 2),
         last_batch: source.tally.last_batch,
-        last_error: source.tally.last_defects.back().map(|defect| {
-            format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt)
-        }),
+        last_error: source
+            .tally
+            .last_defects
+            .back()
+            .map(|defect| format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt)),
     }
 }
 

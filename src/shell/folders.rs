@@ -94,7 +94,8 @@ fn library(folder: &Path) -> u64 {
 
 fn scripts_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok()).map(|e| e.path()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.filter_map(|entry| entry.ok()).map(|e| e.path()).collect();
     paths.sort();
     let mut scripts = Vec::new();
     for path in paths.into_iter().filter(|path| !is_hidden(path)) {

@@ -15,7 +15,6 @@ pub mod metrics;
 
 pub mod bus;
 
-
 pub mod api;
 
 pub mod folders;
@@ -24,9 +23,9 @@ pub mod pipeline;
 pub mod state;
 
 pub mod board;
-pub mod reload;
 pub mod facts;
 pub mod figures;
+pub mod reload;
 
 pub mod app;
 

@@ -48,7 +48,11 @@ struct ShardThreads {
 
 enum Job {
     /// Its output goes to the merger.
-    Run { step: Step, permit: Option<Permit>, taken: Option<Sender<StdDuration>> },
+    Run {
+        step: Step,
+        permit: Option<Permit>,
+        taken: Option<Sender<StdDuration>>,
+    },
     /// Its output comes back to the sequencer, which runs the shards in step.
     InStep(Step),
     /// Puts results that were computed in step into the shard's stream of outputs.
@@ -249,12 +253,7 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-fn serve(
-    mut engine: Engine,
-    work: &Receiver<Job>,
-    done: &Sender<Output>,
-    reply: &Sender<Output>,
-) {
+fn serve(mut engine: Engine, work: &Receiver<Job>, done: &Sender<Output>, reply: &Sender<Output>) {
     for job in work {
         match job {
             Job::Run { step, permit, taken } => {

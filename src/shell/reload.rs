@@ -429,9 +429,10 @@ fn missing_sinks(ruleset: &Ruleset, hub: &SinkHub) -> Vec<(Arc<str>, Arc<str>)> 
         .filter(|status| !matches!(status.state.name(), "blocked" | "removed"))
         .map(|status| status.name)
         .collect();
-    let named = ruleset.rules().iter().flat_map(|rule| {
-        rule.notify.iter().map(|sink| (rule.name.clone(), sink.clone()))
-    });
+    let named = ruleset
+        .rules()
+        .iter()
+        .flat_map(|rule| rule.notify.iter().map(|sink| (rule.name.clone(), sink.clone())));
     named.filter(|(_, sink)| !running.contains(sink)).collect()
 }
 
@@ -442,7 +443,8 @@ fn rule_change((rule, kept): (Arc<str>, Kept)) -> Option<RuleChange> {
         Kept::Removed => (Carried::Removed, "its alerts are resolved".into()),
         Kept::Kept => (Carried::Kept, "alerts, windows and `this` go on".into()),
         Kept::Reset { why } => {
-            let what = "alerts go on; windows begin empty (they cannot be rebuilt without a recording)";
+            let what =
+                "alerts go on; windows begin empty (they cannot be rebuilt without a recording)";
             (Carried::Reset, format!("{why}: {what}"))
         }
     };

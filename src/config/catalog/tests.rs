@@ -39,7 +39,8 @@ impl Desk {
 
 /// The rules that are live, as `name@line of its text`, and the findings.
 fn names(scan: &Scan) -> String {
-    let rules = scan.ruleset.rules().iter().map(|rule| format!("{}:{}", rule.origin.file, rule.name));
+    let rules =
+        scan.ruleset.rules().iter().map(|rule| format!("{}:{}", rule.origin.file, rule.name));
     rules.collect::<Vec<_>>().join(" ")
 }
 
@@ -74,7 +75,11 @@ fn a_file_counts_as_removed_when_it_is_still_missing_after_its_patience() {
     let mut desk = Desk::new(&[("a.rhai", threshold("a", 1)), ("b.rhai", threshold("b", 1))]);
     desk.look();
     desk.files.remove("a.rhai");
-    for (now, live) in [(10, "rules/a.rhai:a rules/b.rhai:b"), (12, "rules/a.rhai:a rules/b.rhai:b"), (13, "rules/b.rhai:b")] {
+    for (now, live) in [
+        (10, "rules/a.rhai:a rules/b.rhai:b"),
+        (12, "rules/a.rhai:a rules/b.rhai:b"),
+        (13, "rules/b.rhai:b"),
+    ] {
         desk.now = now;
         let scan = desk.look();
         assert_eq!(names(&scan), live, "at {now} s");

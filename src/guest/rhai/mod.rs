@@ -25,7 +25,6 @@ mod json;
 mod library;
 mod numbers;
 mod reads;
-mod shapes;
 mod sink;
 mod source;
 mod state;

@@ -4,8 +4,8 @@ use crate::kernel::alert::flapping::History;
 use crate::kernel::alert::lifecycle::{self, Verdict};
 use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, SourceId};
 use crate::kernel::rule::State;
-use crate::kernel::window::baseline::Baseline;
 use crate::kernel::window::GroupWindow;
+use crate::kernel::window::baseline::Baseline;
 
 use super::join::Pendings;
 

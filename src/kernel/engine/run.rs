@@ -12,9 +12,9 @@ use crate::kernel::rule::view::{Column, Reduction};
 use crate::kernel::rule::{Judge, Rule, Shape};
 use crate::kernel::sequence::Rows;
 use crate::kernel::shard::OVERFLOW;
-use crate::kernel::window::baseline::{Baseline, BaselineSpec};
-use crate::kernel::window::WindowSpec;
 use crate::kernel::window::GroupWindow;
+use crate::kernel::window::WindowSpec;
+use crate::kernel::window::baseline::{Baseline, BaselineSpec};
 
 use super::group::{Group, Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};

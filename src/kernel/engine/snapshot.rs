@@ -8,9 +8,9 @@ use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::{EventTime, Labels, Level, Series, SourceId};
 use crate::kernel::rule::State;
 use crate::kernel::shard::shard_of;
-use crate::kernel::window::baseline::Baseline;
-use crate::kernel::window::WindowSpec;
 use crate::kernel::window::GroupWindow;
+use crate::kernel::window::WindowSpec;
+use crate::kernel::window::baseline::Baseline;
 
 use super::group::{Alert, Group, Member, Quiet};
 use super::join::Pendings;

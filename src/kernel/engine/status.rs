@@ -81,9 +81,8 @@ impl Engine {
 
     /// Each rule's evaluations and faults so far; cheap enough to ask often.
     pub fn fault_counts(&mut self) -> Vec<(Arc<str>, u64, u64)> {
-        let counts = |run: &RuleRun| {
-            (run.rule.name.clone(), run.stats.evaluations, run.stats.faults)
-        };
+        let counts =
+            |run: &RuleRun| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
         self.runs.iter().map(counts).collect()
     }
 

@@ -11,7 +11,7 @@ use super::super::condition::{Condition, as_number, as_truth};
 use super::super::reads::{self, Offer};
 use super::super::suggest::did_you_mean;
 use super::super::text::{Filter, Fixed, Text};
-use super::super::{alert, errors, shapes};
+use super::super::{alert, errors};
 use super::args::Said;
 use super::rule::{JoinInput, RuleDraft, Window, Words};
 use crate::guest::finding::Finding;
@@ -23,6 +23,7 @@ use crate::kernel::rule::{
     Baseline, Declared, Grouping, Input, Judge, LevelRule, OnNoData, Origin, Record, Rule, Shape,
     Timing,
 };
+use crate::kernel::window::every;
 
 /// How often a fold across series is judged when the rule does not say.
 const ACROSS_EVERY: Duration = Duration::from_secs(10);
@@ -84,8 +85,8 @@ impl Checker<'_> {
         let annotations = self.annotations();
         let labels = self.labels();
         // The shape depends on what is read, so it comes after all that reads.
-        let costly = reads_costly(judge.as_ref(), record.as_ref());
-        let shape = self.shape(costly);
+        let reads = reductions(judge.as_ref(), record.as_ref());
+        let shape = self.shape(&reads);
         Some(Rule {
             name: draft.name.clone(),
             version,
@@ -274,7 +275,7 @@ impl Checker<'_> {
         Declared { share, ewma: value_of(&draft.ewma), distinct: value_of(&draft.distinct) }
     }
 
-    fn shape(&mut self, costly: bool) -> Option<Shape> {
+    fn shape(&mut self, reads: &[Reduction]) -> Option<Shape> {
         let every = value_of(&self.draft.every);
         let Some(window) = self.draft.windows.first() else {
             return Some(match self.draft.across {
@@ -282,19 +283,15 @@ impl Checker<'_> {
                 None => Shape::Each,
             });
         };
+        let sketched = reads.iter().copied().any(every::is_sketched);
         let resolved = match window.value {
-            Window::Sliding(length) => shapes::resolve_sliding(length, every, costly),
-            Window::Tumbling(length) => shapes::resolve_sliding(length, Some(length), costly),
-            Window::Session(gap) => {
-                shapes::resolve_sliding(gap, every, costly).map(|shape| match shape {
-                    Shape::Sliding { every, .. } => Shape::Session { gap, every },
-                    same @ (Shape::Each
-                    | Shape::Latest { .. }
-                    | Shape::Session { .. }
-                    | Shape::Count { .. }) => same,
-                })
+            Window::Sliding(length) => every::resolve_sliding(length, every, sketched),
+            Window::Tumbling(length) => every::resolve_sliding(length, Some(length), sketched),
+            Window::Session(gap) => every::resolve_session(gap, every),
+            Window::Last(count) => {
+                let shape = Shape::Count { count };
+                every::check(shape, reads).map(|()| shape)
             }
-            Window::Last(count) => Ok(Shape::Count { count }),
         };
         resolved
             .map_err(|what| {
@@ -370,7 +367,8 @@ pub(super) fn at_of<T>(said: &Option<Said<T>>) -> Option<Position> {
 }
 
 /// Whether any condition or recorded value reads a reduction that costs more a pane.
-fn reads_costly(judge: Option<&Judge>, record: Option<&Record>) -> bool {
+/// Every reduction that a rule's programs read.
+fn reductions(judge: Option<&Judge>, record: Option<&Record>) -> Vec<Reduction> {
     let mut programs: Vec<&Arc<dyn Program>> = Vec::new();
     if let Some(Judge::Levels(levels)) = judge {
         for level in levels.iter().flatten() {
@@ -379,12 +377,13 @@ fn reads_costly(judge: Option<&Judge>, record: Option<&Record>) -> bool {
         }
     }
     programs.extend(record.map(|record| &record.value));
-    programs.iter().flat_map(|program| program.reads()).any(|column| match column {
-        Column::Reduced { reduction, .. } | Column::Base { reduction, .. } => {
-            matches!(reduction, Reduction::Quantile(_) | Reduction::Distinct)
-        }
-        Column::Value { .. } | Column::Label(_) => false,
-    })
+    let columns = programs.iter().flat_map(|program| program.reads());
+    columns
+        .filter_map(|column| match column {
+            Column::Reduced { reduction, .. } | Column::Base { reduction, .. } => Some(*reduction),
+            Column::Value { .. } | Column::Label(_) => None,
+        })
+        .collect()
 }
 
 /// Errors that do not depend on the numbers that were tried.
