@@ -89,16 +89,18 @@ impl Machine {
         let mut machine = Machine::new(limits, shards, from);
         machine.sequencer =
             Sequencer::new(machine.sequencer.limits().clone(), shards, ruleset.clone());
-        let mut nothing = Output::default();
+        let mut out = Output::default();
         for engine in &mut machine.engines {
-            engine.adopt_first(ruleset.clone(), &mut nothing);
-            engine.restore(&snapshot.engine, from);
+            engine.adopt_first(ruleset.clone(), &mut out);
+            engine.restore(&snapshot.engine, from, &mut out);
         }
         let introduced = machine.sequencer.restore(snapshot.sequencer);
         for (engine, input) in machine.engines.iter_mut().zip(introduced) {
-            engine.step(input, &mut nothing);
+            engine.step(input, &mut out);
             engine.restore_plugins(&snapshot.engine);
         }
+        // Troubles that stand were told of before the stop.
+        machine.merge.recall(out.signals);
         machine
     }
 }

@@ -69,6 +69,13 @@ impl Merge {
         merged
     }
 
+    /// Takes signals whose alerts were told of already.
+    pub fn recall(&mut self, signals: Vec<Signal>) {
+        for signal in signals {
+            self.take(signal);
+        }
+    }
+
     fn take(&mut self, signal: Signal) -> Option<Event> {
         let standing = self.standing.entry(signal.what.clone()).or_insert(Standing {
             groups: 0,

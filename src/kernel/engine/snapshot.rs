@@ -14,6 +14,7 @@ use crate::kernel::window::baseline::Baseline;
 
 use super::group::{Alert, Group, Member, Quiet};
 use super::join::Pendings;
+use super::output::Output;
 use super::run::RuleRun;
 use super::{Engine, RuleIndex};
 
@@ -108,7 +109,7 @@ impl Engine {
 
     /// Takes this shard's part of a snapshot: after the first swap, before any series is
     /// introduced. Sources count as listened to since `from`. A rule that is gone is left out.
-    pub fn restore(&mut self, snapshot: &Snapshot, from: EventTime) {
+    pub fn restore(&mut self, snapshot: &Snapshot, from: EventTime, out: &mut Output) {
         assert!(self.series.is_empty());
         self.watermark = snapshot.watermark;
         self.layer_marks.fill(snapshot.watermark);
@@ -116,7 +117,7 @@ impl Engine {
         self.listening.from = from;
         for rule in &snapshot.rules {
             let Some(index) = self.ruleset.find(&rule.name) else { continue };
-            self.restore_rule(index, rule);
+            self.restore_rule(index, rule, out);
         }
     }
 
@@ -132,10 +133,9 @@ impl Engine {
         refused
     }
 
-    fn restore_rule(&mut self, index: RuleIndex, saved: &RuleSnapshot) {
+    fn restore_rule(&mut self, index: RuleIndex, saved: &RuleSnapshot, out: &mut Output) {
         let (shard, shards) = (self.shard, self.shards);
-        let mut out = super::Output::default();
-        self.with_rule(index.0, None, &mut out, |run, context| {
+        self.with_rule(index.0, None, out, |run, context| {
             run.closed = saved.closed;
             run.quarantined = saved.quarantined;
             let continues = run.specs.len() == saved.specs.len()

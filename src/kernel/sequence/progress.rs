@@ -84,7 +84,8 @@ impl Progress {
     /// Looks at the clock: is the source idle, or too far behind to wait for? In a replay (no
     /// clock) a source that sent anything holds.
     pub fn judge(&mut self, now: Option<Now>, limits: &Limits) {
-        if self.newest == EventTime::MIN || self.standing == Standing::Silent && now.is_none() {
+        // A source that was closed, or has said nothing yet, stays out of it until a sample comes.
+        if self.standing == Standing::Silent {
             return;
         }
         let Some((now, last)) = now.zip(self.last_arrival) else { return };

@@ -192,12 +192,14 @@ impl Sequencer {
     pub fn step(&mut self, arrived: Arrived) -> Vec<Input> {
         match arrived {
             Arrived::Opened { source, lateness } => {
-                *self.slot_of(source) = Some(Source {
-                    progress: Progress::new(lateness),
-                    slots: Vec::new(),
-                    accepted: 0,
-                    refused: RefusalCounts::default(),
-                });
+                // A source that comes back begins anew, but for its counters.
+                let (accepted, refused) = match self.slot_of(source).take() {
+                    Some(known) => (known.accepted, known.refused),
+                    None => (0, RefusalCounts::default()),
+                };
+                let progress = Progress::new(lateness);
+                *self.slot_of(source) =
+                    Some(Source { progress, slots: Vec::new(), accepted, refused });
                 Vec::new()
             }
             Arrived::Batch { source, batch } => self.batch(source, batch),
