@@ -161,11 +161,12 @@ fn branch<'a>(
     if text(at) == "{" {
         let mut at = at + 1;
         while at < tokens.len() && text(at) != "}" {
-            at = if text(at) == "," { at + 1 } else { branch(tokens, at, stem, paths) };
+            at = branch(tokens, at, stem, paths);
             // Past a new name, as in `a as b`.
             while !matches!(text(at), "," | "}" | "") {
                 at += 1;
             }
+            at += usize::from(text(at) == ",");
         }
         return at + 1;
     }

@@ -9,10 +9,33 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LINE_CHARS_MAX: usize = 100;
 
 /// Files that are longer than the limit, and how long each may be.
-const LONG_FILES: &[(&str, usize)] = &[];
+const LONG_FILES: &[(&str, usize)] = &[
+    ("src/config/catalog.rs", 428),
+    ("src/config/settings/tests.rs", 420),
+    ("src/guest/rhai/builder/check.rs", 407),
+    ("src/guest/rhai/builder/rule.rs", 495),
+    ("src/guest/rhai/cap.rs", 471),
+    ("src/guest/rhai/tests/findings.rs", 419),
+    ("src/kernel/decode/tests.rs", 474),
+    ("src/kernel/delivery/outbox.rs", 487),
+    ("src/kernel/delivery/outbox/tests.rs", 485),
+    ("src/kernel/engine/each.rs", 517),
+    ("src/kernel/engine/mod.rs", 426),
+    ("src/kernel/engine/run.rs", 433),
+    ("src/kernel/engine/swap.rs", 426),
+    ("src/kernel/sequence/sequencer.rs", 617),
+    ("src/shell/app.rs", 437),
+    ("src/shell/bus/tests.rs", 406),
+    ("src/shell/facts.rs", 402),
+    ("src/shell/reload.rs", 457),
+    ("src/shell/sink/hub/tests.rs", 489),
+];
 
 /// Functions that are longer than the limit, as `file name`, and how long each may be.
-const LONG_FUNCTIONS: &[(&str, usize)] = &[];
+const LONG_FUNCTIONS: &[(&str, usize)] = &[
+    ("src/guest/rhai/tests/findings.rs fields_that_are_not_there", 72),
+    ("src/guest/rhai/tests/findings.rs words_that_do_not_go_together", 73),
+];
 
 /// What of `found` is over `max` and not excused, and entries of `excused` that excuse nothing.
 fn over(found: &[(String, usize)], max: usize, excused: &[(&str, usize)]) -> Vec<String> {
