@@ -102,9 +102,13 @@ async fn serve(settings: Settings) -> Result<Exit, Failure> {
             Ok(()) => Ok(Exit::Ok),
             Err(error) => Err(Failure::bare(Exit::Internal, error)),
         },
-        _ = terminate.recv() => Err(Failure::bare(Exit::Internal, "stopped without saving the state")),
-        _ = interrupt.recv() => Err(Failure::bare(Exit::Internal, "stopped without saving the state")),
+        _ = terminate.recv() => Err(cut_short()),
+        _ = interrupt.recv() => Err(cut_short()),
     }
+}
+
+fn cut_short() -> Failure {
+    Failure::bare(Exit::Internal, "stopped without saving the state")
 }
 
 /// Log lines go to standard error, so that standard output is the terminal sink's alone.

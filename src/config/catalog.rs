@@ -2,8 +2,8 @@
 //! them make together.
 //!
 //! Pure bookkeeping over file contents that the caller read: the same code serves a running
-//! instance, `check`, `test` and `replay`. A file with errors keeps its last good version; the other
-//! files still go live; a name that two files declare rejects both changes.
+//! instance, `check`, `test` and `replay`. A file with errors keeps its last good version; the
+//! other files still go live; a name that two files declare rejects both changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

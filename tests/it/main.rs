@@ -1,1 +1,3 @@
+//! Everything that is tested from outside: one program, so that it links once.
 
+mod tidy;

@@ -25,6 +25,7 @@ const WITNESSES: usize = 3;
 
 /// What the shell tells the sequencer. Recorded in this order, it is the whole truth of a run.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are batches: a box is an allocation each")]
 pub enum Arrived {
     Opened {
         source: SourceId,
@@ -379,7 +380,7 @@ impl Sequencer {
         place(out, entry.shards, position, sample.id, sample.at, sample.value);
     }
 
-    /// The number of the series that a slot stands for; introduces it when it is new or was retired.
+    /// The number of the series that a slot stands for; introduces it when it is new or retired.
     fn resolve(
         &mut self,
         source: SourceId,
