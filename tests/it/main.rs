@@ -1,3 +1,8 @@
 //! Everything that is tested from outside: one program, so that it links once.
 
 mod tidy;
+
+mod command;
+mod differential;
+mod guests;
+mod random;
