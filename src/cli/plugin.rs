@@ -24,12 +24,12 @@ Examples:
   watchfire plugin grant ops-chat            # shows what it asks for, and asks
   watchfire plugin grant ops-chat --yes      # for scripts")]
 pub struct GrantArgs {
-    /// The plugin, as it names itself
+    /// The sink: as its script names it, or a component's file name without `.wasm`
     pub name: String,
     /// Settings file [default: watchfire.toml when there is one]
     #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of the plugins
+    /// Folder of plugins [default: as in the settings]
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
     /// Grant without asking

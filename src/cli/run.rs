@@ -16,7 +16,8 @@ use crate::shell::app::Watchfire;
 
 /// Watch, judge and tell, until stopped
 ///
-/// SIGHUP reloads rules and plugins, SIGTERM stops after what is pending was delivered.
+/// SIGHUP looks at the rules and plugins at once. SIGTERM and SIGINT judge what came, leave the sinks
+/// 10 s to deliver, write the state that the next start reads, and stop.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -36,10 +37,10 @@ pub struct Args {
     /// Folder of plugins, watched for changes [default: plugins]
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
-    /// Folder for state, spools and logs [default: watchfire-data]
+    /// Folder for the state, sinks' own files and dead letters [default: watchfire-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// HTTP address of API, UI and pushed samples [default: 127.0.0.1:9820]
+    /// HTTP address of the API and of pushed samples [default: 127.0.0.1:9820]
     #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
     /// File that holds the token callers must show; needed off loopback
