@@ -240,6 +240,23 @@ impl Rule {
         columns
     }
 
+    /// A silent group is remembered for at least so long: while it may still expire or turn out
+    /// absent, and while its window may hold a sample.
+    pub fn remembers(&self) -> Duration {
+        let timing = &self.timing;
+        let window = match self.shape {
+            Shape::Sliding { length, every } => length + every,
+            Shape::Session { gap, every } => gap + every,
+            Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => Duration::ZERO,
+        };
+        let history = self.baseline.map_or(Duration::ZERO, |baseline| baseline.span);
+        timing
+            .forget
+            .max(timing.expire)
+            .max(timing.absent.unwrap_or(Duration::ZERO))
+            .max(window + history)
+    }
+
     /// Every condition, reset and recorded value.
     pub fn programs(&self) -> Vec<&Arc<dyn Program>> {
         let mut programs = Vec::new();

@@ -53,7 +53,8 @@ impl Progress {
     pub fn lateness(&self) -> Duration {
         match self.configured {
             Some(lateness) => lateness,
-            None if self.timestamped => TIMESTAMPED,
+            // Until it speaks nobody knows; to expect too little would make its first samples late.
+            None if self.timestamped || self.newest == EventTime::MIN => TIMESTAMPED,
             None => Duration::ZERO,
         }
     }
@@ -66,7 +67,8 @@ impl Progress {
     /// The batch's arrival, before its samples are looked at.
     pub fn batch(&mut self, arrival: Option<Now>) {
         let Some(arrival) = arrival else { return };
-        if let Some(last) = self.last_arrival {
+        // Pieces of one read arrive at one time: they are no interval.
+        if let Some(last) = self.last_arrival.filter(|last| *last < arrival) {
             if self.intervals.len() == INTERVALS {
                 self.intervals.remove(0);
             }
