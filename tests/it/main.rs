@@ -4,3 +4,4 @@ mod command;
 mod differential;
 mod guests;
 mod random;
+mod recording;
