@@ -7,23 +7,31 @@ use std::sync::Arc;
 
 use crate::kernel::engine::output::Output;
 use crate::kernel::engine::{Engine, snapshot};
-use crate::kernel::merge::{self, Merge, Merged};
-use crate::kernel::model::{EventTime, Limits};
-use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::merge::{Merge, Merged};
+use crate::kernel::model::{EventTime, Limits, Series};
+use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 use crate::kernel::sequence::sequencer::{self, Arrived, Sequencer};
-use crate::kernel::sequence::{Cut, Input, Rows};
+use crate::kernel::sequence::{Cut, Derived, Input, Rows};
 
 pub struct Machine {
     pub sequencer: Sequencer,
     pub engines: Vec<Engine>,
     pub merge: Merge,
+    pub recorded: Recorded,
 }
+
+/// What rules recorded since the last watermark step. It waits for the next one, in whichever batch
+/// that comes, so that it does not matter where batches end.
+#[derive(Debug, Default)]
+pub struct Recorded(Vec<Derived>);
 
 /// Everything a restart needs.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Snapshot {
     pub sequencer: sequencer::Snapshot,
     pub engine: snapshot::Snapshot,
+    /// Series, time, value and the rule's place: what waits for a watermark step.
+    pub recorded: Vec<(Series, EventTime, f64, u32)>,
 }
 
 /// How a caller runs its shards: on this thread, or on others.
@@ -58,6 +66,7 @@ impl Machine {
             sequencer: Sequencer::new(limits, shards, ruleset),
             engines: (0..shards).map(|shard| Engine::new(shard, shards, from)).collect(),
             merge: Merge::default(),
+            recorded: Recorded::default(),
         }
     }
 
@@ -66,7 +75,7 @@ impl Machine {
         if inputs.is_empty() {
             return Merged::default();
         }
-        let outputs = run(&mut self.sequencer, &mut self.engines, inputs);
+        let outputs = run(&mut self.sequencer, &mut self.engines, &mut self.recorded, inputs);
         self.merge.merge(outputs)
     }
 
@@ -75,7 +84,11 @@ impl Machine {
         for shard in &mut self.engines {
             engine.merge(shard.snapshot());
         }
-        Snapshot { sequencer: self.sequencer.snapshot(), engine }
+        Snapshot {
+            sequencer: self.sequencer.snapshot(),
+            engine,
+            recorded: self.recorded.snapshot(),
+        }
     }
 
     /// A machine that goes on where the snapshot was taken, listening since `from`.
@@ -99,13 +112,49 @@ impl Machine {
             engine.step(input, &mut nothing);
             engine.restore_plugins(&snapshot.engine);
         }
+        machine.recorded = Recorded::restored(snapshot.recorded);
         machine
     }
 }
 
+impl Recorded {
+    /// For rules that record nothing: what others recorded is for nobody any more.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub fn snapshot(&self) -> Vec<(Series, EventTime, f64, u32)> {
+        let plain = |one: &Derived| (one.series.clone(), one.at, one.value, one.rule.0);
+        self.0.iter().map(plain).collect()
+    }
+
+    fn restored(plain: Vec<(Series, EventTime, f64, u32)>) -> Recorded {
+        let derived =
+            |(series, at, value, rule)| Derived { series, at, value, rule: RuleIndex(rule) };
+        Recorded(plain.into_iter().map(derived).collect())
+    }
+
+    fn take(&mut self, outputs: &mut [Output]) {
+        self.0.extend(outputs.iter_mut().flat_map(|output| std::mem::take(&mut output.derived)));
+    }
+
+    /// All of it in the one order: by time, rule, series.
+    fn in_order(&mut self) -> Vec<Derived> {
+        let mut all = std::mem::take(&mut self.0);
+        all.sort_by(|a, b| (a.at, a.rule, &a.series).cmp(&(b.at, b.rule, &b.series)));
+        all
+    }
+}
+
 /// Runs one element of the sequence on all shards; gives their outputs in the order of shards.
-pub fn run(sequencer: &mut Sequencer, shards: &mut impl Shards, inputs: Vec<Input>) -> Vec<Output> {
+pub fn run(
+    sequencer: &mut Sequencer,
+    shards: &mut impl Shards,
+    recorded: &mut Recorded,
+    inputs: Vec<Input>,
+) -> Vec<Output> {
     if !sequencer.ruleset().records() {
+        recorded.clear();
         return shards.run(inputs.into_iter().map(Step::Input).collect());
     }
     let mut rows = Vec::with_capacity(inputs.len());
@@ -122,7 +171,7 @@ pub fn run(sequencer: &mut Sequencer, shards: &mut impl Shards, inputs: Vec<Inpu
     if rows.is_empty() {
         return shards.run(steps);
     }
-    run_layers(sequencer, shards, &rows)
+    run_layers(sequencer, shards, recorded, &rows)
 }
 
 /// Rules that read recorded series wait for the rules that make them: at each watermark step layer
@@ -130,6 +179,7 @@ pub fn run(sequencer: &mut Sequencer, shards: &mut impl Shards, inputs: Vec<Inpu
 fn run_layers(
     sequencer: &mut Sequencer,
     shards: &mut impl Shards,
+    recorded: &mut Recorded,
     rows: &[Arc<Rows>],
 ) -> Vec<Output> {
     let mut all: Vec<Output> = rows.iter().map(|_| Output::default()).collect();
@@ -146,10 +196,11 @@ fn run_layers(
             to: to(shard),
         };
         absorb(&mut all, shards.run(each(&segment)));
+        recorded.take(&mut all);
         let Some(cut) = rows[0].cuts.get(at).copied() else { break };
         for layer in 0..sequencer.ruleset().depth() {
             absorb(&mut all, shards.run(each(&|_| Step::Cut { cut, layer })));
-            hand_over(sequencer, shards, &mut all, cut.position);
+            hand_over(sequencer, shards, recorded, &mut all, cut.position);
         }
     }
     absorb(&mut all, shards.run(each(&|shard| Step::Retire(rows[shard].clone()))));
@@ -161,11 +212,13 @@ fn run_layers(
 fn hand_over(
     sequencer: &mut Sequencer,
     shards: &mut impl Shards,
+    recorded: &mut Recorded,
     all: &mut [Output],
     position: u64,
 ) {
     for _ in 0..sequencer.ruleset().depth() {
-        let derived = merge::derived(all);
+        recorded.take(all);
+        let derived = recorded.in_order();
         if derived.is_empty() {
             return;
         }

@@ -11,7 +11,6 @@ use crate::kernel::engine::output::{
 };
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::model::{EventTime, Labels, Level, SourceId};
-use crate::kernel::sequence::Derived;
 
 #[derive(Debug, Default)]
 pub struct Merge {
@@ -124,14 +123,6 @@ impl Merge {
             }
         }
     }
-}
-
-/// Derived samples of all shards in the one order: by time, rule, series.
-pub fn derived(outputs: &mut [Output]) -> Vec<Derived> {
-    let mut all: Vec<Derived> =
-        outputs.iter_mut().flat_map(|output| std::mem::take(&mut output.derived)).collect();
-    all.sort_by(|a, b| (a.at, a.rule, &a.series).cmp(&(b.at, b.rule, &b.series)));
-    all
 }
 
 /// All shards adopt the same rules; one that lost something on any shard lost it.

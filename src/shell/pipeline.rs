@@ -13,7 +13,7 @@ use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use crate::kernel::engine::output::Output;
 use crate::kernel::engine::status::{AlertReport, RuleReport};
 use crate::kernel::engine::{Engine, snapshot};
-use crate::kernel::machine::{self, Machine, Shards, Snapshot, Step};
+use crate::kernel::machine::{self, Machine, Recorded, Shards, Snapshot, Step};
 use crate::kernel::merge::{Merge, Merged};
 use crate::kernel::model::SourceId;
 use crate::kernel::sequence::sequencer::{Arrived, Sequencer};
@@ -27,6 +27,7 @@ pub type Permit = Arc<dyn std::any::Any + Send + Sync>;
 pub struct Pipeline {
     sequencer: Sequencer,
     shards: ShardThreads,
+    recorded: Recorded,
     merger: Option<JoinHandle<()>>,
     progress: Arc<Progress>,
     sent: u64,
@@ -74,7 +75,7 @@ impl Pipeline {
         machine: Machine,
         told: impl FnMut(Merged) + Send + 'static,
     ) -> std::io::Result<Pipeline> {
-        let Machine { sequencer, engines, merge } = machine;
+        let Machine { sequencer, engines, merge, recorded } = machine;
         let mut shards = ShardThreads { jobs: vec![], replies: vec![], threads: vec![] };
         let mut outputs = Vec::new();
         for (number, engine) in engines.into_iter().enumerate() {
@@ -95,7 +96,8 @@ impl Pipeline {
         let merger = std::thread::Builder::new()
             .name("merge".into())
             .spawn(move || merge_all(merge, &outputs, &named, &counted, told))?;
-        Ok(Pipeline { sequencer, shards, merger: Some(merger), progress, sent: 0, names })
+        let merger = Some(merger);
+        Ok(Pipeline { sequencer, shards, recorded, merger, progress, sent: 0, names })
     }
 
     pub fn sequencer(&self) -> &Sequencer {
@@ -133,6 +135,7 @@ impl Pipeline {
         }
         self.sent += 1;
         if !self.sequencer.ruleset().records() {
+            self.recorded.clear();
             for (jobs, input) in self.shards.jobs.iter().zip(inputs) {
                 let (permit, taken) = (permit.clone(), taken.clone());
                 send(jobs, Job::Run { step: Step::Input(input), permit, taken });
@@ -140,7 +143,8 @@ impl Pipeline {
             return;
         }
         let begun = Instant::now();
-        let outputs = machine::run(&mut self.sequencer, &mut self.shards, inputs);
+        let outputs =
+            machine::run(&mut self.sequencer, &mut self.shards, &mut self.recorded, inputs);
         for (jobs, output) in self.shards.jobs.iter().zip(outputs) {
             send(jobs, Job::Forward(output));
         }
@@ -197,7 +201,11 @@ impl Pipeline {
         for shard in self.ask(Engine::snapshot) {
             engine.merge(shard);
         }
-        Snapshot { sequencer: self.sequencer.snapshot(), engine }
+        Snapshot {
+            sequencer: self.sequencer.snapshot(),
+            engine,
+            recorded: self.recorded.snapshot(),
+        }
     }
 
     /// Judges all that was handed over, then ends the threads.

@@ -148,9 +148,7 @@ fn the_anomaly_that_is_there_is_found_and_no_other() {
         .iter()
         .map(|event| format!("{} {} {}", event["kind"], event["key"]["host"], event["at"]))
         .collect();
-    let expected = [
-        r#""fired" "h3" "2023-11-14T22:38:20Z""#,
-        r#""resolved" "h3" "2023-11-14T22:38:21Z""#,
-    ];
+    let expected =
+        [r#""fired" "h3" "2023-11-14T22:38:20Z""#, r#""resolved" "h3" "2023-11-14T22:38:21Z""#];
     assert_eq!(told, expected);
 }

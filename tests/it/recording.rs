@@ -71,7 +71,11 @@ fn second_of(second: i64, random: &mut Random) -> Vec<Sample> {
     }
     if second % 5 == 0 {
         add("queue_depth", &[("queue", "orders".into())], 65.0 + 25.0 * wave(60.0, 0.0));
-        add("link_up", &[("host", "h0".into())], (second / 5 % if second < 700 { 2 } else { 9 }) as f64);
+        add(
+            "link_up",
+            &[("host", "h0".into())],
+            (second / 5 % if second < 700 { 2 } else { 9 }) as f64,
+        );
     }
     if second % 100 < 20 {
         add("job_bytes", &[("queue", "batch".into())], (second % 100) as f64 * random.unit());
@@ -100,8 +104,7 @@ pub fn written(samples: &[Sample], format: &str) -> String {
 }
 
 fn joined(sample: &Sample, one: impl Fn(&str, &str) -> String) -> String {
-    let labels: Vec<String> =
-        sample.labels.iter().map(|(name, value)| one(name, value)).collect();
+    let labels: Vec<String> = sample.labels.iter().map(|(name, value)| one(name, value)).collect();
     labels.join(",")
 }
 
