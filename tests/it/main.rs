@@ -3,5 +3,8 @@
 mod command;
 mod differential;
 mod guests;
+mod instance;
+mod live;
+mod loopback;
 mod random;
 mod recording;
