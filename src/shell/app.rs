@@ -297,7 +297,10 @@ fn places(settings: &Settings) -> Result<Places, String> {
     let origin = Origin { file: "watchfire.toml".into(), line: 0 };
     let mut built_in = vec![granted(terminal::declare())];
     for file in &settings.sinks.file {
-        let (path, rotate_bytes, keep) = (file.path.clone(), file.rotate_bytes, file.keep);
+        // A sink takes what is relative as within its own folder; settings mean their file's.
+        let path = std::path::absolute(&file.path)
+            .map_err(|error| format!("[[sinks.file]] {}: path: {error}", file.name))?;
+        let (rotate_bytes, keep) = (file.rotate_bytes, file.keep);
         let sink = FileSink { path, rotate_bytes, keep };
         built_in.push(granted(sink.declare(&file.name, origin.clone())));
     }

@@ -2,7 +2,14 @@
 
 mod tidy;
 
+mod backpressure;
 mod command;
 mod differential;
+mod fuzz;
 mod guests;
+mod http_gate;
+mod instance;
+mod live;
+mod loopback;
 mod random;
+mod recording;
