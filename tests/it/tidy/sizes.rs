@@ -28,7 +28,7 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/shell/bus/tests.rs", 406),
     ("src/shell/facts.rs", 402),
     ("src/shell/reload.rs", 457),
-    ("src/shell/sink/hub/tests.rs", 489),
+    ("src/shell/sink/hub/tests.rs", 492),
 ];
 
 /// Functions that are longer than the limit, as `file name`, and how long each may be.
