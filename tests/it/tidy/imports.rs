@@ -180,7 +180,7 @@ fn impurities(file: &Source) -> Vec<String> {
     let named = paths(&tokens).into_iter().filter_map(|(line, path)| {
         let path = path.join("::");
         let is_impure = |start: &&str| begins(&path, start) && !allowed(start);
-        IMPURE.iter().any(|start| is_impure(&start)).then(|| format!("{line} {path}"))
+        IMPURE.iter().any(is_impure).then(|| format!("{line} {path}"))
     });
     let words = tokens.iter().filter(|token| matches!(token.text, "async" | "await"));
     let words = words.map(|token| format!("{} {}", token.line, token.text));
