@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::exit::{Exit, Failure};
 use crate::config::settings::{Log, LogFormat, Overrides, Settings, parse_address, parse_shards};
 use crate::shell::app::Watchfire;
+use crate::shell::sink::SinkStatus;
 
 /// Watch, judge and tell, until stopped
 ///
@@ -85,11 +86,11 @@ async fn serve(settings: Settings) -> Result<Exit, Failure> {
     let mut hangup = signal(SignalKind::hangup()).map_err(unready)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unready)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unready)?;
+    let folder = settings.paths.rules.clone();
     let watchfire = Watchfire::start(settings)
         .await
         .map_err(|error| Failure::bare(Exit::NotStarted, error.to_string()))?;
-    let rules = watchfire.ruleset().map_or(0, |ruleset| ruleset.rules().len());
-    tracing::info!(address = %watchfire.address(), rules, "watching");
+    greet(&watchfire, &folder);
     loop {
         tokio::select! {
             _ = hangup.recv() => watchfire.reload(),
@@ -110,6 +111,21 @@ async fn serve(settings: Settings) -> Result<Exit, Failure> {
 
 fn cut_short() -> Failure {
     Failure::bare(Exit::Internal, "stopped without saving the state")
+}
+
+/// What runs and where it is reached: the first lines that people see.
+fn greet(watchfire: &Watchfire, folder: &Path) {
+    let rules = watchfire.ruleset().map_or(0, |ruleset| ruleset.rules().len());
+    let sink = |status: SinkStatus| match status.state.name() {
+        "blocked" => format!("{} (blocked: watchfire plugin grant {0})", status.name),
+        _ => status.name.to_string(),
+    };
+    let sinks: Vec<String> = watchfire.sinks().into_iter().map(sink).collect();
+    let (sources, sinks) = (watchfire.sources().join(", "), sinks.join(", "));
+    let folder = folder.display();
+    tracing::info!("{rules} rules from {folder}; sources: {sources}; sinks: {sinks}");
+    let url = format!("http://{}", watchfire.address());
+    tracing::info!(url, "ready; samples go to POST /ingest, alerts are at /api/v1/alerts");
 }
 
 /// Log lines go to standard error, so that standard output is the terminal sink's alone.

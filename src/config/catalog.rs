@@ -33,8 +33,8 @@ pub struct Found {
 pub struct Folder {
     pub path: Arc<str>,
     pub files: Result<Vec<Found>, String>,
-    /// A hash over the scripts below it that others may import.
-    pub library: u64,
+    /// What its scripts import, as it is now; see [`Catalog::imports`].
+    pub libraries: rhai::Imports,
 }
 
 /// The folders' files as they were last taken.
@@ -45,12 +45,13 @@ pub struct Catalog {
     files: BTreeMap<Arc<str>, File>,
     /// Folders that held files and are missing, unreadable or empty now, and why.
     held: BTreeMap<Arc<str>, String>,
-    libraries: BTreeMap<Arc<str>, u64>,
 }
 
 struct File {
     folder: Arc<str>,
     hash: u64,
+    /// What it imported when it was read.
+    imports: rhai::Imports,
     /// What the engine runs of it.
     good: Option<Good>,
     /// What its present text gave, while it is not live.
@@ -66,8 +67,6 @@ struct Good {
     rules: Vec<Arc<Rule>>,
     plugins: Vec<Arc<dyn RulePlugin>>,
     sinks: Vec<LiveSink>,
-    imports: bool,
-    text: Arc<[u8]>,
 }
 
 /// A sink as a file declares it.
@@ -103,7 +102,6 @@ impl Catalog {
             scripts: BTreeMap::new(),
             files: BTreeMap::new(),
             held: BTreeMap::new(),
-            libraries: BTreeMap::new(),
         }
     }
 
@@ -140,11 +138,10 @@ impl Catalog {
         self.files.values().any(|file| file.missing_since.is_some())
     }
 
-    /// The text that a file's findings are about.
-    pub fn text_of(&self, path: &str) -> Option<String> {
-        let file = self.files.get(path)?;
-        let good = file.good.as_ref()?;
-        Some(String::from_utf8_lossy(&good.text).into_owned())
+    /// The libraries that a folder's scripts asked for, whose present state the next look needs.
+    pub fn imports(&self, folder: &str) -> BTreeSet<String> {
+        let mine = self.files.values().filter(|file| file.folder.as_ref() == folder);
+        mine.flat_map(|file| file.imports.keys().cloned()).collect()
     }
 
     fn scan_folder(
@@ -170,8 +167,6 @@ impl Catalog {
                 return;
             }
         };
-        let library = self.libraries.insert(folder.path.clone(), folder.library);
-        let new_library = library.is_some_and(|library| library != folder.library);
         let present: BTreeSet<&Arc<str>> = files.iter().map(|found| &found.path).collect();
         for path in &known {
             let file = self.files.get_mut(path).expect("known files are in the map");
@@ -184,8 +179,7 @@ impl Catalog {
         for found in files {
             let hash = hash_of(found);
             let file = self.files.get(&found.path);
-            let imports = file.and_then(|file| file.good.as_ref()).is_some_and(|good| good.imports);
-            if file.is_some_and(|file| file.hash == hash) && !(new_library && imports) {
+            if file.is_some_and(|file| file.hash == hash && file.knows(&folder.libraries)) {
                 continue;
             }
             self.load(&folder.path, found, hash);
@@ -194,26 +188,33 @@ impl Catalog {
     }
 
     fn load(&mut self, folder: &Arc<str>, found: &Found, hash: u64) {
-        let (fresh, findings) = if found.path.ends_with(".wasm") {
-            self.load_component(found)
+        let (fresh, imports, findings) = if found.path.ends_with(".wasm") {
+            let (fresh, findings) = self.load_component(found);
+            (fresh, rhai::Imports::new(), findings)
         } else {
             self.load_script(folder, found)
         };
         let file = self.files.entry(found.path.clone()).or_insert_with(|| File {
             folder: folder.clone(),
             hash,
+            imports: rhai::Imports::new(),
             good: None,
             fresh: None,
             findings: Vec::new(),
             conflict: None,
             missing_since: None,
         });
-        (file.hash, file.fresh, file.findings) = (hash, fresh, findings);
+        (file.hash, file.imports, file.fresh, file.findings) = (hash, imports, fresh, findings);
     }
 
-    fn load_script(&mut self, folder: &Arc<str>, found: &Found) -> (Option<Good>, Vec<Finding>) {
+    fn load_script(
+        &mut self,
+        folder: &Arc<str>,
+        found: &Found,
+    ) -> (Option<Good>, rhai::Imports, Vec<Finding>) {
         let Ok(text) = std::str::from_utf8(&found.bytes) else {
-            return (None, vec![about(&found.path, "the file is not UTF-8 text", None)]);
+            let finding = about(&found.path, "the file is not UTF-8 text", None);
+            return (None, rhai::Imports::new(), vec![finding]);
         };
         let host = self
             .scripts
@@ -224,17 +225,15 @@ impl Catalog {
             rules: loaded.rules.into_iter().map(Arc::new).collect(),
             plugins: Vec::new(),
             sinks: loaded.sinks.into_iter().map(LiveSink::plain).collect(),
-            imports: !loaded.imports.is_empty(),
-            text: found.bytes.clone(),
         });
-        (good, loaded.findings)
+        (good, loaded.imports, loaded.findings)
     }
 
     fn load_component(&self, found: &Found) -> (Option<Good>, Vec<Finding>) {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
-                let (mut good, text) = (Good::default(), found.bytes.clone());
+                let mut good = Good::default();
                 match loaded.component {
                     wasm::Component::Rules { rules, plugin } => {
                         good.rules = rules.into_iter().map(Arc::new).collect();
@@ -246,7 +245,7 @@ impl Catalog {
                         settings: found.settings.clone(),
                     }),
                 }
-                (Some(Good { text, ..good }), Vec::new())
+                (Some(good), Vec::new())
             }
             Err(error) => (None, vec![about(&found.path, &error.to_string(), None)]),
         }
@@ -392,6 +391,14 @@ impl LiveSink {
 }
 
 impl File {
+    /// Whether it was read with these libraries. One that was not looked at has not changed.
+    fn knows(&self, libraries: &rhai::Imports) -> bool {
+        let same = |(path, read): (&String, &Option<u64>)| {
+            libraries.get(path).is_none_or(|present| present == read)
+        };
+        self.imports.iter().all(same)
+    }
+
     fn all_findings(&self) -> Vec<Finding> {
         self.findings.iter().chain(&self.conflict).cloned().collect()
     }

@@ -34,7 +34,7 @@ use super::pipeline::Pipeline;
 use super::reload::{self, Places, Reloader};
 use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
-use super::sink::{Declared, HubEnv, SinkHub, Standing, terminal};
+use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
 use super::source::decode::decoder;
 use super::source::lines_tcp::{self, LinesTcp};
 use super::source::statsd_udp::{self, StatsdUdp};
@@ -50,10 +50,16 @@ pub struct Watchfire {
     office: Arc<Office>,
     bus: Bus,
     api: Api,
-    sources: Vec<Running>,
+    sources: Vec<Source>,
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
+}
+
+/// A source at work, under the name that metrics and API give it.
+struct Source {
+    name: String,
+    running: Running,
 }
 
 /// Why it could not start, and what had been started before and was torn down again.
@@ -121,6 +127,20 @@ impl Watchfire {
         self.api.address()
     }
 
+    /// What feeds it besides the API, and where that listens, in words.
+    pub fn sources(&self) -> Vec<String> {
+        let words = |source: &Source| match source.running.address() {
+            Some(address) => format!("{} on {address}", source.name),
+            None => source.name.clone(),
+        };
+        self.sources.iter().map(words).collect()
+    }
+
+    /// The sinks by name, blocked ones too.
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        self.office.hub.status()
+    }
+
     /// The rules that are live.
     pub fn ruleset(&self) -> Option<Arc<Ruleset>> {
         self.office.reloader.live().ruleset
@@ -164,7 +184,7 @@ impl Watchfire {
     pub async fn stop(self) -> Result<(), String> {
         let Watchfire { office, bus, api, sources, watchdog, threads, settings } = self;
         for source in sources {
-            source.stop().await;
+            source.running.stop().await;
         }
         api.stop().await;
         office.reloader.stop();
@@ -193,18 +213,13 @@ impl Watchfire {
 
 impl Begun {
     /// Stops what runs already, because another part cannot start.
-    async fn tear_down(
-        self,
-        part: &'static str,
-        what: String,
-        sources: Vec<Running>,
-    ) -> StartError {
+    async fn tear_down(self, part: &'static str, what: String, sources: Vec<Source>) -> StartError {
         let mut torn_down = vec!["sinks", "the engine", "reloading"];
         if !sources.is_empty() {
             torn_down.push("sources");
         }
         for source in sources {
-            source.stop().await;
+            source.running.stop().await;
         }
         self.reloader.stop();
         let judge = self.judge.clone();
@@ -368,62 +383,64 @@ fn api_options(settings: &Settings) -> ApiOptions {
 }
 
 /// Every source that the settings name; and why one could not start.
-fn start_sources(settings: &Settings, around: &Surroundings) -> (Vec<Running>, Option<String>) {
-    let mut running = Vec::new();
-    for start in wanted_sources(settings) {
+fn start_sources(settings: &Settings, around: &Surroundings) -> (Vec<Source>, Option<String>) {
+    let mut sources = Vec::new();
+    for (name, start) in wanted_sources(settings) {
         match start(around) {
-            Ok(source) => running.push(source),
-            Err(error) => return (running, Some(error.to_string())),
+            Ok(running) => sources.push(Source { name, running }),
+            Err(error) => return (sources, Some(error.to_string())),
         }
     }
-    (running, None)
+    (sources, None)
 }
 
 type Start = Box<dyn FnOnce(&Surroundings) -> Result<Running, super::source::StartError>>;
 
-fn wanted_sources(settings: &Settings) -> Vec<Start> {
+fn wanted_sources(settings: &Settings) -> Vec<(String, Start)> {
     let (sources, limits) = (&settings.sources, settings.limits.clone());
-    let mut wanted: Vec<Start> = Vec::new();
+    let mut wanted: Vec<(String, Start)> = Vec::new();
     if sources.host.enabled {
         let host = host::Host { name: "host".into(), interval: sources.host.interval.to_std() };
-        wanted.push(Box::new(move |around| host::start(around, host)));
+        wanted.push(("host".into(), Box::new(move |around| host::start(around, host))));
     }
     if let Some(listen) = sources.statsd.udp {
         let setting = "[sources.statsd] udp".to_owned();
         let lateness = Some(Duration::ZERO);
         let udp = StatsdUdp { name: "statsd-udp".into(), listen, setting, lateness };
         let decoder = decoder(settings::Format::Statsd, &limits);
-        wanted.push(Box::new(move |around| statsd_udp::start(around, udp, decoder)));
+        let start: Start = Box::new(move |around| statsd_udp::start(around, udp, decoder));
+        wanted.push(("statsd-udp".into(), start));
     }
     if let Some(listen) = sources.statsd.tcp {
         let setting = "[sources.statsd] tcp".to_owned();
         let kind = SourceKind::StatsdTcp;
         let name = "statsd-tcp".to_owned();
-        let tcp = (name, kind, listen, setting, None, settings::Format::Statsd);
-        wanted.push(tcp_source(tcp, &limits));
+        let tcp = (name.clone(), kind, listen, setting, None, settings::Format::Statsd);
+        wanted.push((name, tcp_source(tcp, &limits)));
     }
     for source in &sources.tcp {
         let name = source.name.clone().unwrap_or_else(|| format!("tcp:{}", source.listen));
         let setting = "[[sources.tcp]] listen".to_owned();
         let kind = SourceKind::LinesTcp;
-        let tcp = (name, kind, source.listen, setting, source.lateness, source.format);
-        wanted.push(tcp_source(tcp, &limits));
+        let tcp = (name.clone(), kind, source.listen, setting, source.lateness, source.format);
+        wanted.push((name, tcp_source(tcp, &limits)));
     }
     for source in &sources.file {
         let path = source.path.clone();
-        let name = format!("file:{}", path.display()).into();
+        let name = format!("file:{}", path.display());
         let from = match source.follow {
             true => stream::Origin::Followed(path),
             false => stream::Origin::File(path),
         };
         let decoder = decoder(source.format, &limits);
-        let file = Stream { name, from, lateness: None };
-        wanted.push(Box::new(move |around| stream::start(around, file, decoder)));
+        let file = Stream { name: name.as_str().into(), from, lateness: None };
+        wanted.push((name, Box::new(move |around| stream::start(around, file, decoder))));
     }
     if let Some(stdin) = &sources.stdin {
         let decoder = decoder(stdin.format, &limits);
         let from = Stream { name: "stdin".into(), from: stream::Origin::Stdin, lateness: None };
-        wanted.push(Box::new(move |around| stream::start(around, from, decoder)));
+        let start: Start = Box::new(move |around| stream::start(around, from, decoder));
+        wanted.push(("stdin".into(), start));
     }
     wanted
 }

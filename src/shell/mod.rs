@@ -25,6 +25,8 @@ pub mod state;
 pub mod board;
 pub mod facts;
 pub mod figures;
+mod watch;
+
 pub mod reload;
 
 pub mod app;

@@ -13,3 +13,4 @@ mod live;
 mod loopback;
 mod random;
 mod recording;
+mod e2e;
