@@ -69,9 +69,10 @@ impl Site {
             let ended = instance.child.try_wait().expect("it is ours");
             assert!(ended.is_none(), "it ended: {}", instance.site.read("log"));
             let log = instance.site.read("log");
-            let line = log.lines().find(|line| line.contains(r#""message":"watching""#))?;
+            let line = log.lines().find(|line| line.contains(r#""url":"http://"#))?;
             let line: Value = serde_json::from_str(line).expect("log lines are JSON");
-            Some(line["address"].as_str()?.parse().expect("an address"))
+            let address = line["url"].as_str()?.strip_prefix("http://")?;
+            Some(address.parse().expect("an address"))
         });
         instance
     }

@@ -131,7 +131,8 @@ impl Instance {
             if let Some(picked) = pick(&parsed) {
                 return picked;
             }
-            seen = seen + &line + "\n";
+            seen += &line;
+            seen.push('\n');
         }
     }
 
