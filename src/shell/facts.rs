@@ -140,6 +140,9 @@ impl Office {
         } else if let Some(finding) = live.findings.iter().find(|finding| finding.is_error()) {
             let what = format!("{}:{}: {}", finding.file, finding.line, finding.what);
             (ComponentState::Degraded, format!("{what}; its last good version is live"))
+        } else if let Some(rule) = self.judge.look().look.rules.iter().find(|r| r.quarantined) {
+            let what = format!("rule {} is quarantined: most of its evaluations fault", rule.name);
+            (ComponentState::Degraded, what)
         } else {
             let rules = live.ruleset.as_ref().map_or(0, |ruleset| ruleset.rules().len());
             (ComponentState::Ok, format!("{rules} rules are live"))
@@ -161,6 +164,9 @@ impl Office {
                                 the default sinks"
             );
             (ComponentState::Degraded, what)
+        } else if !status.iter().any(|sink| sink.default && sink.state.name() != "removed") {
+            let what = "no default sink runs; see [sinks] default in the settings";
+            (ComponentState::Degraded, what.to_owned())
         } else if let Some(sink) = failing {
             let error = sink.last_error.as_deref().unwrap_or_default();
             (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))

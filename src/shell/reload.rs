@@ -321,6 +321,10 @@ impl Running {
         let unchanged = outcome == ReloadOutcome::Unchanged;
         let mut live = self.work.live.lock().expect(UNPOISONED);
         live.ruleset = Some(scan.ruleset.clone());
+        let newly_held = scan.held.iter().filter(|(folder, _)| !live.held.contains_key(*folder));
+        for (folder, why) in newly_held {
+            tracing::error!(%folder, "{why}");
+        }
         live.held = scan.held.clone();
         live.missing_sinks = missing_sinks(&scan.ruleset, &self.hub);
         live.failures += u64::from(bad);
@@ -367,9 +371,6 @@ impl Running {
                     Severity::Warning => tracing::warn!("{words}"),
                 }
             }
-        }
-        for (folder, why) in &scan.held {
-            tracing::error!(%folder, "{why}");
         }
     }
 
@@ -457,9 +458,8 @@ fn rule_change((rule, kept): (Arc<str>, Kept)) -> Option<RuleChange> {
         Kept::Removed => (Carried::Removed, "its alerts are resolved".into()),
         Kept::Kept => (Carried::Kept, "alerts, windows and `this` go on".into()),
         Kept::Reset { why } => {
-            let what =
-                "alerts go on; windows begin empty (they cannot be rebuilt without a recording)";
-            (Carried::Reset, format!("{why}: {what}"))
+            let what = "windows begin empty, for they cannot be rebuilt without a recording";
+            (Carried::Reset, format!("{why}; {what}"))
         }
     };
     Some(RuleChange { rule, change, why })
