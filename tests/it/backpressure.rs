@@ -24,7 +24,8 @@ fn what_cannot_be_judged_is_sent_again_or_counted() {
     }
     let budget = lines.len();
     let settings = format!(
-        "[limits]\nin_flight_bytes_max = {budget}\n[sources.statsd]\nudp = \"{udp}\"\ntcp = \"off\"\n"
+        "[limits]\nin_flight_bytes_max = {budget}\n\
+         [sources.statsd]\nudp = \"{udp}\"\ntcp = \"off\"\n"
     );
     let instance = site.start(&settings);
     let first = post(instance.address, "/ingest", lines.as_bytes());
