@@ -135,7 +135,8 @@ fn under_load(port: u16, receiver: &Receiver, record: Option<&str>) -> Instance 
         .write("rules/spare.rhai", "rule(\"spare\").on(\"spare\").when(|v| v > 90.0);")
         .write(
             "rules/switch.rhai",
-            "rule(\"switch\").on(\"switch\").by(\"k\").when(|v| v > 50.0).notify(\"hook\", \"events\");",
+            "rule(\"switch\").on(\"switch\").by(\"k\").when(|v| v > 50.0)\n\
+             .notify(\"hook\", \"events\");",
         )
         .write("rules/untouched.rhai", "rule(\"untouched\").on(\"count\").when(|v| v < 0.0);")
         .write("rules/count.rhai", &counting(1_000_000_000, 1_000_000_000));
@@ -321,7 +322,8 @@ fn the_pause_of_a_reload_with_ten_thousand_groups_is_told() {
     let text = |limit: &str| {
         format!(
             "rule(\"plain\").on(\"load\").by(\"k\").when(|v| v > {limit}).soak(\"1m\");\n\
-             rule(\"mean\").on(\"load\").by(\"k\").window(\"5m\").every(\"10s\").when(|w| w.mean > {limit});"
+             rule(\"mean\").on(\"load\").by(\"k\").window(\"5m\").every(\"10s\")\n\
+             .when(|w| w.mean > {limit});"
         )
     };
     site.write("rules/groups.rhai", &text("90.0"));
