@@ -24,7 +24,8 @@ fn what_cannot_be_judged_is_sent_again_or_counted() {
     }
     let budget = lines.len();
     let settings = format!(
-        "[limits]\nin_flight_bytes_max = {budget}\n[sources.statsd]\nudp = \"{udp}\"\ntcp = \"off\"\n"
+        "[limits]\nin_flight_bytes_max = {budget}\n\
+         [sources.statsd]\nudp = \"{udp}\"\ntcp = \"off\"\n"
     );
     let instance = site.start(&settings);
     let first = post(instance.address, "/ingest", lines.as_bytes());
@@ -46,4 +47,12 @@ fn what_cannot_be_judged_is_sent_again_or_counted() {
     instance.flush();
     assert_eq!(instance.metric("watchfire_samples_total"), Some(10_001.0));
     assert_eq!(instance.metric("watchfire_in_flight_bytes"), Some(0.0));
+}
+
+#[test]
+fn a_body_that_never_fits_is_not_told_to_come_back() {
+    let instance = Site::new().start("[limits]\nin_flight_bytes_max = 2048\n");
+    let answer = post(instance.address, "/ingest", &[b' '; 4096]);
+    assert_eq!(answer.status(), 413, "{}", answer.text());
+    assert!(answer.json()["hint"].to_string().contains("in_flight_bytes_max"), "{}", answer.text());
 }

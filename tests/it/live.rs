@@ -128,17 +128,21 @@ fn hook_settings(receiver: &Receiver, batch: u32) -> String {
     format!("url = \"http://{}/hook\"\nbatch = {batch}\nage = \"50ms\"\n", receiver.address)
 }
 
-fn under_load(port: u16, receiver: &Receiver) -> Instance {
+fn under_load(port: u16, receiver: &Receiver, record: Option<&str>) -> Instance {
     let site = Site::new();
     site.write("rules/hot.rhai", "rule(\"hot\").on(\"temp\").when(|v| v > 90.0);")
         .write("rules/steady.rhai", "rule(\"steady\").on(\"temp\").when(|v| v > 90.0);")
         .write("rules/spare.rhai", "rule(\"spare\").on(\"spare\").when(|v| v > 90.0);")
         .write(
             "rules/switch.rhai",
-            "rule(\"switch\").on(\"switch\").by(\"k\").when(|v| v > 50.0).notify(\"hook\", \"events\");",
+            "rule(\"switch\").on(\"switch\").by(\"k\").when(|v| v > 50.0)\n\
+             .notify(\"hook\", \"events\");",
         )
         .write("rules/untouched.rhai", "rule(\"untouched\").on(\"count\").when(|v| v < 0.0);")
         .write("rules/count.rhai", &counting(1_000_000_000, 1_000_000_000));
+    if let Some(record) = record {
+        site.write("rules/record.rhai", record);
+    }
     config_map(&site, "one", "rule(\"mapped\").on(\"temp\").when(|v| v > 90.0);");
     std::os::unix::fs::symlink("..data/mapped.rhai", site.path("rules/mapped.rhai"))
         .expect("a link");
@@ -157,13 +161,25 @@ fn under_load(port: u16, receiver: &Receiver) -> Instance {
 
 #[test]
 fn nothing_is_lost_or_repeated_by_reloads_under_load() {
+    reloads_under_load(None);
+}
+
+/// With a rule that records, shards run in step and a sample may be followed by another.
+#[test]
+fn nor_is_it_while_rules_record() {
+    let record = "rule(\"record\").on(\"switch\").by(\"k\").record(\"echoed\", |v| v);\n\
+                  rule(\"echo\").on(\"echoed\").by(\"k\").when(|v| v > 50.0);";
+    reloads_under_load(Some(record));
+}
+
+fn reloads_under_load(record: Option<&str>) {
     // Now and then the receiver is out of order, so that some deliveries are in flight for long.
     let receiver = Receiver::start(|_, number| match number % 7 {
         3 => (503, "", "not now"),
         _ => (200, "", "ok"),
     });
     let port = free_port();
-    let instance = under_load(port, &receiver);
+    let instance = under_load(port, &receiver, record);
     assert_ne!(instance.sink("hook")["state"], "blocked", "{}", instance.sink("hook"));
     let stop = Arc::new(AtomicBool::new(false));
     let generator = generate(port, stop.clone());
@@ -196,7 +212,8 @@ fn nothing_is_lost_or_repeated_by_reloads_under_load() {
     );
     wait_for("the count of all samples", || firing("all-counted"));
     instance.flush();
-    check_events(&instance, &sent);
+    let switching = if record.is_some() { &["switch", "echo"][..] } else { &["switch"] };
+    check_events(&instance, &sent, switching);
     check_deliveries(&receiver, &sent);
     let reports = instance.reloads();
     let pauses: Vec<&str> = reports.iter().filter_map(|report| report["pause"].as_str()).collect();
@@ -241,13 +258,15 @@ fn edits(instance: &Instance, receiver: &Receiver) {
     wait_for("deliveries by the new sink", || (delivered(instance) > before).then_some(()));
 }
 
-fn check_events(instance: &Instance, sent: &Sent) {
+fn check_events(instance: &Instance, sent: &Sent, switching: &[&str]) {
     let mut of_rules: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for event in instance.events() {
         let rule = event["rule"].as_str().expect("a name").to_owned();
         of_rules.entry(rule).or_default().push(event);
     }
-    let switches = of_rules.remove("switch").expect("they were switched");
+    for rule in switching {
+        check_switches(&of_rules.remove(*rule).expect("they were switched"), sent);
+    }
     let told: Vec<String> = of_rules
         .values()
         .flatten()
@@ -263,6 +282,10 @@ fn check_events(instance: &Instance, sent: &Sent) {
         "steady fired breach",
     ];
     assert_eq!(told, expected);
+}
+
+/// An event for every switch, on and off in turn.
+fn check_switches(switches: &[Value], sent: &Sent) {
     assert_eq!(switches.len() as u64, sent.switches);
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     for event in switches {
@@ -299,7 +322,8 @@ fn the_pause_of_a_reload_with_ten_thousand_groups_is_told() {
     let text = |limit: &str| {
         format!(
             "rule(\"plain\").on(\"load\").by(\"k\").when(|v| v > {limit}).soak(\"1m\");\n\
-             rule(\"mean\").on(\"load\").by(\"k\").window(\"5m\").every(\"10s\").when(|w| w.mean > {limit});"
+             rule(\"mean\").on(\"load\").by(\"k\").window(\"5m\").every(\"10s\")\n\
+             .when(|w| w.mean > {limit});"
         )
     };
     site.write("rules/groups.rhai", &text("90.0"));

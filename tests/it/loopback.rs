@@ -52,7 +52,8 @@ fn send(to: SocketAddr, method: &str, path: &str, body: &[u8]) -> Message {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let length = body.len();
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("it reads");
     stream.write_all(body).expect("it reads");
