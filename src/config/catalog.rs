@@ -14,9 +14,9 @@ use crate::guest::rhai;
 use crate::guest::sink::Sink;
 use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
-use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::RulePlugin;
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
+use crate::kernel::rule::{Judge, Rule};
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ struct File {
     /// Why the fresh text cannot stand beside the other files.
     conflict: Option<Finding>,
     missing_since: Option<Now>,
+    /// Rules that its text no longer has, and since when: they may come back, as files do.
+    lingering: Vec<(Arc<Rule>, Now)>,
 }
 
 #[derive(Clone, Default)]
@@ -115,13 +117,15 @@ impl Catalog {
         }
         let before = self.names();
         let removed = self.drop_missing(now, accept_empty);
-        let ruleset = self.settle();
+        self.drop_lingering(now);
+        let ruleset = self.settle(now);
         let is_new = !changed.is_empty() || !removed.is_empty() || before != self.names();
         changed.extend(removed);
         changed.sort();
         changed.dedup();
         let missing = self.files.values().filter_map(|file| file.missing_since);
-        let next = missing.min().map(|since| since + self.remove_after);
+        let lingering = self.files.values().flat_map(|file| file.lingering.iter().map(|l| l.1));
+        let next = missing.chain(lingering).min().map(|since| since + self.remove_after);
         Scan {
             changed,
             is_new,
@@ -135,7 +139,8 @@ impl Catalog {
 
     /// Whether some file is gone and its rules may still come back.
     pub fn has_missing(&self) -> bool {
-        self.files.values().any(|file| file.missing_since.is_some())
+        let may_return = |file: &File| file.missing_since.is_some() || !file.lingering.is_empty();
+        self.files.values().any(may_return)
     }
 
     /// The libraries that a folder's scripts asked for, whose present state the next look needs.
@@ -203,6 +208,7 @@ impl Catalog {
             findings: Vec::new(),
             conflict: None,
             missing_since: None,
+            lingering: Vec::new(),
         });
         (file.hash, file.imports, file.fresh, file.findings) = (hash, imports, fresh, findings);
     }
@@ -269,17 +275,22 @@ impl Catalog {
 
     /// Lets fresh texts in as far as they go with each other and with the rest; one that does not
     /// is tried again at the next scan.
-    fn settle(&mut self) -> Ruleset {
+    fn settle(&mut self, now: Now) -> Ruleset {
         self.files.values_mut().for_each(|file| file.conflict = None);
         let mut rejected: BTreeSet<Arc<str>> = BTreeSet::new();
         loop {
             let proposal = self.proposal(&rejected);
+            let mut lingering = self.lingering(&proposal);
             let clash = self.clash(&proposal, &rejected);
             let (files, what) = match clash {
                 Some(clash) => clash,
-                None => match self.try_set(&proposal) {
+                None => match self.try_set(&proposal, &lingering).or_else(|_| {
+                    // What was cut out is not worth refusing what is there.
+                    lingering.clear();
+                    self.try_set(&proposal, &[])
+                }) {
                     Ok(ruleset) => {
-                        self.adopt(proposal);
+                        self.adopt(proposal, &lingering, now);
                         return ruleset;
                     }
                     Err(conflict) => {
@@ -353,15 +364,39 @@ impl Catalog {
         self.files[path].fresh.is_some() && !rejected.contains(path)
     }
 
-    fn try_set(&self, proposal: &BTreeMap<Arc<str>, Good>) -> Result<Ruleset, Conflict> {
-        let rules = proposal.values().flat_map(|good| good.rules.clone()).collect();
+    fn try_set(
+        &self,
+        proposal: &BTreeMap<Arc<str>, Good>,
+        lingering: &[Arc<Rule>],
+    ) -> Result<Ruleset, Conflict> {
+        let rules = proposal.values().flat_map(|good| &good.rules);
+        let rules = rules.chain(lingering).cloned().collect();
         let plugins = proposal.values().flat_map(|good| good.plugins.clone()).collect();
         Ruleset::new(rules, plugins)
     }
 
-    fn adopt(&mut self, proposal: BTreeMap<Arc<str>, Good>) {
+    /// Rules that were cut out of files a short while ago, or are with this proposal. A component's
+    /// rules go with it at once: nothing else could judge them.
+    fn lingering(&self, proposal: &BTreeMap<Arc<str>, Good>) -> Vec<Arc<Rule>> {
+        let mut taken: BTreeSet<&str> = BTreeSet::new();
+        taken.extend(proposal.values().flat_map(|good| &good.rules).map(|rule| rule.name.as_ref()));
+        let mut lingering = Vec::new();
+        for file in self.files.values() {
+            let before = file.good.iter().flat_map(|good| &good.rules);
+            for rule in before.chain(file.lingering.iter().map(|(rule, _)| rule)) {
+                let guest = matches!(rule.judge, Judge::Guest(_));
+                if !guest && taken.insert(&rule.name) {
+                    lingering.push(rule.clone());
+                }
+            }
+        }
+        lingering
+    }
+
+    fn adopt(&mut self, proposal: BTreeMap<Arc<str>, Good>, lingering: &[Arc<Rule>], now: Now) {
         for (path, good) in proposal {
             if let Some(file) = self.files.get_mut(&path) {
+                file.let_linger(lingering, now);
                 file.good = Some(good);
                 if file.conflict.is_none() {
                     file.fresh = None;
@@ -370,12 +405,22 @@ impl Catalog {
         }
     }
 
+    /// Rules that were cut out of a file long enough ago are gone.
+    fn drop_lingering(&mut self, now: Now) {
+        let patience = self.remove_after;
+        for file in self.files.values_mut() {
+            file.lingering.retain(|(_, since)| now.since(*since) < patience);
+        }
+    }
+
     fn live(&self) -> impl Iterator<Item = &Good> {
         self.files.values().filter_map(|file| file.good.as_ref())
     }
 
     fn names(&self) -> BTreeSet<(char, Arc<str>)> {
-        self.live().flat_map(names_of).collect()
+        let lingering = self.files.values().flat_map(|file| &file.lingering);
+        let lingering = lingering.map(|(rule, _)| ('r', rule.name.clone()));
+        self.live().flat_map(names_of).chain(lingering).collect()
     }
 
     fn files_of(&self, folder: &str) -> Vec<Arc<str>> {
@@ -391,6 +436,16 @@ impl LiveSink {
 }
 
 impl File {
+    /// Notes which of its rules linger, and since when.
+    fn let_linger(&mut self, lingering: &[Arc<Rule>], now: Now) {
+        let lingers = |rule: &Rule| lingering.iter().any(|other| other.name == rule.name);
+        self.lingering.retain(|(rule, _)| lingers(rule));
+        let known: BTreeSet<Arc<str>> = self.lingering.iter().map(|l| l.0.name.clone()).collect();
+        let before = self.good.iter().flat_map(|good| &good.rules);
+        let cut = before.filter(|rule| lingers(rule) && !known.contains(&rule.name));
+        self.lingering.extend(cut.map(|rule| (rule.clone(), now)).collect::<Vec<_>>());
+    }
+
     /// Whether it was read with these libraries. One that was not looked at has not changed.
     fn knows(&self, libraries: &rhai::Imports) -> bool {
         let same = |(path, read): (&String, &Option<u64>)| {

@@ -185,3 +185,26 @@ fn a_changed_library_reloads_its_users_and_nobody_else() {
         assert_eq!((scan.findings.len(), scan.ruleset.rules().len()), (findings, 2), "{text}");
     }
 }
+
+#[test]
+fn a_rule_that_is_cut_out_of_its_file_is_given_the_same_patience() {
+    let both = format!("{}{}", threshold("a", 1), threshold("b", 1));
+    let mut desk = Desk::new(&[("x.rhai", both.clone()), ("y.rhai", threshold("y", 1))]);
+    let all = "rules/x.rhai:a rules/x.rhai:b rules/y.rhai:y";
+    assert_eq!(names(&desk.look()), all);
+    desk.files.insert("x.rhai", threshold("a", 2));
+    for (now, live) in [(10, all), (12, all), (13, "rules/x.rhai:a rules/y.rhai:y")] {
+        desk.now = now;
+        assert_eq!(names(&desk.look()), live, "at {now} s");
+    }
+    // It comes back, moves to another file, is cut out there too: one rule all the while.
+    desk.files.insert("x.rhai", both);
+    desk.look();
+    desk.files.insert("x.rhai", threshold("a", 2));
+    desk.files.insert("y.rhai", format!("{}{}", threshold("y", 1), threshold("b", 3)));
+    assert_eq!(names(&desk.look()), "rules/x.rhai:a rules/y.rhai:b rules/y.rhai:y");
+    desk.files.insert("y.rhai", threshold("y", 1));
+    let scan = desk.look();
+    assert_eq!(scan.ruleset.rules().len(), 3);
+    assert!(scan.findings.is_empty() && scan.next.is_some());
+}
