@@ -85,6 +85,8 @@ struct Source {
     slots: Vec<Option<SlotEntry>>,
     accepted: u64,
     refused: RefusalCounts,
+    /// Known from before a restart, and not opened since.
+    restored: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -124,6 +126,8 @@ pub struct Snapshot {
     pub series: Vec<(Series, EventTime, EventTime, f64)>,
     /// Recorded samples that wait for a watermark step, with the rule that made them.
     pub recorded: Vec<(Arc<str>, Series, EventTime, f64)>,
+    /// How far each source had come; an idle one is found to be so by the first tick.
+    pub sources: Vec<(SourceId, Progress)>,
 }
 
 impl Sequencer {
@@ -198,12 +202,10 @@ impl Sequencer {
     pub fn step(&mut self, arrived: Arrived) -> Vec<Input> {
         match arrived {
             Arrived::Opened { source, lateness } => {
-                *self.slot_of(source) = Some(Source {
-                    progress: Progress::new(lateness),
-                    slots: Vec::new(),
-                    accepted: 0,
-                    refused: RefusalCounts::default(),
-                });
+                let known = self.slot_of(source).take().filter(|known| known.restored);
+                let progress = known.map(|known| known.progress.reopened(lateness));
+                let progress = progress.unwrap_or_else(|| Progress::new(lateness));
+                *self.slot_of(source) = Some(Source::new(progress, false));
                 Vec::new()
             }
             Arrived::Batch { source, batch } => self.batch(source, batch),
@@ -273,12 +275,16 @@ impl Sequencer {
             let series = entry.series.clone()?;
             Some((series, entry.newest, entry.heard, entry.last))
         });
+        let sources = self.sources.iter().enumerate().filter_map(|(at, source)| {
+            Some((SourceId(at as u16), source.as_ref()?.progress.clone()))
+        });
         Snapshot {
             watermark: self.watermark,
             position: self.position,
             newest: self.newest,
             series: series.collect(),
             recorded: self.recorded.iter().map(by_rule_name).collect(),
+            sources: sources.collect(),
         }
     }
 
@@ -295,6 +301,9 @@ impl Sequencer {
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
             (entry.newest, entry.heard, entry.last) = (newest, heard, last);
+        }
+        for (source, progress) in snapshot.sources {
+            *self.slot_of(source) = Some(Source::new(progress, true));
         }
         for (rule, series, at, value) in snapshot.recorded {
             if let Some(rule) = self.ruleset().find(&rule) {
@@ -533,7 +542,7 @@ impl Sequencer {
     }
 
     fn end(&mut self) -> Vec<Input> {
-        let mut out = self.rows(None);
+        let mut out = self.rows(self.suspects.first().map(|suspect| suspect.source));
         for suspect in std::mem::take(&mut self.suspects) {
             if let Some(mut from) = self.slot_of(suspect.source).take() {
                 let others = self.holding_mark(suspect.source);
@@ -656,6 +665,11 @@ impl Sequencer {
 const NEW: u32 = u32::MAX;
 
 impl Source {
+    fn new(progress: Progress, restored: bool) -> Source {
+        let (slots, refused) = (Vec::new(), RefusalCounts::default());
+        Source { progress, slots, accepted: 0, refused, restored }
+    }
+
     fn announce(&mut self, announced: &Announcement) {
         let at = announced.slot.0 as usize;
         if self.slots.len() <= at {
