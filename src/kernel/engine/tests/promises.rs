@@ -113,7 +113,10 @@ fn a_session_across_series_is_judged() {
                 .make(),
         ],
         "1s cpu{host=a} 80 | 2s cpu{host=b} 10 | 40s up{} 1",
-        "5s fired critical 80",
+        "
+        5s fired critical 80
+        12s resolved critical 10
+        ",
     );
 }
 
@@ -170,7 +173,8 @@ fn another_grid_of_panes_after_an_edit() {
     let mut machine = machine(2, vec![mean("20s", "10s", 1)]);
     run_lines(&mut machine, "1s cpu{host=a} 80 | 20s500ms cpu{host=a} 80", 9, false);
     swap(&mut machine, vec![mean("21s", "7s", 2)]);
-    let lines = run_lines(&mut machine, "22s cpu{host=a} 80 | 60s cpu{host=a} 0", 9, false);
+    let lines =
+        run_lines(&mut machine, "22s cpu{host=a} 80 | 60s cpu{host=a} 0 | 90s up{} 1", 9, false);
     assert!(lines.iter().any(|line| line.contains("resolved")), "{lines:?}");
 }
 
@@ -229,7 +233,7 @@ fn a_key_that_no_rule_makes_any_more_resolves_after_a_restart() {
     let lines = run_lines(&mut after, "1s cpu{host=a,dc=x} 95", 9, false);
     assert_eq!(
         lines,
-        ["0s resolved critical {host=a} 95 rule changed", "1s fired critical {dc=x} 95",]
+        ["1s fired critical {dc=x} 95", "1s resolved critical {host=a} 95 rule changed",]
     );
 }
 
