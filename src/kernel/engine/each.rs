@@ -438,7 +438,7 @@ impl RuleRun {
                 continue;
             }
             self.on_time(context, number);
-            self.first_pane(at);
+            self.first_pane(context, at);
             self.groups[number].stale = true;
             self.wake(number);
             self.schedule(context, number);

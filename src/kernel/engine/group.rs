@@ -90,7 +90,7 @@ pub enum Silence {
     Absent,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Late {
     pub since: EventTime,
     pub source: SourceId,

@@ -37,7 +37,7 @@ impl RuleRun {
                 continue;
             }
             self.on_time(context, number);
-            self.first_pane(at);
+            self.first_pane(context, at);
             self.wake(number);
             self.schedule(context, number);
             if !self.is_suspended(number) && !self.quarantined {

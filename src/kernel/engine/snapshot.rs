@@ -12,9 +12,9 @@ use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::Baseline;
 
-use super::group::{Alert, Group, Member, Quiet};
+use super::group::{Alert, Group, Late, Member, Quiet};
 use super::join::Pendings;
-use super::output::Output;
+use super::output::{Output, Trouble};
 use super::run::RuleRun;
 use super::{Engine, RuleIndex};
 
@@ -50,6 +50,7 @@ struct GroupSnapshot {
     value: Option<f64>,
     quiet: Option<Quiet>,
     stale: bool,
+    late: Option<Late>,
     windows: Vec<GroupWindow>,
     bases: Vec<Baseline>,
     state: Option<Box<State>>,
@@ -179,6 +180,7 @@ impl RuleRun {
             value: group.value,
             quiet: group.quiet,
             stale: group.stale,
+            late: group.late,
             windows: group.windows.clone(),
             bases: group.bases.clone(),
             state: group.state.clone(),
@@ -214,6 +216,7 @@ impl RuleRun {
         group.quiet = saved.quiet;
         group.stale = saved.stale || !continues;
         group.source = saved.source;
+        group.late = saved.late;
         group.faults_in_row = saved.faults_in_row;
         group.message = saved.message.clone();
         if saved.state.is_some() && group.state.is_some() {
@@ -227,6 +230,10 @@ impl RuleRun {
         }
         if continues && group.bases.len() == saved.bases.len() {
             group.bases = saved.bases.clone();
+        }
+        if let Some(late) = saved.late.filter(|late| late.signalled) {
+            let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };
+            self.signal(context, what, 1);
         }
         for member in &saved.members {
             let own = self.restore_member(context, number, member, continues);

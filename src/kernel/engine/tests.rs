@@ -3,7 +3,10 @@
 //! `check` runs every case with 1, 2 and 4 shards and with batches of 1, 3 and all samples, and
 //! expects the same lines each time.
 
+mod extremes;
 mod kit;
+mod promises;
+mod simulation;
 
 use kit::*;
 

@@ -103,7 +103,7 @@ impl RuleRun {
             Placed::LateInWindow | Placed::LateGone => self.late(context, number, at),
         }
         if self.every().is_some() {
-            self.first_pane(at);
+            self.first_pane(context, at);
             self.wake(number);
         }
         if self.groups[number].wake == EventTime::MAX || self.is_session() {
@@ -116,11 +116,14 @@ impl RuleRun {
     }
 
     /// Without any watermark yet, panes begin with the one that the first sample falls in.
-    pub fn first_pane(&mut self, at: EventTime) {
+    /// A run that listens since a known time judges nothing long before it: one old sample would
+    /// else bring up every pane of decades.
+    pub fn first_pane(&mut self, context: &Context<'_>, at: EventTime) {
         if self.closed == EventTime::MIN
             && let Some(every) = self.every()
         {
-            self.closed = at.pane_end(every) - every;
+            let start = (context.listening.from - self.rule.remembers() - self.delay).floor(every);
+            self.closed = start.max((at.pane_end(every) - every).floor(every));
         }
     }
 

@@ -1,5 +1,7 @@
 //! How far each source has come, and what that makes the watermark.
 
+use serde::{Deserialize, Serialize};
+
 use crate::kernel::model::{Duration, EventTime, Limits, Now};
 
 /// Batch intervals that the median is taken over.
@@ -9,7 +11,7 @@ const INTERVALS: usize = 15;
 const TIMESTAMPED: Duration = Duration::from_secs(5);
 
 /// One source's progress through event time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// As configured; else by whether samples of this source ever came with a time.
     configured: Option<Duration>,
@@ -23,7 +25,7 @@ pub struct Progress {
 }
 
 /// Whether a source holds the watermark back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// Has sent nothing yet, or was closed.
     Silent,
@@ -44,6 +46,11 @@ impl Progress {
             intervals: Vec::new(),
             standing: Standing::Silent,
         }
+    }
+
+    /// Goes on with a source that was known before a restart.
+    pub fn reopened(self, lateness: Option<Duration>) -> Progress {
+        Progress { configured: lateness, ..self }
     }
 
     pub fn standing(&self) -> Standing {

@@ -86,6 +86,8 @@ struct Source {
     slots: Vec<Option<SlotEntry>>,
     accepted: u64,
     refused: RefusalCounts,
+    /// Known from before a restart, and not opened since.
+    restored: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +127,8 @@ pub struct Snapshot {
     pub series: Vec<(Series, EventTime, EventTime, f64)>,
     /// Recorded samples that wait for a watermark step, with the rule that made them.
     pub recorded: Vec<(Arc<str>, Series, EventTime, f64)>,
+    /// How far each source had come; an idle one is found to be so by the first tick.
+    pub sources: Vec<(SourceId, Progress)>,
 }
 
 impl Sequencer {
@@ -199,14 +203,17 @@ impl Sequencer {
     pub fn step(&mut self, arrived: Arrived) -> Vec<Input> {
         match arrived {
             Arrived::Opened { source, lateness } => {
-                // A source that comes back begins anew, but for its counters.
-                let (accepted, refused) = match self.slot_of(source).take() {
-                    Some(known) => (known.accepted, known.refused),
-                    None => (0, RefusalCounts::default()),
-                };
-                let progress = Progress::new(lateness);
-                *self.slot_of(source) =
-                    Some(Source { progress, slots: Vec::new(), accepted, refused });
+                // A source that comes back begins anew, but for its counters; one that was there
+                // before a restart goes on where it was.
+                let known = self.slot_of(source).take();
+                let mut next = Source::new(Progress::new(lateness), false);
+                if let Some(known) = known {
+                    (next.accepted, next.refused) = (known.accepted, known.refused);
+                    if known.restored {
+                        next.progress = known.progress.reopened(lateness);
+                    }
+                }
+                *self.slot_of(source) = Some(next);
                 Vec::new()
             }
             Arrived::Batch { source, batch } => self.batch(source, batch),
@@ -276,12 +283,16 @@ impl Sequencer {
             let series = entry.series.clone()?;
             Some((series, entry.newest, entry.heard, entry.last))
         });
+        let sources = self.sources.iter().enumerate().filter_map(|(at, source)| {
+            Some((SourceId(at as u16), source.as_ref()?.progress.clone()))
+        });
         Snapshot {
             watermark: self.watermark,
             position: self.position,
             newest: self.newest,
             series: series.collect(),
             recorded: self.recorded.iter().map(by_rule_name).collect(),
+            sources: sources.collect(),
         }
     }
 
@@ -298,6 +309,9 @@ impl Sequencer {
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
             (entry.newest, entry.heard, entry.last) = (newest, heard, last);
+        }
+        for (source, progress) in snapshot.sources {
+            *self.slot_of(source) = Some(Source::new(progress, true));
         }
         for (rule, series, at, value) in snapshot.recorded {
             if let Some(rule) = self.ruleset().find(&rule) {
@@ -536,7 +550,7 @@ impl Sequencer {
     }
 
     fn end(&mut self) -> Vec<Input> {
-        let mut out = self.rows(None);
+        let mut out = self.rows(self.suspects.first().map(|suspect| suspect.source));
         for suspect in std::mem::take(&mut self.suspects) {
             if let Some(mut from) = self.slot_of(suspect.source).take() {
                 let others = self.holding_mark(suspect.source);
@@ -659,6 +673,11 @@ impl Sequencer {
 const NEW: u32 = u32::MAX;
 
 impl Source {
+    fn new(progress: Progress, restored: bool) -> Source {
+        let (slots, refused) = (Vec::new(), RefusalCounts::default());
+        Source { progress, slots, accepted: 0, refused, restored }
+    }
+
     fn announce(&mut self, announced: &Announcement) {
         let at = announced.slot.0 as usize;
         if self.slots.len() <= at {

@@ -110,7 +110,9 @@ impl GroupWindow {
             Held::Session(session) => (session.every(), session.first_open(), session.end()),
             Held::Last(_) => return None,
         };
-        if self.closed == EventTime::MIN {
+        let between = matches!(self.held, Held::Session(_)) && self.cells().is_none();
+        if self.closed == EventTime::MIN || between && !self.changed {
+            // Between two sessions there is nothing to judge.
             return first_open;
         }
         let next = self.closed.next().pane_end(every);

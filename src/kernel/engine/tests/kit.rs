@@ -3,21 +3,23 @@
 use std::sync::Arc;
 
 use crate::kernel::engine::output::Adoption;
-use crate::kernel::event::{Cause, Event, Kind};
-use crate::kernel::machine::Machine;
+pub use crate::kernel::event::{Cause, Event, Kind};
+pub use crate::kernel::machine::Machine;
 use crate::kernel::model::Announcement;
 pub use crate::kernel::model::{
     Batch, Duration, EventTime, Labels, Level, Limits, Op, Series, Slot, SourceId, Version,
 };
+use crate::kernel::rule::calendar::Calendar;
 use crate::kernel::rule::program::{Evaluator, Fault, Program};
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::rule::selector::{Matcher, Selector};
 use crate::kernel::rule::view::{Column, Frame, Reduction};
-use crate::kernel::rule::{
-    Declared, Flapping, Grouping, Input, Judge, LevelRule, OnNoData, Origin, Record, Rule, Shape,
-    State, Timing,
+pub use crate::kernel::rule::{Across, Shape};
+pub use crate::kernel::rule::{
+    Declared, Flapping, Grouping, Input, Judge, LevelRule, OnNoData, Origin, Record, Rule, State,
+    Timing,
 };
-use crate::kernel::sequence::sequencer::Arrived;
+pub use crate::kernel::sequence::sequencer::Arrived;
 
 type Test = Arc<dyn Fn(&[f64]) -> Result<f64, Fault> + Send + Sync>;
 
@@ -101,6 +103,13 @@ pub fn mean_over(limit: f64) -> Native {
     native(vec![MEAN], move |values| f64::from(values[0] > limit))
 }
 
+/// A window's reduction over a limit.
+pub fn reduced_over(name: &str, limit: f64) -> Native {
+    let reduction = Reduction::parse(name).expect(name);
+    let reads = vec![Column::Reduced { input: 0, reduction }];
+    native(reads, move |values| f64::from(values[0] > limit))
+}
+
 pub fn first_over_half_of_second() -> Native {
     let reads = vec![VALUE, Column::Value { input: 1 }];
     native(reads, |values| f64::from(values[0] > values[1] / 2.0))
@@ -142,7 +151,7 @@ pub fn rule(name: &str, metric: &str) -> Build {
     })
 }
 
-fn duration(text: &str) -> Duration {
+pub fn duration(text: &str) -> Duration {
     Duration::parse(text).expect(text)
 }
 
@@ -178,6 +187,32 @@ impl Build {
     }
     pub fn sliding(mut self, length: &str, every: &str) -> Build {
         self.0.shape = Shape::Sliding { length: duration(length), every: duration(every) };
+        self
+    }
+    pub fn shape(mut self, shape: Shape) -> Build {
+        self.0.shape = shape;
+        self
+    }
+    pub fn across(mut self, across: Across) -> Build {
+        self.0.across = Some(across);
+        self
+    }
+    pub fn during(mut self, text: &str) -> Build {
+        self.0.during = Some(Calendar::parse(text).expect(text));
+        self
+    }
+    pub fn forget(mut self, text: &str) -> Build {
+        (self.0.timing.forget, self.0.timing.forget_firing) = (duration(text), true);
+        self
+    }
+    /// `absent` beside conditions.
+    pub fn or_absent(mut self, text: &str) -> Build {
+        self.0.timing.absent = Some(duration(text));
+        self
+    }
+    pub fn record_value(mut self, name: &str) -> Build {
+        let value = Arc::new(native(vec![VALUE], |values| values[0]));
+        self.0.record = Some(Record { name: name.into(), value });
         self
     }
     pub fn soak(mut self, text: &str) -> Build {
@@ -224,11 +259,11 @@ impl Build {
     }
 }
 
-fn base() -> EventTime {
+pub fn base() -> EventTime {
     EventTime::from_nanos(1_700_000_000_000_000_000).floor(Duration::from_secs(3600))
 }
 
-fn ruleset(rules: Vec<Arc<Rule>>) -> Arc<Ruleset> {
+pub fn ruleset(rules: Vec<Arc<Rule>>) -> Arc<Ruleset> {
     Arc::new(Ruleset::new(rules, Vec::new()).expect("the test's rules fit together"))
 }
 
@@ -270,7 +305,7 @@ pub fn listening(machine: &mut Machine, source: u16, on: bool) -> Vec<String> {
 }
 
 /// `10s cpu{host=a} 95`, separated by `|` or line ends.
-fn parse_feed(feed: &str) -> Vec<(EventTime, Series, f64)> {
+pub fn parse_feed(feed: &str) -> Vec<(EventTime, Series, f64)> {
     let samples = feed.split(['|', '\n']).map(str::trim).filter(|text| !text.is_empty());
     samples
         .map(|text| {
@@ -284,7 +319,7 @@ fn parse_feed(feed: &str) -> Vec<(EventTime, Series, f64)> {
         .collect()
 }
 
-fn batch(samples: &[(EventTime, Series, f64)]) -> Batch {
+pub fn batch(samples: &[(EventTime, Series, f64)]) -> Batch {
     let mut batch = Batch::default();
     for (row, (at, series, value)) in samples.iter().enumerate() {
         let slot = Slot(row as u32);
@@ -321,7 +356,7 @@ pub fn run_lines(machine: &mut Machine, feed: &str, size: usize, end: bool) -> V
 }
 
 /// `30s fired critical {host=a} 95`, with the cause where it is out of the ordinary.
-fn line(event: &Event) -> String {
+pub fn line(event: &Event) -> String {
     let mut text = format!("{} {} {}", event.at.since(base()), event.kind.name(), event.level);
     if let Some(previous) = event.previous_level {
         text += &format!(" from {previous}");
