@@ -13,11 +13,13 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::exit::{Exit, Failure};
 use crate::config::settings::{Log, LogFormat, Overrides, Settings, parse_address, parse_shards};
 use crate::shell::app::Watchfire;
+use crate::shell::board::ALERTS;
 use crate::shell::sink::SinkStatus;
 
 /// Watch, judge and tell, until stopped
 ///
-/// SIGHUP reloads rules and plugins, SIGTERM stops after what is pending was delivered.
+/// SIGHUP looks at the rules and plugins at once. SIGTERM and SIGINT judge what came, leave the sinks
+/// 10 s to deliver, write the state that the next start reads, and stop.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -37,10 +39,10 @@ pub struct Args {
     /// Folder of plugins, watched for changes [default: plugins]
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
-    /// Folder for state, spools and logs [default: watchfire-data]
+    /// Folder for the state, sinks' own files and dead letters [default: watchfire-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// HTTP address of API, UI and pushed samples [default: 127.0.0.1:9820]
+    /// HTTP address of the API and of pushed samples [default: 127.0.0.1:9820]
     #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
     /// File that holds the token callers must show; needed off loopback
@@ -72,7 +74,8 @@ impl Args {
 /// Runs until a signal to stop.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
-    log_to(&settings.log)?;
+    let on_terminal = settings.sinks.default.iter().any(|sink| sink == "terminal");
+    log_to(&settings.log, on_terminal)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -103,17 +106,17 @@ async fn serve(settings: Settings) -> Result<Exit, Failure> {
             Ok(()) => Ok(Exit::Ok),
             Err(error) => Err(Failure::bare(Exit::Internal, error)),
         },
-        _ = terminate.recv() => Err(Failure::bare(Exit::Internal, "stopped without saving the state")),
-        _ = interrupt.recv() => Err(Failure::bare(Exit::Internal, "stopped without saving the state")),
+        _ = terminate.recv() => Err(cut_short()),
+        _ = interrupt.recv() => Err(cut_short()),
     }
 }
 
 /// What runs and where it is reached: the first lines that people see.
 fn greet(watchfire: &Watchfire, folder: &Path) {
     let rules = watchfire.ruleset().map_or(0, |ruleset| ruleset.rules().len());
-    let sink = |status: SinkStatus| match status.state.name() {
-        "blocked" => format!("{} (blocked: watchfire plugin grant {0})", status.name),
-        _ => status.name.to_string(),
+    let sink = |status: SinkStatus| match status.state.runs() {
+        true => status.name.to_string(),
+        false => format!("{} (blocked: watchfire plugin grant {0})", status.name),
     };
     let sinks: Vec<String> = watchfire.sinks().into_iter().map(sink).collect();
     let (sources, sinks) = (watchfire.sources().join(", "), sinks.join(", "));
@@ -123,10 +126,19 @@ fn greet(watchfire: &Watchfire, folder: &Path) {
     tracing::info!(url, "ready; samples go to POST /ingest, alerts are at /api/v1/alerts");
 }
 
+fn cut_short() -> Failure {
+    Failure::bare(Exit::Internal, "stopped without saving the state")
+}
+
 /// Log lines go to standard error, so that standard output is the terminal sink's alone.
-fn log_to(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.level)
+fn log_to(log: &Log, alerts_on_terminal: bool) -> Result<(), Failure> {
+    let mut filter = EnvFilter::try_new(&log.level)
         .map_err(|error| Failure::bare(Exit::Usage, format!("[log] level: {error}")))?;
+    // One screen that shows both needs each alert once.
+    if alerts_on_terminal && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        let off = format!("{ALERTS}=off").parse().expect("a target and a level");
+        filter = filter.add_directive(off);
+    }
     let writer = BoxMakeWriter::new(std::io::stderr);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let set = match log.format {

@@ -89,16 +89,20 @@ impl Machine {
         let mut machine = Machine::new(limits, shards, from);
         machine.sequencer =
             Sequencer::new(machine.sequencer.limits().clone(), shards, ruleset.clone());
-        let mut nothing = Output::default();
+        let mut outputs = Vec::new();
         for engine in &mut machine.engines {
-            engine.adopt_first(ruleset.clone(), &mut nothing);
-            engine.restore(&snapshot.engine, from);
+            let mut out = Output::default();
+            engine.adopt_first(ruleset.clone(), &mut out);
+            engine.restore(&snapshot.engine, from, &mut out);
+            outputs.push(out);
         }
         let introduced = machine.sequencer.restore(snapshot.sequencer);
-        for (engine, input) in machine.engines.iter_mut().zip(introduced) {
-            engine.step(input, &mut nothing);
+        for ((engine, input), out) in machine.engines.iter_mut().zip(introduced).zip(&mut outputs) {
+            engine.step(input, out);
             engine.restore_plugins(&snapshot.engine);
         }
+        // What stood before was told before.
+        machine.merge.merge(outputs);
         machine
     }
 }
@@ -149,28 +153,24 @@ fn run_layers(
         let Some(cut) = rows[0].cuts.get(at).copied() else { break };
         for layer in 0..sequencer.ruleset().depth() {
             absorb(&mut all, shards.run(each(&|_| Step::Cut { cut, layer })));
-            hand_over(sequencer, shards, &mut all, cut.position);
+            hand_over(sequencer, shards, &mut all, cut);
         }
     }
+    sequencer.keep_recorded(merge::derived(Vec::new(), &mut all));
     absorb(&mut all, shards.run(each(&|shard| Step::Retire(rows[shard].clone()))));
     all
 }
 
 /// Gives the samples that were recorded so far to the rules that read them; what those record
 /// without a window follows at once.
-fn hand_over(
-    sequencer: &mut Sequencer,
-    shards: &mut impl Shards,
-    all: &mut [Output],
-    position: u64,
-) {
+fn hand_over(sequencer: &mut Sequencer, shards: &mut impl Shards, all: &mut [Output], cut: Cut) {
     for _ in 0..sequencer.ruleset().depth() {
-        let derived = merge::derived(all);
+        let derived = merge::derived(sequencer.take_recorded(), all);
         if derived.is_empty() {
             return;
         }
         let rows: Vec<Arc<Rows>> =
-            sequencer.derive(position, derived).into_iter().map(Arc::new).collect();
+            sequencer.derive(cut, derived).into_iter().map(Arc::new).collect();
         let introduce = rows.iter().map(|rows| Step::Introduce(rows.clone()));
         absorb(all, shards.run(introduce.collect()));
         let segments = rows.iter().map(|rows| {

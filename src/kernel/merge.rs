@@ -88,8 +88,9 @@ impl Merge {
         standing.seq += 1;
         let (since, seq) = (standing.since, standing.seq);
         let (rule, labels, text) = self.words(&signal.what, kind);
-        let mut event = Event::own(rule, labels, kind, Level::Warning, signal.at, text);
-        (event.since, event.fired_at, event.seq) = (since, Some(since), seq);
+        let own = Event::own(rule, labels, kind, Level::Warning, signal.at, text);
+        let mut event = own.numbered(seq);
+        (event.since, event.fired_at) = (since, Some(since));
         Some(event)
     }
 
@@ -126,10 +127,11 @@ impl Merge {
     }
 }
 
-/// Derived samples of all shards in the one order: by time, rule, series.
-pub fn derived(outputs: &mut [Output]) -> Vec<Derived> {
-    let mut all: Vec<Derived> =
-        outputs.iter_mut().flat_map(|output| std::mem::take(&mut output.derived)).collect();
+/// Derived samples, those of all shards and some that waited, in the one order: by time, rule,
+/// series.
+pub fn derived(waited: Vec<Derived>, outputs: &mut [Output]) -> Vec<Derived> {
+    let mut all = waited;
+    all.extend(outputs.iter_mut().flat_map(|output| std::mem::take(&mut output.derived)));
     all.sort_by(|a, b| (a.at, a.rule, &a.series).cmp(&(b.at, b.rule, &b.series)));
     all
 }

@@ -262,12 +262,24 @@ mod tests {
     fn a_backslash_takes_the_meaning_from_what_follows() {
         check(
             r"my\ cpu,ho\,st=a\=b\ c f\ 1=1,g\=2=2
-            cpu,path=C:\dir\\x,q=a\\\ b value=3
+            cpu,path=C:\dir\\x,q=a\\ b value=3
             cpu,empty=,x=y  value=4  ",
             r#"my cpu.f 1{ho,st="a=b c"} = 1 @arrival
             my cpu.g=2{ho,st="a=b c"} = 2 @arrival
-            cpu{path="C:\\dir\\\\x",q="a\\\\ b"} = 3 @arrival
+            cpu{path="C:\\dir\\\\x",q="a\\ b"} = 3 @arrival
             cpu{x="y"} = 4 @arrival"#,
+        );
+    }
+
+    #[test]
+    fn fields_are_told_apart_on_every_line() {
+        check(
+            "m a=1,bc=2\nm ab=3,c=4\nm,t=v a=5",
+            r#"m.a = 1 @arrival
+            m.bc = 2 @arrival
+            m.ab = 3 @arrival
+            m.c = 4 @arrival
+            m.a{t="v"} = 5 @arrival"#,
         );
     }
 

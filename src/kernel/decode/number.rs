@@ -74,9 +74,10 @@ pub fn is_json_number(text: &[u8]) -> bool {
 const POWERS_OF_TEN: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// `-12.345` with up to 16 characters after the sign. Both the digits without the point and the
-/// power of ten are exact as `f64`, so one division rounds once and gives the nearest `f64`
-/// (Clinger 1990, "How to read floating point numbers accurately").
+/// `-12.345` with up to 16 characters after the sign. With a point these are at most 15 digits, so
+/// both the digits and the power of ten are exact as `f64` and only the division rounds; without
+/// one only the conversion does. Rounded once, it is the nearest `f64` (Clinger 1990, "How to read
+/// floating point numbers accurately").
 fn short_decimal(text: &[u8]) -> Option<f64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -93,8 +94,8 @@ fn short_decimal(text: &[u8]) -> Option<f64> {
             _ => return None,
         }
     }
-    // A lone point is no number, and above 2^53 not every integer is an `f64`.
-    if (fraction == 1 && digits.len() == 1) || mantissa > 1 << 53 {
+    // A lone point is no number.
+    if fraction == 1 && digits.len() == 1 {
         return None;
     }
     let value = mantissa as f64 / POWERS_OF_TEN[fraction.saturating_sub(1)];

@@ -214,6 +214,11 @@ mod tests {
     }
 
     #[test]
+    fn names_and_tags_do_not_run_into_each_other() {
+        check("ab:1|g\na:2|g|#b", "ab = 1 @arrival\na{b=\"true\"} = 2 @arrival");
+    }
+
+    #[test]
     fn several_values_and_times() {
         check(
             "a:1:-2:3.5|d|#x|T1700000000\na:1:+2|g|T1700000000.25\nh:4:6|c|@0.5",

@@ -21,6 +21,8 @@ use super::run::RuleRun;
 struct Judged {
     row: usize,
     member: u32,
+    /// The series' sample before this one.
+    before: Option<(EventTime, f64)>,
 }
 
 impl RuleRun {
@@ -38,14 +40,19 @@ impl RuleRun {
                 }
                 continue;
             }
+            let before = self.members[member].last;
             self.hear(context, member, at, value);
             let group = self.members[member].group;
             self.on_time(context, group);
             if !self.is_suspended(group) && !self.quarantined {
-                accepted.push(Judged { row, member });
+                accepted.push(Judged { row, member, before });
             } else {
                 self.schedule(context, group);
             }
+        }
+        // Each row is judged as if later ones had not come yet.
+        for row in accepted.iter().rev() {
+            self.members[row.member].last = row.before;
         }
         let stateful = self.programs.is_stateful();
         let chunk = if stateful { 1 } else { accepted.len().max(1) };
@@ -86,16 +93,19 @@ impl RuleRun {
         let judgements = self.programs.judge(&table, &keys, &mut states);
         self.stats.evaluations += judgements.len() as u64;
         let recorded = self.programs.record(&table, &keys);
+        let mut recorded = recorded.into_iter();
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
+            self.members[row.member].last = Some((rows.at[row.row], rows.value[row.row]));
+            let (number, value) = (self.members[row.member].group, recorded.next());
+            if self.is_suspended(number) {
+                continue;
+            }
             self.settle_row(context, row.member, (&table, at), judgement);
+            if let Some(value) = value {
+                self.emit_record(context, number, table.at[at], value);
+            }
         }
-        self.emit_records(
-            context,
-            judged.iter().map(|row| self.members[row.member].group).collect(),
-            &table,
-            recorded,
-        );
         self.table = table;
     }
 
@@ -212,7 +222,10 @@ impl RuleRun {
         if decides(judged) {
             return value(judged);
         }
-        self.groups[group].members.iter().copied().find(|member| decides(*member)).and_then(value)
+        // Of several the first by name, for members' own order depends on the run's history.
+        let deciding = self.groups[group].members.iter().copied().filter(|member| decides(*member));
+        let first = deciding.min_by(|a, b| self.members[*a].series.cmp(&self.members[*b].series));
+        first.and_then(value)
     }
 
     /// Several inputs: judged once for each event time.
@@ -276,9 +289,9 @@ impl RuleRun {
     pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
         let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
         let until = context.watermark - self.delay;
-        loop {
-            let Some(join) = &mut self.groups[number].join else { break };
-            let Some(at) = join.ready(until) else { break };
+        while let Some(join) = &mut self.groups[number].join
+            && let Some(at) = join.ready(until)
+        {
             if let Some(values) = join.take(at, tolerance) {
                 self.judge_values(context, number, at, &values, None);
             }
@@ -335,10 +348,13 @@ impl RuleRun {
         for (group, state) in numbers.iter().zip(held) {
             self.groups[*group].state = state;
         }
+        let mut recorded = recorded.into_iter();
         for (row, (number, judgement)) in numbers.iter().zip(judgements).enumerate() {
             self.settle_group(context, *number, (table, row), judgement, window);
+            if let Some(value) = recorded.next() {
+                self.emit_record(context, *number, table.at[row], value);
+            }
         }
-        self.emit_records(context, numbers.to_vec(), table, recorded);
     }
 
     fn settle_group(
@@ -364,7 +380,8 @@ impl RuleRun {
         let verdict = Verdict::of(level);
         let group = &mut self.groups[number];
         group.faults_in_row = 0;
-        group.stale = outside;
+        // Hours begin and end without a sample.
+        group.stale = self.rule.during.is_some();
         let value = main_value(&self.programs.columns, table, row);
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
             (group.verdict, group.value) = (verdict, value);
@@ -384,30 +401,25 @@ impl RuleRun {
         self.reschedule(context, number);
     }
 
-    /// The samples of a recording rule, for the next layer.
-    fn emit_records(
+    /// The sample of a recording rule, for the next layer.
+    fn emit_record(
         &mut self,
         context: &mut Context<'_>,
-        groups: Vec<u32>,
-        table: &Table,
-        recorded: Vec<Result<f64, Fault>>,
+        group: u32,
+        at: EventTime,
+        value: Result<f64, Fault>,
     ) {
-        let Some(record) = self.rule.record.as_ref().map(|record| record.name.clone()) else {
-            return;
-        };
-        for (row, (group, value)) in groups.into_iter().zip(recorded).enumerate() {
-            let at = table.at[row];
-            match value {
-                Ok(value) if value.is_finite() => {
-                    let labels = self.groups[group].key.with(&self.rule.labels);
-                    let series = Series::new(&record, labels.iter());
-                    let rule = context.rule;
-                    context.out.derived.push(Derived { series, at, value, rule });
-                }
-                // Without a number there is no sample: the derived series has a gap.
-                Ok(_) => {}
-                Err(fault) => self.fault(context, group, at, fault),
+        let Some(record) = &self.rule.record else { return };
+        match value {
+            Ok(value) if value.is_finite() => {
+                let labels = self.groups[group].key.with(&self.rule.labels);
+                let series = Series::new(&record.name, labels.iter());
+                let rule = context.rule;
+                context.out.derived.push(Derived { series, at, value, rule });
             }
+            // Without a number there is no sample: the derived series has a gap.
+            Ok(_) => {}
+            Err(fault) => self.fault(context, group, at, fault),
         }
     }
 
@@ -446,15 +458,27 @@ impl RuleRun {
             self.judge_values(context, number, end, &values, None);
             self.groups[number].stale = self.rule.during.is_some();
         } else {
-            self.repeat_verdict(context, number, end);
+            self.repeat_verdict(context, number, end, |run| {
+                let told = run.programs.columns.iter().map(|column| match column {
+                    Column::Value { input } => values[*input as usize],
+                    Column::Label(_) | Column::Reduced { .. } | Column::Base { .. } => 0.0,
+                });
+                run.facts_of(told.collect(), None)
+            });
         }
         true
     }
 
     /// Nothing changed since the last judgement: its verdict stands, and only an alert that does
     /// something has time pass for it.
-    pub fn repeat_verdict(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let group = &mut self.groups[number];
+    pub fn repeat_verdict(
+        &mut self,
+        context: &mut Context<'_>,
+        number: u32,
+        at: EventTime,
+        facts: impl FnOnce(&RuleRun) -> Facts,
+    ) {
+        let group = &self.groups[number];
         if group.alert.is_idle() && group.alert.history.is_none() {
             return;
         }
@@ -462,9 +486,20 @@ impl RuleRun {
             Verdict::Breach(_) => Cause::Breach,
             Verdict::Clear => Cause::Clear,
         };
-        let facts = Facts { value: group.value, ..Facts::default() };
-        emit::judge(&self.rule, group, context, at, (group.verdict, cause), &facts);
+        let (verdict, facts) = (group.verdict, facts(self));
+        let group = &mut self.groups[number];
+        emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
         self.reschedule(context, number);
+    }
+
+    /// What a verdict over these numbers, one for each column, was about.
+    pub fn facts_of(&self, numbers: Vec<f64>, window: Option<Bounds>) -> Facts {
+        let columns = numbers.into_iter().map(|number| vec![number]).collect();
+        let table = Table { columns, at: Vec::new() };
+        let names: Vec<Arc<str>> =
+            self.rule.inputs.iter().map(|input| input.name.clone()).collect();
+        let value = main_value(&self.programs.columns, &table, 0);
+        Facts { value, values: all_values(&self.programs.columns, &names, &table, 0), window }
     }
 }
 

@@ -11,6 +11,9 @@ use super::Context;
 use super::group::Group;
 use super::output::{Emitted, FaultNote};
 
+/// More reminders of one alert that are due at one watermark step are left out.
+const REMINDERS_AT_ONCE_MAX: u32 = 1_000;
+
 /// What a verdict was about, for the event that may come of it.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -39,6 +42,11 @@ pub fn judge(
         group.alert.reminders = 0;
     }
     group.alert.state = after;
+    if let Some(Change::Fired { .. }) = change {
+        // What would have been due before anybody could know of the alert is not made up for.
+        let known = context.watermark.since(at);
+        group.alert.reminders = rule.timing.repeat.map_or(0, |repeat| known.whole(repeat));
+    }
     if let Some(change) = change {
         let cause = match change {
             Change::Changed { .. } if cause == Cause::Breach || cause == Cause::Clear => {
@@ -113,7 +121,14 @@ pub fn relabel(
 /// The reminder that was due at `at`.
 pub fn remind(rule: &Rule, group: &mut Group, context: &mut Context<'_>, at: EventTime) {
     let Some(level) = group.alert.state.firing_level() else { return };
-    group.alert.reminders += 1;
+    group.alert.reminders = group.alert.reminders.saturating_add(1);
+    if let Some(repeat) = rule.timing.repeat {
+        // Time leapt: of a flood of reminders the newest is enough.
+        let behind = context.watermark.since(at).whole(repeat);
+        if behind > REMINDERS_AT_ONCE_MAX {
+            group.alert.reminders = group.alert.reminders.saturating_add(behind);
+        }
+    }
     let facts = Facts { value: group.value, ..Facts::default() };
     let said = Said { kind: Kind::Reminded, level, previous: None, cause: Cause::Reminder };
     emit(rule, group, context, at, (said, group.alert.state), &facts);
@@ -257,7 +272,9 @@ fn emit(
         annotate(rule, &mut event, context);
     }
     let (position, phase) = (context.position, context.phase);
-    context.out.events.push(Emitted { position, phase, due: at, event: Arc::new(event) });
+    // An alert's events stay in order, also where a reminder was due before the newest sample.
+    let due = at.max(group.alert.last_event.0);
+    context.out.events.push(Emitted { position, phase, due, event: Arc::new(event) });
 }
 
 /// Renders the rule's own texts. One that faults leaves the plain sentence and a note for the log.

@@ -18,6 +18,10 @@ pub struct Member {
     /// The series' present number.
     pub id: SeriesId,
     pub series: Series,
+    /// Tells it apart within its group, on any shard and after a restart.
+    pub hash: u64,
+    /// The rule had no room for its own group when it was bound.
+    pub overflows: bool,
     pub input: u8,
     pub group: u32,
     /// The newest accepted sample.
@@ -119,6 +123,8 @@ impl Member {
     pub fn new(id: SeriesId, series: Series, input: u8, group: u32) -> Member {
         Member {
             id,
+            hash: xxhash_rust::xxh3::xxh3_64(series.bytes()),
+            overflows: false,
             series,
             input,
             group,
@@ -158,6 +164,10 @@ impl Alert {
     /// How many events had this time, counting one more.
     pub fn count_at(&mut self, at: EventTime) -> u32 {
         let (time, count) = self.last_event;
+        if at < time {
+            // A reminder that was due before the newest sample's time; no other has its `at`.
+            return 0;
+        }
         self.last_event = (at, if time == at { count + 1 } else { 0 });
         self.last_event.1
     }

@@ -33,7 +33,7 @@ use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Input, Introduction, Rows};
 use crate::kernel::shard::{group_key, overflow_key, shard_of};
 
-use output::{FaultNote, Output, Phase, Trouble};
+use output::{FaultNote, Output, Phase};
 use plugins::Plugins;
 use run::RuleRun;
 
@@ -56,6 +56,8 @@ pub struct Engine {
     listening: Listening,
     touched_classes: Vec<u32>,
     touched_rules: Vec<u32>,
+    /// Groups from a snapshot whose series no longer belong to them are still to be ended.
+    restored: bool,
 }
 
 /// A series as this shard knows it: the class it belongs to and, for each binding of the class,
@@ -128,6 +130,7 @@ impl Engine {
             listening: Listening { from, sources: BTreeMap::new() },
             touched_classes: Vec::new(),
             touched_rules: Vec::new(),
+            restored: false,
         }
     }
 
@@ -214,7 +217,7 @@ impl Engine {
         self.touched_rules = rules;
     }
 
-    /// The watermark moves to `watermark`: everything of a layer's rules that is due before it runs.
+    /// The watermark moves to `watermark`: all of a layer's rules that is due before it runs.
     pub fn cut(&mut self, position: u64, watermark: EventTime, layer: u8, out: &mut Output) {
         assert!(self.watermark <= watermark);
         if self.watermark == EventTime::MIN && self.listening.from == EventTime::MIN {
@@ -224,6 +227,11 @@ impl Engine {
         self.watermark = watermark;
         self.layer_marks[layer as usize] = watermark;
         self.position = position;
+        if std::mem::take(&mut self.restored) {
+            for rule in 0..self.runs.len() as u32 {
+                self.drop_strays(RuleIndex(rule), out);
+            }
+        }
         let due: Vec<u32> = self
             .agenda
             .iter()
@@ -409,8 +417,7 @@ impl Engine {
             }
             run.quarantined = on;
             if first {
-                let what = Trouble::RuleUnhealthy { rule: run.rule.name.clone() };
-                run.signal(context, what, if on { 1 } else { -1 });
+                run.signal(context, run.unhealthy(), if on { 1 } else { -1 });
             }
             if !on {
                 for group in run.groups.numbers() {

@@ -4,7 +4,7 @@
 use crate::kernel::alert::lifecycle::{self, State, Verdict};
 use crate::kernel::event::Cause;
 use crate::kernel::model::{Duration, EventTime, Level};
-use crate::kernel::rule::{Judge, OnNoData};
+use crate::kernel::rule::{Judge, OnNoData, Shape};
 
 use super::emit::{self, Facts};
 use super::group::{Quiet, Silence};
@@ -38,7 +38,9 @@ impl RuleRun {
         };
         let join = group.join.as_ref().and_then(|join| join.due());
         let session = if self.is_session() {
-            let busy = group.windows.iter().filter(|window| !window.is_idle());
+            let own =
+                group.members.iter().filter_map(|member| self.members[*member].window.as_deref());
+            let busy = group.windows.iter().chain(own).filter(|window| !window.is_idle());
             busy.filter_map(|window| window.next_judgement()).min()
         } else {
             None
@@ -55,7 +57,9 @@ impl RuleRun {
         let is_absent = group.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         let absent =
             timing.absent.filter(|_| !is_absent).and_then(|after| from(group.heard, after));
-        let spoken = timing.on_no_data != OnNoData::Hold || is_absent;
+        // A sliding window speaks at the ends of its panes.
+        let has_panes = matches!(self.rule.shape, Shape::Sliding { .. });
+        let spoken = timing.on_no_data != OnNoData::Hold && !has_panes || is_absent;
         let deadline = (group.quiet.is_some() && spoken)
             .then(|| group.alert.state.deadline(emit::timing(&self.rule)))
             .flatten()
@@ -67,11 +71,7 @@ impl RuleRun {
             State::Inactive | State::Pending { .. } => None,
         };
         let may_go = group.alert.state.firing_level().is_none() || timing.forget_firing;
-        let life = timing.forget.max(if timing.forget_firing {
-            Duration::ZERO
-        } else {
-            timing.expire.max(timing.absent.unwrap_or(Duration::ZERO))
-        });
+        let life = if timing.forget_firing { timing.forget } else { self.rule.remembers() };
         let forget = may_go.then(|| from(group.heard, life)).flatten();
         [
             (session, Timer::Session),
@@ -115,6 +115,7 @@ impl RuleRun {
     fn expire(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
         let since = context.listening.since(self.groups[number].source);
         let limit = self.rule.timing.expire;
+        let first_state = self.first_state().filter(|_| !self.judges_groups());
         for member in self.groups[number].members.clone() {
             let member = &mut self.members[member];
             let heard = since.map_or(member.heard, |since| member.heard.max(since));
@@ -122,6 +123,7 @@ impl RuleRun {
                 member.live = false;
                 member.verdict = None;
                 member.took_part = false;
+                member.state = first_state.clone();
             }
         }
         let members = &self.groups[number].members;
@@ -161,16 +163,15 @@ impl RuleRun {
             (_, OnNoData::Breach) => (Verdict::Breach(self.absent_level()), Cause::NoData),
             (_, OnNoData::Clear | OnNoData::Hold) => (Verdict::Clear, Cause::NoData),
         };
+        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
+        let told = if outside { (Verdict::Clear, Cause::OutsideHours) } else { (verdict, cause) };
         let group = &mut self.groups[number];
-        emit::judge(&self.rule, group, context, at, (verdict, cause), &Facts::default());
+        emit::judge(&self.rule, group, context, at, told, &Facts::default());
     }
 
     fn absent(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
         self.groups[number].quiet = Some(Quiet { since: at, why: Silence::Absent });
-        if !outside {
-            self.speak(context, number, at);
-        }
+        self.speak(context, number, at);
     }
 
     fn absent_level(&self) -> Level {

@@ -9,9 +9,9 @@ use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
 use crate::kernel::rule::program::{Evaluator, Fault};
 use crate::kernel::rule::view::{Column, Reduction};
-use crate::kernel::rule::{Judge, Rule, Shape};
+use crate::kernel::rule::{Judge, Rule, Shape, State};
 use crate::kernel::sequence::Rows;
-use crate::kernel::shard::OVERFLOW;
+use crate::kernel::shard::{OVERFLOW, group_key, overflow_key};
 use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::{Baseline, BaselineSpec};
@@ -107,32 +107,66 @@ impl RuleRun {
         input: u8,
         key: Labels,
     ) -> Option<u32> {
-        if let Some(mut known) = self.waiting.remove(&(input, series.clone())) {
+        let place = (input, series.clone());
+        let known = self.waiting.get(&place).map(|known| known.group);
+        if known.is_some() && known == self.by_key.get(&key).copied() {
+            let mut known = self.waiting.remove(&place).expect("it was just seen");
             known.id = id;
-            let group = known.group;
-            let member = self.members.insert(known);
-            if let Some(group) = self.groups.get_mut(group) {
-                group.members.push(member);
-            }
-            return Some(member);
+            return Some(self.join_group(context, known));
         }
         if key.get(OVERFLOW).is_some() && !self.takes_overflow() {
             return None;
         }
         let group = match self.by_key.get(&key) {
             Some(group) => *group,
-            None => self.open_group(context, key),
+            None => {
+                let group = self.open_group(context, key.clone());
+                self.groups[group].heard = context.seen;
+                group
+            }
         };
         let mut member = Member::new(id, series.clone(), input, group);
-        if self.rule.across.is_some() && !self.specs.is_empty() {
-            member.window = Some(Box::new(self.new_window(context, input)));
+        member.overflows = key.get(OVERFLOW).is_some();
+        self.begin_anew(context, &mut member);
+        Some(self.join_group(context, member))
+    }
+
+    fn join_group(&mut self, context: &Context<'_>, member: Member) -> u32 {
+        let group = member.group;
+        let number = self.members.insert(member);
+        self.groups[group].members.push(number);
+        self.schedule(context, group);
+        number
+    }
+
+    /// Gives a series an empty window and a first `this`, and forgets what it said before.
+    pub fn begin_anew(&self, context: &Context<'_>, member: &mut Member) {
+        self.renew_parts(context, member);
+        (member.last, member.verdict) = (None, None);
+        (member.live, member.took_part) = (false, false);
+    }
+
+    /// An empty window and a first `this`, where the rule keeps them for each series.
+    pub fn renew_parts(&self, context: &Context<'_>, member: &mut Member) {
+        let window = || Box::new(self.new_window(context, member.input));
+        member.window = (!self.specs.is_empty() && self.rule.across.is_some()).then(window);
+        member.state = self.first_state().filter(|_| !self.judges_groups());
+    }
+
+    pub fn first_state(&self) -> Option<Box<State>> {
+        self.rule.state.clone().map(Box::new)
+    }
+
+    /// Whether a verdict is about the group as a whole, and so is `this`; else about one series.
+    pub fn judges_groups(&self) -> bool {
+        !matches!(self.rule.shape, Shape::Each) || self.rule.inputs.len() > 1
+    }
+
+    /// Puts the last pane end on the rule's own grid, which an edit may have changed.
+    pub fn realign(&mut self) {
+        if let Some(every) = self.every() {
+            self.closed = self.closed.floor(every);
         }
-        if self.specs.is_empty() {
-            member.state = self.rule.state.clone().map(Box::new);
-        }
-        let member = self.members.insert(member);
-        self.groups[group].members.push(member);
-        Some(member)
     }
 
     /// Takes a retired series out of its group.
@@ -151,10 +185,10 @@ impl RuleRun {
                 group.windows = inputs.map(|input| self.new_window(context, input)).collect();
             }
             group.bases = self.base_columns().iter().map(|_| Baseline::default()).collect();
-            group.state = self.rule.state.clone().map(Box::new);
         } else if self.rule.inputs.len() > 1 {
             group.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));
         }
+        group.state = self.first_state().filter(|_| self.judges_groups());
         if key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);
         }
@@ -216,8 +250,9 @@ impl RuleRun {
         self.stats.samples += 1;
         let heard = at.max(context.watermark);
         if self.members[member].group == NO_GROUP {
-            let (series, input) = (self.members[member].series.clone(), self.members[member].input);
-            let key = crate::kernel::shard::group_key(&self.rule, input, &series);
+            let Member { series, input, overflows, .. } = &self.members[member];
+            let key =
+                if *overflows { overflow_key() } else { group_key(&self.rule, *input, series) };
             let group = match self.by_key.get(&key) {
                 Some(group) => *group,
                 None => self.open_group(context, key),
@@ -235,7 +270,10 @@ impl RuleRun {
         let group = &mut self.groups[known.group];
         group.heard = group.heard.max(heard);
         group.source = context.source.or(group.source);
-        previous.filter(|(last, _)| *last < at)
+        // A series that was silent for so long would have been forgotten; whether it was must not
+        // depend on when somebody looked.
+        let remembered = self.rule.remembers();
+        previous.filter(|(last, _)| *last < at && at.since(*last) <= remembered)
     }
 
     /// Counts a sample that came too late to be judged.
@@ -264,6 +302,10 @@ impl RuleRun {
             let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };
             self.signal(context, what, -1);
         }
+    }
+
+    pub fn unhealthy(&self) -> Trouble {
+        Trouble::RuleUnhealthy { rule: self.rule.name.clone() }
     }
 
     pub fn signal(&self, context: &mut Context<'_>, what: Trouble, delta: i32) {
@@ -371,6 +413,7 @@ impl RuleRun {
     pub fn end_all(&mut self, context: &mut Context<'_>, at: EventTime, cause: Cause) {
         for group in self.groups.numbers() {
             self.end_group(context, group, at, cause);
+            self.drop_group(context, group);
         }
     }
 
@@ -388,11 +431,11 @@ impl RuleRun {
     /// Drops a group; its series stay bound and open it anew with their next sample.
     pub fn drop_group(&mut self, context: &mut Context<'_>, number: u32) {
         let group = self.groups.remove(number);
-        for member in &group.members {
-            self.members[*member].group = NO_GROUP;
-            self.members[*member].last = None;
-            self.members[*member].verdict = None;
-            self.members[*member].live = false;
+        for number in &group.members {
+            let mut member = self.members[*number].clone();
+            self.begin_anew(context, &mut member);
+            member.group = NO_GROUP;
+            self.members[*number] = member;
         }
         self.by_key.remove(&group.key);
         self.awake.retain(|other| *other != number);

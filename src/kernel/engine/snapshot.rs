@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::{EventTime, Labels, Level, Series, SourceId};
 use crate::kernel::rule::State;
-use crate::kernel::shard::shard_of;
+use crate::kernel::shard::{OVERFLOW, shard_of};
 use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::Baseline;
 
 use super::group::{Alert, Group, Member, Quiet};
 use super::join::Pendings;
+use super::output::Output;
 use super::run::RuleRun;
 use super::{Engine, RuleIndex};
 
@@ -48,6 +49,7 @@ struct GroupSnapshot {
     verdict: Verdict,
     value: Option<f64>,
     quiet: Option<Quiet>,
+    stale: bool,
     windows: Vec<GroupWindow>,
     bases: Vec<Baseline>,
     state: Option<Box<State>>,
@@ -108,15 +110,17 @@ impl Engine {
 
     /// Takes this shard's part of a snapshot: after the first swap, before any series is
     /// introduced. Sources count as listened to since `from`. A rule that is gone is left out.
-    pub fn restore(&mut self, snapshot: &Snapshot, from: EventTime) {
+    /// What stands, such as a quarantine, is told in `out`.
+    pub fn restore(&mut self, snapshot: &Snapshot, from: EventTime, out: &mut Output) {
         assert!(self.series.is_empty());
         self.watermark = snapshot.watermark;
         self.layer_marks.fill(snapshot.watermark);
         self.position = snapshot.position;
         self.listening.from = from;
+        self.restored = true;
         for rule in &snapshot.rules {
             let Some(index) = self.ruleset.find(&rule.name) else { continue };
-            self.restore_rule(index, rule);
+            self.restore_rule(index, rule, out);
         }
     }
 
@@ -132,12 +136,15 @@ impl Engine {
         refused
     }
 
-    fn restore_rule(&mut self, index: RuleIndex, saved: &RuleSnapshot) {
+    fn restore_rule(&mut self, index: RuleIndex, saved: &RuleSnapshot, out: &mut Output) {
         let (shard, shards) = (self.shard, self.shards);
-        let mut out = super::Output::default();
-        self.with_rule(index.0, None, &mut out, |run, context| {
+        self.with_rule(index.0, None, out, |run, context| {
             run.closed = saved.closed;
+            run.realign();
             run.quarantined = saved.quarantined;
+            if run.quarantined && shard == 0 {
+                run.signal(context, run.unhealthy(), 1);
+            }
             let continues = run.specs.len() == saved.specs.len()
                 && run.specs.iter().zip(&saved.specs).all(|(new, old)| new.continues(old));
             for group in &saved.groups {
@@ -171,6 +178,7 @@ impl RuleRun {
             verdict: group.verdict,
             value: group.value,
             quiet: group.quiet,
+            stale: group.stale,
             windows: group.windows.clone(),
             bases: group.bases.clone(),
             state: group.state.clone(),
@@ -204,6 +212,7 @@ impl RuleRun {
         group.verdict = saved.verdict;
         group.value = saved.value;
         group.quiet = saved.quiet;
+        group.stale = saved.stale || !continues;
         group.source = saved.source;
         group.faults_in_row = saved.faults_in_row;
         group.message = saved.message.clone();
@@ -243,13 +252,13 @@ impl RuleRun {
         member.live = saved.live;
         member.verdict = saved.verdict;
         member.took_part = saved.took_part;
-        if self.specs.is_empty() {
-            member.state = saved.state.clone().filter(|_| self.rule.state.is_some());
-            member.state = member.state.or_else(|| self.rule.state.clone().map(Box::new));
-        } else if self.rule.across.is_some() {
-            let fresh = || Box::new(self.new_window(context, saved.input));
-            let kept = saved.window.clone().filter(|_| continues);
-            member.window = Some(kept.unwrap_or_else(fresh));
+        member.overflows = self.groups[group].key.get(OVERFLOW).is_some();
+        self.renew_parts(context, &mut member);
+        if continues && member.window.is_some() && saved.window.is_some() {
+            member.window = saved.window.clone();
+        }
+        if member.state.is_some() && saved.state.is_some() {
+            member.state = saved.state.clone();
         }
         member
     }

@@ -34,7 +34,7 @@ impl Engine {
         self.agenda_at = vec![EventTime::MAX; next.rules().len()];
         let mut adoption = Adoption::default();
         let mut unbound = Vec::new();
-        let mut moved = Vec::new();
+        let (mut moved, mut named) = (Vec::new(), Vec::new());
         for (at, rule) in next.rules().iter().enumerate() {
             let index = RuleIndex(at as u32);
             let delay = next.delay(index);
@@ -44,8 +44,16 @@ impl Engine {
                 unbound.push(index);
                 continue;
             };
+            let (was_quarantined, was_absent) = (run.quarantined, run.rule.timing.absent.is_some());
+            let first = self.shard == 0;
             let mut context = self.context(out, index);
             let (run, mut carried, bound) = run.carry(&mut context, rule, delay);
+            if first && was_quarantined && !run.quarantined {
+                run.signal(&mut context, run.unhealthy(), -1);
+            }
+            if bound && !was_absent {
+                named.push(index);
+            }
             note_plugin(&mut carried, rule, &carried_plugins);
             adoption.rules.push((rule.name.clone(), carried));
             if !bound {
@@ -55,8 +63,12 @@ impl Engine {
             self.runs.push(run);
         }
         for (name, mut run) in old {
+            let first = self.shard == 0;
             let mut context = self.context(out, RuleIndex(0));
             let at = context.watermark;
+            if first && run.quarantined {
+                run.signal(&mut context, run.unhealthy(), -1);
+            }
             run.end_all(&mut context, at, Cause::RuleRemoved);
             adoption.rules.push((name, Carried::Removed));
         }
@@ -68,7 +80,8 @@ impl Engine {
         for index in moved {
             self.drop_strays(index, out);
         }
-        self.open_named(&unbound, out);
+        named.extend(&unbound);
+        self.open_named(&named, out);
         for rule in 0..self.runs.len() as u32 {
             self.with_rule(rule, None, out, |_, _| {});
         }
@@ -184,7 +197,7 @@ impl Engine {
     }
 
     /// Groups that had series before the swap and have none under the new selector.
-    fn drop_strays(&mut self, index: RuleIndex, out: &mut Output) {
+    pub(super) fn drop_strays(&mut self, index: RuleIndex, out: &mut Output) {
         let at = self.watermark;
         self.with_rule(index.0, None, out, |run, context| {
             let mut strays: Vec<u32> = run.waiting.values().map(|member| member.group).collect();
@@ -250,6 +263,7 @@ impl RuleRun {
         if Arc::ptr_eq(&old, rule) && self.delay == delay {
             return (self, Carried::Unchanged, true);
         }
+        // Reloading a rule lifts its quarantine.
         self.quarantined = false;
         if !selects_alike(&old, rule) {
             return self.reselect(context, rule, delay);
@@ -261,6 +275,7 @@ impl RuleRun {
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
         self.refresh_groups(context, &old, why.is_some());
+        self.realign();
         let carried = match why {
             Some(why) => Carried::Reset { why },
             None if old.version == rule.version => Carried::Unchanged,
@@ -327,25 +342,22 @@ impl RuleRun {
     /// New windows, joins and `this`; the alert and the series stay.
     fn reset_group(&mut self, context: &mut Context<'_>, number: u32) {
         let windowed = !self.specs.is_empty();
-        let own = windowed && self.rule.across.is_some();
-        let inputs = if windowed && !own { self.specs.len() as u8 } else { 0 };
+        let inputs = if self.rule.across.is_none() { self.specs.len() as u8 } else { 0 };
         let windows = (0..inputs).map(|input| self.new_window(context, input)).collect();
         let bases = self.base_columns().len();
         let joined = !windowed && self.rule.inputs.len() > 1;
         let pendings = joined.then(|| Box::new(super::join::Pendings::new(self.rule.inputs.len())));
-        let state = self.rule.state.clone().map(Box::new);
+        let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
         group.windows = windows;
         group.bases = vec![Default::default(); bases];
         group.join = pendings;
-        group.state = state.clone().filter(|_| windowed);
+        group.state = state;
         group.awake = false;
-        for member in group.members.clone() {
-            let input = self.members[member].input;
-            let window = own.then(|| Box::new(self.new_window(context, input)));
-            let member = &mut self.members[member];
-            member.window = window;
-            member.state = state.clone().filter(|_| !windowed);
+        for number in group.members.clone() {
+            let mut member = self.members[number].clone();
+            self.renew_parts(context, &mut member);
+            self.members[number] = member;
         }
         self.awake.retain(|other| *other != number);
     }
@@ -361,6 +373,7 @@ impl RuleRun {
         let at = context.watermark;
         let mut next = RuleRun::new(rule.clone(), delay);
         next.closed = self.closed;
+        next.realign();
         next.stats = std::mem::take(&mut self.stats);
         if self.rule.by != rule.by || self.rule.inputs.len() != rule.inputs.len() {
             self.end_all(context, at, Cause::RuleChanged);
@@ -379,6 +392,9 @@ impl RuleRun {
             for member in members {
                 let mut member = self.members[member].clone();
                 member.group = moved;
+                if why.is_some() {
+                    next.renew_parts(context, &mut member);
+                }
                 next.waiting.insert((member.input, member.series.clone()), member);
             }
         }

@@ -81,7 +81,7 @@ impl RuleRun {
         let sample = Folded {
             at,
             position: rows.position[row],
-            member,
+            member: self.members[member].hash,
             value,
             share_hit: share_hit.unwrap_or(false),
             distinct_hash,
@@ -174,7 +174,15 @@ impl RuleRun {
                     awake.push(*number);
                 }
                 View::Unchanged => {
-                    self.repeat_verdict(context, *number, end);
+                    self.repeat_verdict(context, *number, end, |run| {
+                        let numbers: Option<Vec<f64>> = run
+                            .programs
+                            .columns
+                            .iter()
+                            .map(|column| run.read(*number, column))
+                            .collect();
+                        run.facts_of(numbers.unwrap_or_default(), run.bounds(*number, end))
+                    });
                     awake.push(*number);
                 }
                 View::Held => awake.push(*number),
@@ -229,6 +237,11 @@ impl RuleRun {
             }
         }
         self.close_bases(number, end, any);
+        let absent = self.groups[number].quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        if absent || !any && matches!(self.rule.shape, Shape::Count { .. }) {
+            // A window's remains do not end an absence, and `last(n)` waits until it is full.
+            return if any || !absent { View::Held } else { View::NoData };
+        }
         if !any || self.is_suspended(number) || self.quarantined {
             return if any { View::Held } else { View::NoData };
         }

@@ -55,7 +55,7 @@ impl EventTime {
     /// The newest multiple of `step` (counted from the epoch) that is at or before this time.
     pub fn floor(self, step: Duration) -> EventTime {
         assert!(step.0 > 0);
-        EventTime(self.0 - self.0.rem_euclid(step.0))
+        EventTime(self.0.saturating_sub(self.0.rem_euclid(step.0)))
     }
 
     /// The end of the pane `(end - step, end]` that this time falls in.
@@ -122,6 +122,12 @@ impl Duration {
 
     pub const fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    /// How often `part` fits in whole.
+    pub fn whole(self, part: Duration) -> u32 {
+        assert!(part.0 > 0);
+        u32::try_from(self.0 / part.0).unwrap_or(u32::MAX)
     }
 
     pub fn saturating_sub(self, other: Duration) -> Duration {

@@ -2,7 +2,7 @@
 //!
 //! Rhai scripts and Wasm components both produce the same [`Rule`] value and one engine runs it.
 //! Never parses a file, never runs a guest itself: a condition is a [`Program`] (a shared recipe),
-//! of which every shard makes its own [`Evaluator`].
+//! of which every shard makes its own [`program::Evaluator`].
 //!
 //! Invariants: a rule's name is its identity; a rule that reached this type was fully checked.
 
@@ -142,7 +142,7 @@ pub enum Distinct {
 pub enum Judge {
     /// Conditions by level, lowest first; at least one is there.
     Levels([Option<LevelRule>; 3]),
-    /// A Wasm component's judgement of raw samples: which plugin of the ruleset, which of its rules.
+    /// A Wasm component's judgement of raw samples: which plugin of the ruleset, which rule.
     Guest(GuestRule),
     /// Only `absent` speaks, at this level.
     Absent(Level),
@@ -238,6 +238,23 @@ impl Rule {
         columns.sort();
         columns.dedup();
         columns
+    }
+
+    /// A silent group is remembered for at least so long: while it may still expire or turn out
+    /// absent, and while its window may hold a sample.
+    pub fn remembers(&self) -> Duration {
+        let timing = &self.timing;
+        let window = match self.shape {
+            Shape::Sliding { length, every } => length + every,
+            Shape::Session { gap, every } => gap + every,
+            Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => Duration::ZERO,
+        };
+        let history = self.baseline.map_or(Duration::ZERO, |baseline| baseline.span);
+        timing
+            .forget
+            .max(timing.expire)
+            .max(timing.absent.unwrap_or(Duration::ZERO))
+            .max(window + history)
     }
 
     /// Every condition, reset and recorded value.

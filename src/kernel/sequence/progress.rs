@@ -53,7 +53,8 @@ impl Progress {
     pub fn lateness(&self) -> Duration {
         match self.configured {
             Some(lateness) => lateness,
-            None if self.timestamped => TIMESTAMPED,
+            // Until it speaks nobody knows; to expect too little would make its first samples late.
+            None if self.timestamped || self.newest == EventTime::MIN => TIMESTAMPED,
             None => Duration::ZERO,
         }
     }
@@ -66,7 +67,8 @@ impl Progress {
     /// The batch's arrival, before its samples are looked at.
     pub fn batch(&mut self, arrival: Option<Now>) {
         let Some(arrival) = arrival else { return };
-        if let Some(last) = self.last_arrival {
+        // Pieces of one read arrive at one time: they are no interval.
+        if let Some(last) = self.last_arrival.filter(|last| *last < arrival) {
             if self.intervals.len() == INTERVALS {
                 self.intervals.remove(0);
             }
@@ -84,7 +86,8 @@ impl Progress {
     /// Looks at the clock: is the source idle, or too far behind to wait for? In a replay (no
     /// clock) a source that sent anything holds.
     pub fn judge(&mut self, now: Option<Now>, limits: &Limits) {
-        if self.newest == EventTime::MIN || self.standing == Standing::Silent && now.is_none() {
+        // A source that was closed, or has said nothing yet, stays out of it until a sample comes.
+        if self.standing == Standing::Silent {
             return;
         }
         let Some((now, last)) = now.zip(self.last_arrival) else { return };

@@ -66,9 +66,12 @@ impl Router {
         route
     }
 
-    /// Takes a retired series out of its groups.
-    pub fn leave(&mut self, series: &Series) {
+    /// Takes a retired series out of its groups; those of `overflow` it never entered.
+    pub fn leave(&mut self, series: &Series, overflow: &[RuleIndex]) {
         for binding in self.ruleset.bindings(series).0 {
+            if overflow.contains(&binding.rule) {
+                continue;
+            }
             let rule = self.ruleset.rule(binding.rule);
             let key = group_key(rule, binding.input, series);
             self.groups[binding.rule.index()].leave(&key, &rule.by);

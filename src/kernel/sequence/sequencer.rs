@@ -25,6 +25,7 @@ const WITNESSES: usize = 3;
 
 /// What the shell tells the sequencer. Recorded in this order, it is the whole truth of a run.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are batches: a box is an allocation each")]
 pub enum Arrived {
     Opened {
         source: SourceId,
@@ -74,6 +75,8 @@ pub struct Sequencer {
     retention: Duration,
     swept: EventTime,
     suspects: Vec<Suspect>,
+    /// What was recorded since the last watermark step: the next one hands it to the next layer.
+    recorded: Vec<Derived>,
     accepted: u64,
 }
 
@@ -95,6 +98,7 @@ struct SlotEntry {
 /// A sample of a replay that jumped ahead, kept until others agree or disagree.
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
+    source: SourceId,
     id: SeriesId,
     at: EventTime,
     value: f64,
@@ -119,6 +123,8 @@ pub struct Snapshot {
     pub newest: EventTime,
     /// Series with newest event time, heard time and last value.
     pub series: Vec<(Series, EventTime, EventTime, f64)>,
+    /// Recorded samples that wait for a watermark step, with the rule that made them.
+    pub recorded: Vec<(Arc<str>, Series, EventTime, f64)>,
 }
 
 impl Sequencer {
@@ -136,6 +142,7 @@ impl Sequencer {
             retention: retention(&ruleset),
             swept: EventTime::MIN,
             suspects: Vec::new(),
+            recorded: Vec::new(),
             accepted: 0,
         }
     }
@@ -192,12 +199,14 @@ impl Sequencer {
     pub fn step(&mut self, arrived: Arrived) -> Vec<Input> {
         match arrived {
             Arrived::Opened { source, lateness } => {
-                *self.slot_of(source) = Some(Source {
-                    progress: Progress::new(lateness),
-                    slots: Vec::new(),
-                    accepted: 0,
-                    refused: RefusalCounts::default(),
-                });
+                // A source that comes back begins anew, but for its counters.
+                let (accepted, refused) = match self.slot_of(source).take() {
+                    Some(known) => (known.accepted, known.refused),
+                    None => (0, RefusalCounts::default()),
+                };
+                let progress = Progress::new(lateness);
+                *self.slot_of(source) =
+                    Some(Source { progress, slots: Vec::new(), accepted, refused });
                 Vec::new()
             }
             Arrived::Batch { source, batch } => self.batch(source, batch),
@@ -228,8 +237,11 @@ impl Sequencer {
 
     /// Samples that recording rules emitted at a watermark step, for the next layer of rules. They
     /// take the step's position; the caller passes them in their order.
-    pub fn derive(&mut self, position: u64, derived: Vec<Derived>) -> Vec<Rows> {
+    pub fn derive(&mut self, cut: Cut, derived: Vec<Derived>) -> Vec<Rows> {
         let mut out = self.rows(None);
+        // The batch was sequenced to its end before its steps run; new series begin at this one.
+        let end = (self.position, self.watermark);
+        (self.position, self.watermark) = (cut.position, cut.watermark);
         for sample in derived {
             let source = SourceId(u16::MAX);
             let Some(id) = self.intern(&sample.series, source, &mut out) else { continue };
@@ -239,12 +251,27 @@ impl Sequencer {
             }
             entry.newest = sample.at;
             entry.heard = entry.heard.max(self.watermark).max(sample.at);
-            place(&mut out, entry.shards, position, id, sample.at, sample.value);
+            place(&mut out, entry.shards, cut.position, id, sample.at, sample.value);
         }
+        (self.position, self.watermark) = end;
         out
     }
 
+    /// Keeps what was recorded after a batch's last watermark step.
+    pub fn keep_recorded(&mut self, derived: Vec<Derived>) {
+        self.recorded.extend(derived);
+    }
+
+    /// What was kept for the step at hand.
+    pub fn take_recorded(&mut self) -> Vec<Derived> {
+        std::mem::take(&mut self.recorded)
+    }
+
     pub fn snapshot(&self) -> Snapshot {
+        let by_rule_name = |derived: &Derived| {
+            let rule = self.ruleset().rule(derived.rule).name.clone();
+            (rule, derived.series.clone(), derived.at, derived.value)
+        };
         let series = self.table.iter().filter_map(|(_, entry)| {
             let series = entry.series.clone()?;
             Some((series, entry.newest, entry.heard, entry.last))
@@ -254,6 +281,7 @@ impl Sequencer {
             position: self.position,
             newest: self.newest,
             series: series.collect(),
+            recorded: self.recorded.iter().map(by_rule_name).collect(),
         }
     }
 
@@ -270,6 +298,11 @@ impl Sequencer {
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
             (entry.newest, entry.heard, entry.last) = (newest, heard, last);
+        }
+        for (rule, series, at, value) in snapshot.recorded {
+            if let Some(rule) = self.ruleset().find(&rule) {
+                self.recorded.push(Derived { series, at, value, rule });
+            }
         }
         out.into_iter().map(Input::Rows).collect()
     }
@@ -314,7 +347,6 @@ impl Sequencer {
         if !value.is_finite() {
             return Err(Refusal::NotFinite);
         }
-        entry.last = value;
         let stamped = time == EventTime::MIN;
         let at = match (stamped, arrival) {
             (false, _) => time,
@@ -329,31 +361,64 @@ impl Sequencer {
                 return Err(Refusal::Future);
             }
             None if self.is_suspect(at) => {
-                self.suspects.push(Suspect { id, at, value });
+                if self.suspects.iter().any(|known| known.id == id && known.at == at) {
+                    return Err(Refusal::Duplicate);
+                }
+                self.suspects.push(Suspect { source, id, at, value });
                 if self.suspects.len() > WITNESSES {
-                    for suspect in std::mem::take(&mut self.suspects) {
-                        self.accept(source, from, suspect, None, false, others, out);
-                    }
+                    self.believe(source, from, others, out);
                 }
                 return Ok(());
             }
             _ => {}
         }
-        let disproved = self.suspects.len() as u64;
-        from.refused.add(Refusal::Future, disproved);
-        self.suspects.clear();
-        self.accept(source, from, Suspect { id, at, value }, arrival, stamped, others, out);
+        for suspect in std::mem::take(&mut self.suspects) {
+            self.count_refused((source, from), suspect.source, Refusal::Future);
+        }
+        let sample = Suspect { source, id, at, value };
+        self.accept(from, sample, arrival, stamped, others, out);
         Ok(())
+    }
+
+    /// Enough samples agree that time jumped: those that waited are taken in, each for its source.
+    fn believe(
+        &mut self,
+        source: SourceId,
+        from: &mut Source,
+        others: EventTime,
+        out: &mut [Rows],
+    ) {
+        for suspect in std::mem::take(&mut self.suspects) {
+            if suspect.source == source {
+                self.accept(from, suspect, None, false, others, out);
+            } else if let Some(mut other) = self.slot_of(suspect.source).take() {
+                let mark = self.holding_mark(suspect.source).min(from.progress.mark());
+                self.accept(&mut other, suspect, None, false, mark, out);
+                *self.slot_of(suspect.source) = Some(other);
+            }
+        }
+    }
+
+    /// Counts a refusal for `of`, which may be the source at hand.
+    fn count_refused(
+        &mut self,
+        (source, from): (SourceId, &mut Source),
+        of: SourceId,
+        refusal: Refusal,
+    ) {
+        if of == source {
+            from.refused.add(refusal, 1);
+        } else if let Some(other) = self.slot_of(of) {
+            other.refused.add(refusal, 1);
+        }
     }
 
     fn is_suspect(&self, at: EventTime) -> bool {
         self.newest != EventTime::MIN && at > self.newest + self.limits.future_max
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one row's way through, split for reading")]
     fn accept(
         &mut self,
-        source: SourceId,
         from: &mut Source,
         sample: Suspect,
         arrival: Option<Now>,
@@ -371,13 +436,13 @@ impl Sequencer {
         let entry = self.table.entry_mut(sample.id);
         entry.newest = entry.newest.max(sample.at);
         entry.heard = entry.heard.max(watermark).max(sample.at);
-        entry.source = source;
+        (entry.source, entry.last) = (sample.source, sample.value);
         from.accepted += 1;
         self.accepted += 1;
         place(out, entry.shards, position, sample.id, sample.at, sample.value);
     }
 
-    /// The number of the series that a slot stands for; introduces it when it is new or was retired.
+    /// The number of the series that a slot stands for; introduces it when it is new or retired.
     fn resolve(
         &mut self,
         source: SourceId,
@@ -416,6 +481,7 @@ impl Sequencer {
         let series = entry.series.clone().expect("an interned series is live");
         let route = self.router.enter(&series);
         entry.shards = route.shards;
+        entry.overflowing.clone_from(&route.overflow);
         for (shard, rows) in out.iter_mut().enumerate() {
             if route.shards >> shard & 1 == 1 {
                 let (series, overflow) = (series.clone(), route.overflow.clone());
@@ -471,12 +537,12 @@ impl Sequencer {
 
     fn end(&mut self) -> Vec<Input> {
         let mut out = self.rows(None);
-        let source = SourceId(0);
-        if let Some(mut from) = self.slot_of(source).take() {
-            for suspect in std::mem::take(&mut self.suspects) {
-                self.accept(source, &mut from, suspect, None, false, EventTime::MAX, &mut out);
+        for suspect in std::mem::take(&mut self.suspects) {
+            if let Some(mut from) = self.slot_of(suspect.source).take() {
+                let others = self.holding_mark(suspect.source);
+                self.accept(&mut from, suspect, None, false, others, &mut out);
+                *self.slot_of(suspect.source) = Some(from);
             }
-            *self.slot_of(source) = Some(from);
         }
         if self.newest != EventTime::MIN {
             self.advance(self.newest.next(), &mut out);
@@ -499,6 +565,12 @@ impl Sequencer {
 
     fn swap(&mut self, ruleset: Arc<Ruleset>) -> Vec<Input> {
         let (position, watermark) = (self.take_position(), self.watermark);
+        let old = self.ruleset().clone();
+        self.recorded.retain_mut(|derived| {
+            let rule = ruleset.find(&old.rule(derived.rule).name);
+            derived.rule = rule.unwrap_or(derived.rule);
+            rule.is_some() && ruleset.records()
+        });
         self.retention = retention(&ruleset);
         self.router = Router::new(ruleset.clone(), self.shards, self.limits.groups_per_rule_max);
         let mut introduced = vec![Vec::new(); self.shards as usize];
@@ -510,9 +582,11 @@ impl Sequencer {
             let fresh = route.shards & !entry.shards;
             // A shard that held the series goes on holding it: its samples may be needed again.
             entry.shards |= route.shards;
+            let overflowed = !entry.overflowing.is_empty() || !route.overflow.is_empty();
+            entry.overflowing.clone_from(&route.overflow);
+            let told = if overflowed { entry.shards } else { fresh };
             for (shard, list) in introduced.iter_mut().enumerate() {
-                let overflows = !route.overflow.is_empty() && route.shards >> shard & 1 == 1;
-                if overflows || fresh >> shard & 1 == 1 {
+                if told >> shard & 1 == 1 {
                     let (series, overflow) = (series.clone(), route.overflow.clone());
                     list.push(Introduction { position, watermark, id, series, overflow });
                 }
@@ -545,7 +619,8 @@ impl Sequencer {
                     rows.retired.push(id);
                 }
             }
-            self.router.leave(&series);
+            let overflowing = std::mem::take(&mut self.table.entry_mut(id).overflowing);
+            self.router.leave(&series, &overflowing);
             self.table.retire(id);
         }
     }
@@ -608,9 +683,6 @@ fn place(out: &mut [Rows], shards: u64, position: u64, id: SeriesId, at: EventTi
 
 /// Long enough that no rule still counts on a series when it goes.
 fn retention(ruleset: &Ruleset) -> Duration {
-    let of_rule = |timing: &crate::kernel::rule::Timing| {
-        timing.forget.max(timing.expire).max(timing.absent.unwrap_or(Duration::ZERO))
-    };
-    let longest = ruleset.rules().iter().map(|rule| of_rule(&rule.timing)).max();
+    let longest = ruleset.rules().iter().map(|rule| rule.remembers()).max();
     longest.unwrap_or(Duration::ZERO).max(RETENTION_MIN) + SWEEP
 }

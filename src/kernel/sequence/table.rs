@@ -2,6 +2,7 @@
 
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
+use crate::kernel::rule::ruleset::RuleIndex;
 use crate::kernel::shard::OVERFLOW;
 
 /// Metric names that may have an overflow series of their own.
@@ -29,6 +30,8 @@ pub struct Entry {
     /// The last value, which increments add to.
     pub last: f64,
     pub source: SourceId,
+    /// Rules whose overflow group it belongs to.
+    pub overflowing: Vec<RuleIndex>,
     /// It stands for keys past the limit, so many samples may have one time.
     pub overflow: bool,
 }
@@ -79,13 +82,16 @@ impl SeriesTable {
             return Interned::Known(id);
         }
         if self.live() < series_max {
-            return Interned::New(self.add(series.clone(), source, false));
+            // After a restart the overflow series come back like any other.
+            let overflow = series.label(OVERFLOW).is_some();
+            self.overflow_names += usize::from(overflow);
+            return Interned::New(self.add(series.clone(), source, overflow));
         }
         let overflow = Series::new(series.name(), [(OVERFLOW, "true")]);
         if let Some(id) = self.find(&overflow) {
             return Interned::Overflow { id, new: false };
         }
-        if self.overflow_names == OVERFLOW_NAMES_MAX {
+        if self.overflow_names >= OVERFLOW_NAMES_MAX {
             return Interned::Refused;
         }
         self.overflow_names += 1;
@@ -112,6 +118,7 @@ impl SeriesTable {
             heard,
             last: 0.0,
             source,
+            overflowing: Vec::new(),
             overflow,
         };
         let id = match self.free.pop() {

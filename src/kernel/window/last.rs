@@ -26,12 +26,12 @@ pub struct Last {
     sketch: Sketch,
     /// How many of the samples have each hash.
     hashes: BTreeMap<u64, u32>,
-    trends: BTreeMap<u32, TwoStacks<Trend>>,
+    trends: BTreeMap<u64, TwoStacks<Trend>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Kept {
-    member: u32,
+    member: u64,
     value: f64,
     hash: u64,
 }

@@ -19,8 +19,8 @@ pub struct Folded {
     pub at: EventTime,
     /// The sample's place in the recorded sequence; among equal times it decides what is last.
     pub position: u64,
-    /// The engine's number of the series within the group.
-    pub member: u32,
+    /// Tells the group's series apart; the same after a restart and on any shard.
+    pub member: u64,
     pub value: f64,
     /// Whether the rule's `.share(..)` holds for it.
     pub share_hit: bool,

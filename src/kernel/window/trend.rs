@@ -52,12 +52,12 @@ impl Merge for Trend {
     }
 }
 
-/// The trends of a group's series, by the engine's number of the series within the group.
+/// The trends of a group's series, by what tells the series apart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Trends(Vec<(u32, Trend)>);
+pub struct Trends(Vec<(u64, Trend)>);
 
 impl Trends {
-    pub fn add(&mut self, member: u32, at: EventTime, value: f64) {
+    pub fn add(&mut self, member: u64, at: EventTime, value: f64) {
         self.take_in(member, &Trend::of(at, value));
     }
 
@@ -66,7 +66,7 @@ impl Trends {
         total_slope(self.0.iter().map(|(_, trend)| trend.slope()))
     }
 
-    fn take_in(&mut self, member: u32, trend: &Trend) {
+    fn take_in(&mut self, member: u64, trend: &Trend) {
         match self.0.binary_search_by_key(&member, |(member, _)| *member) {
             Ok(at) => self.0[at].1.merge(trend),
             Err(at) => self.0.insert(at, (member, *trend)),
@@ -93,7 +93,7 @@ mod tests {
 
     const START: i64 = 1_700_000_000_000_000_000;
 
-    fn trends(samples: &[(u32, i64, f64)]) -> Trends {
+    fn trends(samples: &[(u64, i64, f64)]) -> Trends {
         let mut trends = Trends::default();
         for (member, millis, value) in samples {
             trends.add(*member, EventTime::from_nanos(START + millis * 1_000_000), *value);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(samples: &[(u32, i64, f64)], expected: Option<f64>) {
+    fn check(samples: &[(u64, i64, f64)], expected: Option<f64>) {
         let slope = trends(samples).slope();
         match (slope, expected) {
             (Some(slope), Some(expected)) => {

@@ -67,7 +67,7 @@ fn an_idle_window_lets_go_of_everything() {
         let empty = window.clone();
         for turn in 0..1_000 {
             let at = EventTime::from_nanos(1 + turn * EVERY.nanos() / 50);
-            window.fold(&spec, &sample(at, turn as u64, turn as u32 % 7, noise(turn as u64)));
+            window.fold(&spec, &sample(at, turn as u64, turn as u64 % 7, noise(turn as u64)));
         }
         assert!(window.panes() >= 20);
         // One close may skip many ends.

@@ -38,7 +38,7 @@ const ALL: [Reduction; 20] = [
 const HALF_LIFE: Duration = Duration::from_secs(20);
 
 /// A sample with a share hit when its value is above 50, counted as distinct by its value.
-fn sample(at: EventTime, position: u64, member: u32, value: f64) -> Folded {
+fn sample(at: EventTime, position: u64, member: u64, value: f64) -> Folded {
     let distinct_hash = super::distinct::hash_of_value(value);
     let (share_hit, previous) = (value > 50.0, None);
     Folded { at, position, member, value, share_hit, distinct_hash, previous }
@@ -50,7 +50,7 @@ fn spec(shape: Shape) -> WindowSpec {
 
 /// Gives each sample the one before it of its series, as the engine does.
 #[derive(Default)]
-struct Newest(std::collections::BTreeMap<u32, (EventTime, f64)>);
+struct Newest(std::collections::BTreeMap<u64, (EventTime, f64)>);
 
 impl Newest {
     /// `None` when the sample repeats its series' newest time, and would be refused.

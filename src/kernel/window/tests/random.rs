@@ -20,7 +20,7 @@ struct Arrival {
     offset_ms: i64,
     /// Puts the sample on a multiple of a second, give or take a nanosecond.
     edge: Option<i64>,
-    member: u32,
+    member: u64,
     value: f64,
 }
 
@@ -62,7 +62,7 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
         1 => Just(0.0),
         1 => -1e-6..1e-6f64,
     ];
-    let arrival = (offset, edge, 0..4u32, value)
+    let arrival = (offset, edge, 0..4u64, value)
         .prop_map(|(offset_ms, edge, member, value)| Arrival { offset_ms, edge, member, value });
     proptest::collection::vec(arrival, 1..120)
 }

@@ -194,7 +194,7 @@ impl Recount {
     }
 
     fn slope(&self) -> Option<Truth> {
-        let mut series: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
+        let mut series: BTreeMap<u64, Vec<(f64, f64)>> = BTreeMap::new();
         let origin = self.by_place()[0].at.nanos();
         for sample in self.on_time() {
             let seconds = (sample.at.nanos() - origin) as f64 / 1e9;

@@ -38,7 +38,7 @@ fn fold(
 ) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (series, value) = words[1].split_once('=').expect(line);
-    let member = u32::from(series.as_bytes()[0]);
+    let member = u64::from(series.as_bytes()[0]);
     let plain = sample(time(words[0]), position, member, value.parse().expect(line));
     let folded = newest.follow(plain).expect("a story repeats no time of a series");
     let became = match window.fold(&spec(shape), &folded) {

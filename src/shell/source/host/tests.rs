@@ -1,3 +1,5 @@
+//! The machine's own metrics: what is measured, what is refused, what may grow.
+
 use std::collections::BTreeSet;
 
 use super::*;

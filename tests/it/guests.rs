@@ -11,6 +11,23 @@ pub fn guest(name: &str) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
+/// The same component under another digest: a custom section that nobody reads is added.
+pub fn rebuilt(mut bytes: Vec<u8>, mark: &str) -> Vec<u8> {
+    let name = b"build";
+    let payload = 1 + name.len() + mark.len();
+    assert!(payload < 128, "one byte of length is enough");
+    bytes.extend([0, payload as u8, name.len() as u8]);
+    bytes.extend(name);
+    bytes.extend(mark.as_bytes());
+    bytes
+}
+
+/// Puts a guest into a folder, with its settings beside it.
+pub fn drop_into(folder: &Path, file: &str, bytes: &[u8], settings: &str) {
+    std::fs::write(folder.join(format!("{file}.toml")), settings).expect("settings are written");
+    std::fs::write(folder.join(format!("{file}.wasm")), bytes).expect("a guest is written");
+}
+
 fn build() -> PathBuf {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
     let output = Command::new(env!("CARGO"))
