@@ -3,10 +3,11 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
@@ -106,8 +107,21 @@ async fn serve(settings: Settings) -> Result<Exit, Failure> {
             Ok(()) => Ok(Exit::Ok),
             Err(error) => Err(Failure::bare(Exit::Internal, error)),
         },
-        _ = terminate.recv() => Err(cut_short()),
-        _ = interrupt.recv() => Err(cut_short()),
+        () = second(&mut terminate, &mut interrupt) => {
+            Err(Failure::bare(Exit::Internal, "stopped without saving the state"))
+        }
+    }
+}
+
+/// Waits for another signal to stop. Whoever ends a whole group of processes, as `timeout` does,
+/// sends the first one twice within a moment: only a later one is somebody's impatience.
+async fn second(terminate: &mut Signal, interrupt: &mut Signal) {
+    let first = Instant::now();
+    while first.elapsed() < Duration::from_millis(500) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
@@ -124,10 +138,6 @@ fn greet(watchfire: &Watchfire, folder: &Path) {
     tracing::info!("{rules} rules from {folder}; sources: {sources}; sinks: {sinks}");
     let url = format!("http://{}", watchfire.address());
     tracing::info!(url, "ready; samples go to POST /ingest, alerts are at /api/v1/alerts");
-}
-
-fn cut_short() -> Failure {
-    Failure::bare(Exit::Internal, "stopped without saving the state")
 }
 
 /// Log lines go to standard error, so that standard output is the terminal sink's alone.
