@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::exit::{Exit, Failure};
 use super::output::printable;
 use crate::config::settings::{Overrides, Settings};
-use crate::guest::grant::edit;
+use crate::guest::grant::{Request, edit};
 use crate::shell::load;
 
 /// Plugins and what they may do
@@ -77,6 +77,16 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let text = edit::add(&text, &args.name, &sink.needs).map_err(&failed)?;
     std::fs::write(file, text).map_err(|error| failed(error.to_string()))?;
     writeln!(out, "granted in {}; a running instance takes it up by itself", file.display())?;
+    for need in &sink.needs {
+        if let Request::Secret(name) = need {
+            let name = printable(name);
+            writeln!(
+                out,
+                "  where [secrets] there says {name} = {{ env = .. }}, restart the instance with \
+                 that variable; a file needs no restart: {name} = {{ file = \"/path\" }}"
+            )?;
+        }
+    }
     Ok(Exit::Ok)
 }
 

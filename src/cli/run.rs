@@ -3,16 +3,18 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::exit::{Exit, Failure};
 use crate::config::settings::{Log, LogFormat, Overrides, Settings, parse_address, parse_shards};
 use crate::shell::app::Watchfire;
+use crate::shell::board::ALERTS;
 use crate::shell::sink::SinkStatus;
 
 /// Watch, judge and tell, until stopped
@@ -73,7 +75,8 @@ impl Args {
 /// Runs until a signal to stop.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let settings = Settings::load(args.config.as_deref(), &args.overrides())?;
-    log_to(&settings.log)?;
+    let on_terminal = settings.sinks.default.iter().any(|sink| sink == "terminal");
+    log_to(&settings.log, on_terminal)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -104,21 +107,30 @@ async fn serve(settings: Settings) -> Result<Exit, Failure> {
             Ok(()) => Ok(Exit::Ok),
             Err(error) => Err(Failure::bare(Exit::Internal, error)),
         },
-        _ = terminate.recv() => Err(cut_short()),
-        _ = interrupt.recv() => Err(cut_short()),
+        () = second(&mut terminate, &mut interrupt) => {
+            Err(Failure::bare(Exit::Internal, "stopped without saving the state"))
+        }
     }
 }
 
-fn cut_short() -> Failure {
-    Failure::bare(Exit::Internal, "stopped without saving the state")
+/// Waits for another signal to stop. Whoever ends a whole group of processes, as `timeout` does,
+/// sends the first one twice within a moment: only a later one is somebody's impatience.
+async fn second(terminate: &mut Signal, interrupt: &mut Signal) {
+    let first = Instant::now();
+    while first.elapsed() < Duration::from_millis(500) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
 }
 
 /// What runs and where it is reached: the first lines that people see.
 fn greet(watchfire: &Watchfire, folder: &Path) {
     let rules = watchfire.ruleset().map_or(0, |ruleset| ruleset.rules().len());
-    let sink = |status: SinkStatus| match status.state.name() {
-        "blocked" => format!("{} (blocked: watchfire plugin grant {0})", status.name),
-        _ => status.name.to_string(),
+    let sink = |status: SinkStatus| match status.state.runs() {
+        true => status.name.to_string(),
+        false => format!("{} (blocked: watchfire plugin grant {0})", status.name),
     };
     let sinks: Vec<String> = watchfire.sinks().into_iter().map(sink).collect();
     let (sources, sinks) = (watchfire.sources().join(", "), sinks.join(", "));
@@ -129,9 +141,14 @@ fn greet(watchfire: &Watchfire, folder: &Path) {
 }
 
 /// Log lines go to standard error, so that standard output is the terminal sink's alone.
-fn log_to(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.level)
+fn log_to(log: &Log, alerts_on_terminal: bool) -> Result<(), Failure> {
+    let mut filter = EnvFilter::try_new(&log.level)
         .map_err(|error| Failure::bare(Exit::Usage, format!("[log] level: {error}")))?;
+    // One screen that shows both needs each alert once.
+    if alerts_on_terminal && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        let off = format!("{ALERTS}=off").parse().expect("a target and a level");
+        filter = filter.add_directive(off);
+    }
     let writer = BoxMakeWriter::new(std::io::stderr);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let set = match log.format {

@@ -47,6 +47,7 @@ pub struct Catalog {
     held: BTreeMap<Arc<str>, String>,
 }
 
+#[derive(Default)]
 struct File {
     folder: Arc<str>,
     hash: u64,
@@ -70,6 +71,9 @@ struct Good {
     plugins: Vec<Arc<dyn RulePlugin>>,
     sinks: Vec<LiveSink>,
 }
+
+/// What reading one file gave: what is good of it, what it imported, and what is wrong.
+type Read = (Option<Good>, rhai::Imports, Vec<Finding>);
 
 /// A sink as a file declares it.
 #[derive(Clone, Debug)]
@@ -194,33 +198,18 @@ impl Catalog {
 
     fn load(&mut self, folder: &Arc<str>, found: &Found, hash: u64) {
         let (fresh, imports, findings) = if found.path.ends_with(".wasm") {
-            let (fresh, findings) = self.load_component(found);
-            (fresh, rhai::Imports::new(), findings)
+            self.load_component(found)
         } else {
             self.load_script(folder, found)
         };
-        let file = self.files.entry(found.path.clone()).or_insert_with(|| File {
-            folder: folder.clone(),
-            hash,
-            imports: rhai::Imports::new(),
-            good: None,
-            fresh: None,
-            findings: Vec::new(),
-            conflict: None,
-            missing_since: None,
-            lingering: Vec::new(),
-        });
+        let file = self.files.entry(found.path.clone()).or_default();
+        file.folder = folder.clone();
         (file.hash, file.imports, file.fresh, file.findings) = (hash, imports, fresh, findings);
     }
 
-    fn load_script(
-        &mut self,
-        folder: &Arc<str>,
-        found: &Found,
-    ) -> (Option<Good>, rhai::Imports, Vec<Finding>) {
+    fn load_script(&mut self, folder: &Arc<str>, found: &Found) -> Read {
         let Ok(text) = std::str::from_utf8(&found.bytes) else {
-            let finding = about(&found.path, "the file is not UTF-8 text", None);
-            return (None, rhai::Imports::new(), vec![finding]);
+            return unread(about(&found.path, "the file is not UTF-8 text", None));
         };
         let host = self
             .scripts
@@ -235,7 +224,7 @@ impl Catalog {
         (good, loaded.imports, loaded.findings)
     }
 
-    fn load_component(&self, found: &Found) -> (Option<Good>, Vec<Finding>) {
+    fn load_component(&self, found: &Found) -> Read {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
@@ -251,9 +240,9 @@ impl Catalog {
                         settings: found.settings.clone(),
                     }),
                 }
-                (Some(good), Vec::new())
+                (Some(good), rhai::Imports::new(), Vec::new())
             }
-            Err(error) => (None, vec![about(&found.path, &error.to_string(), None)]),
+            Err(error) => unread(about(&found.path, &error.to_string(), None)),
         }
     }
 
@@ -448,10 +437,7 @@ impl File {
 
     /// Whether it was read with these libraries. One that was not looked at has not changed.
     fn knows(&self, libraries: &rhai::Imports) -> bool {
-        let same = |(path, read): (&String, &Option<u64>)| {
-            libraries.get(path).is_none_or(|present| present == read)
-        };
-        self.imports.iter().all(same)
+        self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
     }
 
     fn all_findings(&self) -> Vec<Finding> {
@@ -472,6 +458,10 @@ fn hash_of(found: &Found) -> u64 {
     hasher.update(&found.bytes);
     hasher.update(found.settings.to_string().as_bytes());
     hasher.digest()
+}
+
+fn unread(finding: Finding) -> Read {
+    (None, rhai::Imports::new(), vec![finding])
 }
 
 fn about(path: &str, what: &str, help: Option<&str>) -> Finding {

@@ -18,7 +18,6 @@ use crate::guest::grant::{Granted, Grants};
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
 use crate::kernel::machine::Machine;
-use crate::kernel::model::Duration;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::sequencer::Arrived;
@@ -36,10 +35,8 @@ use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
 use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
 use super::source::decode::decoder;
-use super::source::lines_tcp::{self, LinesTcp};
-use super::source::statsd_udp::{self, StatsdUdp};
-use super::source::stream::{self, Stream};
-use super::source::{Feed, Running, Surroundings, host};
+use super::source::{Feed, Surroundings};
+use super::sources::{self, Source};
 use super::state;
 
 /// What a stop leaves to sinks that still have something to deliver.
@@ -54,12 +51,6 @@ pub struct Watchfire {
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
-}
-
-/// A source at work, under the name that metrics and API give it.
-struct Source {
-    name: String,
-    running: Running,
 }
 
 /// Why it could not start, and what had been started before and was torn down again.
@@ -99,7 +90,7 @@ impl Watchfire {
     pub async fn start(settings: Settings) -> Result<Watchfire, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let begun = begin(&settings, clock).await?;
-        let (sources, failed) = start_sources(&settings, &begun.around);
+        let (sources, failed) = sources::start(&settings, &begun.around);
         if let Some(what) = failed {
             return Err(begun.tear_down("a source", what, sources).await);
         }
@@ -129,11 +120,7 @@ impl Watchfire {
 
     /// What feeds it besides the API, and where that listens, in words.
     pub fn sources(&self) -> Vec<String> {
-        let words = |source: &Source| match source.running.address() {
-            Some(address) => format!("{} on {address}", source.name),
-            None => source.name.clone(),
-        };
-        self.sources.iter().map(words).collect()
+        self.sources.iter().map(Source::words).collect()
     }
 
     /// The sinks by name, blocked ones too.
@@ -312,11 +299,10 @@ fn places(settings: &Settings) -> Result<Places, String> {
     let origin = Origin { file: "watchfire.toml".into(), line: 0 };
     let mut built_in = vec![granted(terminal::declare())];
     for file in &settings.sinks.file {
-        // A sink takes what is relative as within its own folder; settings mean their file's.
+        // Of a relative path the sink would make one in its own folder.
         let path = std::path::absolute(&file.path)
             .map_err(|error| format!("[[sinks.file]] {}: path: {error}", file.name))?;
-        let (rotate_bytes, keep) = (file.rotate_bytes, file.keep);
-        let sink = FileSink { path, rotate_bytes, keep };
+        let sink = FileSink { path, rotate_bytes: file.rotate_bytes, keep: file.keep };
         built_in.push(granted(sink.declare(&file.name, origin.clone())));
     }
     for webhook in &settings.sinks.webhook {
@@ -380,78 +366,4 @@ fn api_options(settings: &Settings) -> ApiOptions {
     options.names = settings.listen.names.clone();
     options.token_file = settings.listen.token_file.clone();
     options
-}
-
-/// Every source that the settings name; and why one could not start.
-fn start_sources(settings: &Settings, around: &Surroundings) -> (Vec<Source>, Option<String>) {
-    let mut sources = Vec::new();
-    for (name, start) in wanted_sources(settings) {
-        match start(around) {
-            Ok(running) => sources.push(Source { name, running }),
-            Err(error) => return (sources, Some(error.to_string())),
-        }
-    }
-    (sources, None)
-}
-
-type Start = Box<dyn FnOnce(&Surroundings) -> Result<Running, super::source::StartError>>;
-
-fn wanted_sources(settings: &Settings) -> Vec<(String, Start)> {
-    let (sources, limits) = (&settings.sources, settings.limits.clone());
-    let mut wanted: Vec<(String, Start)> = Vec::new();
-    if sources.host.enabled {
-        let host = host::Host { name: "host".into(), interval: sources.host.interval.to_std() };
-        wanted.push(("host".into(), Box::new(move |around| host::start(around, host))));
-    }
-    if let Some(listen) = sources.statsd.udp {
-        let setting = "[sources.statsd] udp".to_owned();
-        let lateness = Some(Duration::ZERO);
-        let udp = StatsdUdp { name: "statsd-udp".into(), listen, setting, lateness };
-        let decoder = decoder(settings::Format::Statsd, &limits);
-        let start: Start = Box::new(move |around| statsd_udp::start(around, udp, decoder));
-        wanted.push(("statsd-udp".into(), start));
-    }
-    if let Some(listen) = sources.statsd.tcp {
-        let setting = "[sources.statsd] tcp".to_owned();
-        let kind = SourceKind::StatsdTcp;
-        let name = "statsd-tcp".to_owned();
-        let tcp = (name.clone(), kind, listen, setting, None, settings::Format::Statsd);
-        wanted.push((name, tcp_source(tcp, &limits)));
-    }
-    for source in &sources.tcp {
-        let name = source.name.clone().unwrap_or_else(|| format!("tcp:{}", source.listen));
-        let setting = "[[sources.tcp]] listen".to_owned();
-        let kind = SourceKind::LinesTcp;
-        let tcp = (name.clone(), kind, source.listen, setting, source.lateness, source.format);
-        wanted.push((name, tcp_source(tcp, &limits)));
-    }
-    for source in &sources.file {
-        let path = source.path.clone();
-        let name = format!("file:{}", path.display());
-        let from = match source.follow {
-            true => stream::Origin::Followed(path),
-            false => stream::Origin::File(path),
-        };
-        let decoder = decoder(source.format, &limits);
-        let file = Stream { name: name.as_str().into(), from, lateness: None };
-        wanted.push((name, Box::new(move |around| stream::start(around, file, decoder))));
-    }
-    if let Some(stdin) = &sources.stdin {
-        let decoder = decoder(stdin.format, &limits);
-        let from = Stream { name: "stdin".into(), from: stream::Origin::Stdin, lateness: None };
-        let start: Start = Box::new(move |around| stream::start(around, from, decoder));
-        wanted.push(("stdin".into(), start));
-    }
-    wanted
-}
-
-type Tcp = (String, SourceKind, std::net::SocketAddr, String, Option<Duration>, settings::Format);
-
-fn tcp_source(tcp: Tcp, limits: &crate::kernel::model::Limits) -> Start {
-    let (name, kind, listen, setting, lateness, format) = tcp;
-    let decoder = decoder(format, limits);
-    let connections_max = lines_tcp::CONNECTIONS_MAX;
-    let name = name.into();
-    let lines = LinesTcp { name, kind, listen, setting, lateness, connections_max };
-    Box::new(move |around| lines_tcp::start(around, lines, decoder))
 }

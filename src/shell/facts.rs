@@ -159,10 +159,7 @@ impl Office {
             let what = format!("sink {} is blocked; see `watchfire sinks list`", sink.name);
             (ComponentState::Degraded, what)
         } else if let Some((rule, sink)) = live.missing_sinks.first() {
-            let what = format!(
-                "rule {rule} notifies {sink}, which does not run; its events go to \
-                                the default sinks"
-            );
+            let what = format!("rule {rule} notifies {sink}, which is not running");
             (ComponentState::Degraded, what)
         } else if !status.iter().any(|sink| sink.default && sink.state.name() != "removed") {
             let what = "no default sink runs; see [sinks] default in the settings";
@@ -171,8 +168,7 @@ impl Office {
             let error = sink.last_error.as_deref().unwrap_or_default();
             (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
         } else {
-            let running =
-                status.iter().filter(|s| !matches!(s.state.name(), "blocked" | "removed"));
+            let running = status.iter().filter(|sink| sink.state.runs());
             (ComponentState::Ok, format!("{} of {} sinks run", running.count(), status.len()))
         };
         ComponentHealth { name: "sinks", state, detail }

@@ -30,6 +30,8 @@ use super::sink::hub::Change;
 use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
 
+mod log;
+
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
 
@@ -248,7 +250,8 @@ impl Running {
             self.version = scan.ruleset.version();
         }
         self.work.sinks = scan.sinks.clone();
-        self.apply_sinks().into_iter().for_each(log_sink);
+        let changes = self.apply_sinks();
+        log::sinks(&changes, &self.hub);
         self.report(&scan, trigger, adoption, begun, pause)
     }
 
@@ -321,11 +324,7 @@ impl Running {
         let unchanged = outcome == ReloadOutcome::Unchanged;
         let mut live = self.work.live.lock().expect(UNPOISONED);
         live.ruleset = Some(scan.ruleset.clone());
-        let newly_held = scan.held.iter().filter(|(folder, _)| !live.held.contains_key(*folder));
-        for (folder, why) in newly_held {
-            tracing::error!(%folder, "{why}");
-        }
-        live.held = scan.held.clone();
+        let held = std::mem::replace(&mut live.held, scan.held.clone());
         live.missing_sinks = missing_sinks(&scan.ruleset, &self.hub);
         live.failures += u64::from(bad);
         if !unchanged {
@@ -338,8 +337,9 @@ impl Running {
         }
         live.findings = scan.findings.clone();
         drop(live);
+        log::held(&held, &scan.held);
         if !unchanged {
-            self.log(scan, &report);
+            log::report(scan, &report);
         }
         report
     }
@@ -355,22 +355,6 @@ impl Running {
             message: finding.what.clone(),
             source,
             hint: finding.help.clone(),
-        }
-    }
-
-    fn log(&self, scan: &Scan, report: &ReloadReport) {
-        if report.trigger != ReloadTrigger::Start {
-            log_outcome(scan, report);
-        }
-        for finding in &scan.findings {
-            if scan.changed.iter().any(|changed| changed.as_ref() == finding.file) {
-                let text = std::fs::read_to_string(&finding.file).ok();
-                let words = finding.render(text.as_deref());
-                match finding.severity {
-                    Severity::Error => tracing::error!("{words}"),
-                    Severity::Warning => tracing::warn!("{words}"),
-                }
-            }
         }
     }
 
@@ -407,41 +391,11 @@ fn read(places: &Places, catalog: &Catalog) -> [Folder; 2] {
         .map(|path| folders::read(path, &catalog.imports(&folders::shown(path))))
 }
 
-/// In one line: what a reload changed.
-fn log_outcome(scan: &Scan, report: &ReloadReport) {
-    let changed = |kind: Carried| report.rules.iter().filter(|c| c.change == kind).count();
-    tracing::info!(
-        trigger = ?report.trigger,
-        outcome = ?report.outcome,
-        version = %report.version,
-        rules = scan.ruleset.rules().len(),
-        added = changed(Carried::Added),
-        kept = changed(Carried::Kept),
-        reset = changed(Carried::Reset),
-        removed = changed(Carried::Removed),
-        took = %report.duration,
-        pause = %report.pause,
-        "reload"
-    );
-}
-
-fn log_sink((sink, change): (Arc<str>, Change)) {
-    match change {
-        Change::Kept => {}
-        Change::Blocked => {
-            tracing::warn!("sink {sink} is blocked; let it: watchfire plugin grant {sink}");
-        }
-        Change::Added => tracing::info!("sink {sink} runs"),
-        Change::Replaced => tracing::info!("sink {sink} runs in its new version"),
-        Change::Removed { waiting } => tracing::info!(waiting, "sink {sink} is removed"),
-    }
-}
-
 fn missing_sinks(ruleset: &Ruleset, hub: &SinkHub) -> Vec<(Arc<str>, Arc<str>)> {
     let running: Vec<Arc<str>> = hub
         .status()
         .into_iter()
-        .filter(|status| !matches!(status.state.name(), "blocked" | "removed"))
+        .filter(|status| status.state.runs())
         .map(|status| status.name)
         .collect();
     let named = ruleset

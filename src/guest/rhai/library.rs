@@ -3,7 +3,6 @@
 //! Every path that was asked for is remembered, whether or not it was there, so that a change of a
 //! library reloads its users.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,10 +17,6 @@ use super::source::Source;
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Libraries that import libraries.
 const DEPTH_MAX: usize = 8;
-
-/// Libraries by their path below the folder, each with a hash of its text; `None` when it cannot be
-/// read there.
-pub type Imports = BTreeMap<String, Option<u64>>;
 
 /// What [`Imports`] says of one library now.
 pub fn hash_of(folder: &Path, file: &str) -> Option<u64> {

@@ -46,7 +46,8 @@ use crate::kernel::rule::Rule;
 use ast::Script;
 use builder::{Desk, Papers};
 pub use host::Host;
-pub use library::{Imports, hash_of as library_hash};
+pub use library::hash_of as library_hash;
+pub use source::Imports;
 use source::Source;
 
 type SharedModule = rhai::Shared<rhai::Module>;

@@ -2,27 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::guests::guest;
 use super::instance::Place;
-use super::receiver::Receiver;
+use super::receiver::{Post, Receiver};
+use crate::guests::guest;
 
 const RULE: &str = "rule(\"load-high\").on(\"load\").by(\"host\")
     .when(|v| v > 90.0).severity(\"critical\").notify(\"SINK\")
     .text(|a| `load ${a.value} on ${a.labels.host}`);\n";
 
 fn state_of(sinks: &Value, name: &str) -> Option<String> {
-    let sink = sinks.as_array()?.iter().find(|sink| sink["name"] == name)?;
+    let sink = sinks["sinks"].as_array()?.iter().find(|sink| sink["name"] == name)?;
     sink["state"].as_str().map(str::to_owned)
 }
 
 /// Starts with one ungranted sink, grants it as an operator does, and sees an alert through.
 #[track_caller]
-fn check(
-    place: &Place,
-    name: &str,
-    variable: &str,
-    receiver: &Receiver,
-) -> [super::receiver::Post; 2] {
+fn check(place: &Place, name: &str, variable: &str, receiver: &Receiver) -> [Post; 2] {
     place.write("rules/load.rhai", RULE.replace("SINK", name));
     let url = format!("http://{}/hook", receiver.address);
     let instance = place.start_with(&[(variable, &url)]);
@@ -51,7 +46,8 @@ fn a_script_posts_what_it_was_granted() {
     let (place, receiver) = (Place::new(), Receiver::start());
     let sink = "sink(\"chat\").needs(\"http:HOST\", \"secret:CHAT_URL\")
         .send(|alerts, cap| {
-            for a in alerts { cap.http.post(cap.secret(\"CHAT_URL\"), #{ text: `${a.kind} ${a.text}` }); }
+            let url = cap.secret(\"CHAT_URL\");
+            for a in alerts { cap.http.post(url, #{ text: `${a.kind} ${a.text}` }); }
         });\n";
     let host = format!("http://{}", receiver.address);
     place.write("plugins/chat.rhai", sink.replace("HOST", &host));

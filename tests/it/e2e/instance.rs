@@ -73,6 +73,24 @@ impl Place {
         self.command(args).output().expect("the program runs")
     }
 
+    /// Runs what should end by itself, and ends it where it does not.
+    pub fn ended(&self, args: &[&str]) -> Output {
+        let mut child = self
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().expect("it is our child").is_none() {
+            if Instant::now() > deadline {
+                child.kill().expect("it runs");
+            }
+            pause();
+        }
+        child.wait_with_output().expect("it has ended")
+    }
+
     /// Starts the service and waits until it is ready.
     #[track_caller]
     pub fn start(&self) -> Instance {
@@ -151,7 +169,7 @@ impl Instance {
         let line = format!(r#"{{"name":"load","labels":{{"host":"{host}"}},"value":{value}}}"#);
         let (status, answer) = self.post("/ingest", &line);
         assert_eq!(status, 200, "{answer}");
-        assert_eq!(self.post("/api/v1/flush", "").0, 204);
+        assert_eq!(self.post("/api/v1/flush", "").0, 200);
     }
 
     /// The told events so far, one line each: `fired load-high a`, with the cause where asked.
@@ -177,7 +195,7 @@ impl Instance {
                 return picked;
             }
             assert!(Instant::now() < deadline, "{path} still says {status} {answer:#}");
-            std::thread::park_timeout(Duration::from_millis(20));
+            pause();
         }
     }
 
@@ -226,9 +244,14 @@ impl Drop for Instance {
     }
 }
 
+/// Between two looks at something that will be seen.
+fn pause() {
+    std::thread::park_timeout(Duration::from_millis(20));
+}
+
 /// A link, put in the place of another at once, as Kubernetes swaps a ConfigMap.
 pub fn swap_link(link: &Path, target: &str) {
-    let fresh = link.with_extension("fresh");
+    let fresh = link.with_file_name("..fresh");
     std::os::unix::fs::symlink(target, &fresh).expect("a link");
     fs::rename(&fresh, link).expect("links are swapped");
 }

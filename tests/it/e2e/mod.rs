@@ -5,7 +5,6 @@
 //! with what was seen instead.
 
 mod deliver;
-mod guests;
 mod instance;
 mod receiver;
 mod refuse;

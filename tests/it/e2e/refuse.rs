@@ -7,7 +7,7 @@ use super::instance::Place;
 /// Runs a service that must end by itself, with this code and these words.
 #[track_caller]
 fn check(place: &Place, code: i32, words: &[&str]) {
-    let output = place.run(&["run"]);
+    let output = place.ended(&["run"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{told}");
     for word in words {
@@ -22,7 +22,7 @@ fn a_port_that_somebody_else_has() {
     let place = Place::new();
     let settings = std::fs::read_to_string(place.path("watchfire.toml")).expect("settings");
     place.write("watchfire.toml", settings.replace("127.0.0.1:0", &address));
-    check(&place, 3, &[&address, "in use", "[listen] http"]);
+    check(&place, 3, &[&address, "is in use", "--listen"]);
 }
 
 #[test]
@@ -36,12 +36,14 @@ fn a_key_that_does_not_exist() {
 fn a_value_that_is_none() {
     let place = Place::new();
     place.set("[watchdog]\nevery = \"soon\"\n");
-    check(&place, 2, &["watchfire.toml:12:9", "every = \"soon\"", "= help:"]);
+    check(&place, 2, &["watchfire.toml:12:9", "every = \"soon\"", "write for example"]);
 }
 
 #[test]
 fn a_webhook_whose_secret_nobody_set() {
     let place = Place::new();
-    place.set("[[sinks.webhook]]\nname = \"pager\"\nurl = \"http://127.0.0.1:1/\"\nheaders = { authorization = \"${secret:TOKEN}\" }\n");
+    let headers = "{ authorization = \"Bearer {{ secret.TOKEN }}\" }";
+    let sink = format!("name = \"pager\"\nurl = \"http://127.0.0.1:1/\"\nheaders = {headers}\n");
+    place.set(&format!("[[sinks.webhook]]\n{sink}"));
     check(&place, 3, &["[[sinks.webhook]] pager", "TOKEN"]);
 }

@@ -57,7 +57,7 @@ at 5m   FIRED    {host=\"a\"}  level critical
 FAILED  rules/cpu.story:1  cpu-high
     4   at 0s   pending   {host=\"a\"}
     5 - at 5m   FIRED     {host=\"a\"}  level critical
-      + at 10m  FIRED     {host=\"a\"}  value 95
+      + at 10m  FIRED     {host=\"a\"}  level warning
       + at 10m10s cooling   {host=\"a\"}
       + at 12m10s RESOLVED  {host=\"a\"}
   = help: if what happened (+) is right, `watchfire test --bless rules/cpu.story` writes it down

@@ -10,7 +10,7 @@ const LINE_CHARS_MAX: usize = 100;
 
 /// Files that are longer than the limit, and how long each may be.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("src/config/catalog.rs", 428),
+    ("src/config/catalog.rs", 480),
     ("src/config/settings/tests.rs", 420),
     ("src/guest/rhai/builder/check.rs", 407),
     ("src/guest/rhai/builder/rule.rs", 495),
@@ -19,15 +19,14 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/kernel/decode/tests.rs", 474),
     ("src/kernel/delivery/outbox.rs", 487),
     ("src/kernel/delivery/outbox/tests.rs", 485),
-    ("src/kernel/engine/each.rs", 517),
-    ("src/kernel/engine/mod.rs", 426),
-    ("src/kernel/engine/run.rs", 433),
-    ("src/kernel/engine/swap.rs", 426),
-    ("src/kernel/sequence/sequencer.rs", 617),
-    ("src/shell/app.rs", 437),
+    ("src/kernel/engine/each.rs", 552),
+    ("src/kernel/engine/mod.rs", 433),
+    ("src/kernel/engine/run.rs", 476),
+    ("src/kernel/engine/swap.rs", 448),
+    ("src/kernel/sequence/sequencer.rs", 707),
     ("src/shell/bus/tests.rs", 406),
-    ("src/shell/facts.rs", 402),
-    ("src/shell/reload.rs", 457),
+    ("src/shell/facts.rs", 407),
+    ("src/shell/reload.rs", 425),
     ("src/shell/sink/hub/tests.rs", 492),
 ];
 

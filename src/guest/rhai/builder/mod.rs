@@ -23,7 +23,7 @@ use rhai::{
 use super::SharedModule;
 use super::ast::Script;
 use super::call::Environment;
-use super::library::Imports;
+use super::source::Imports;
 use crate::guest::finding::Finding;
 use args::{Call, Problem, kind};
 use rule::RuleDraft;
