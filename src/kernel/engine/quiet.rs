@@ -27,6 +27,13 @@ pub enum Timer {
     Forget,
 }
 
+/// When the next reminder is due after so many. Far from the epoch the product alone may not fit.
+fn reminder(fired_at: EventTime, repeat: Duration, reminders: u32) -> EventTime {
+    let after = i128::from(repeat.nanos()) * (i128::from(reminders) + 1);
+    let due = i128::from(fired_at.nanos()) + after;
+    EventTime::from_nanos(i64::try_from(due).unwrap_or(i64::MAX))
+}
+
 impl RuleRun {
     /// The group's earliest timer.
     pub fn next_deadline(&self, context: &Context<'_>, number: u32) -> Option<(EventTime, Timer)> {
@@ -65,9 +72,9 @@ impl RuleRun {
             .flatten()
             .filter(|due| *due > group.judged);
         let remind = match group.alert.state {
-            State::Firing { fired_at, .. } => timing
-                .repeat
-                .map(|repeat| fired_at + repeat * (i64::from(group.alert.reminders) + 1)),
+            State::Firing { fired_at, .. } => {
+                timing.repeat.map(|repeat| reminder(fired_at, repeat, group.alert.reminders))
+            }
             State::Inactive | State::Pending { .. } => None,
         };
         let may_go = group.alert.state.firing_level().is_none() || timing.forget_firing;

@@ -21,7 +21,6 @@ fn odd_value(dice: &mut Dice) -> f64 {
 }
 
 fn run(seed: u64, shards: u32, live: bool) {
-    eprintln!("seed {seed}, {shards} shards, live: {live}");
     let mut dice = Dice::new(seed);
     let from = if live { base() } else { EventTime::MIN };
     let mut machine = Machine::new(Limits::default(), shards, from);

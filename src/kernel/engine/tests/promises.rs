@@ -273,3 +273,15 @@ fn series_past_the_group_limit_stay_in_the_overflow_group() {
     assert!(lines.iter().any(|line| line.contains("fired critical {__overflow__=true} 90")));
     assert!(!lines.iter().any(|line| line.contains("{host=b}")), "{lines:?}");
 }
+
+#[test]
+fn the_worst_series_is_told_with_the_value_it_had_then() {
+    check(
+        vec![rule("hot", "cpu").by(&["host"]).when(over(90.0)).soak("1ms").make()],
+        "0s cpu{host=a,core=0} 95 | 1ms cpu{host=a,core=1} 10 | 2ms cpu{host=a,core=0} 99",
+        "
+        0s pending critical {host=a} 95
+        1ms fired critical {host=a} 95
+        ",
+    );
+}

@@ -117,7 +117,7 @@ impl Sender {
             return Vec::new();
         }
         let host = format!("h{}", self.number);
-        let dc = if self.number % 2 == 0 { "eu" } else { "us" };
+        let dc = if self.number.is_multiple_of(2) { "eu" } else { "us" };
         let mut samples = Vec::new();
         for core in 0..2i64 {
             self.gauge = (self.gauge + dice.between(-12, 13) as f64).clamp(0.0, 120.0);
