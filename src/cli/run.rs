@@ -19,8 +19,8 @@ use crate::shell::sink::SinkStatus;
 
 /// Watch, judge and tell, until stopped
 ///
-/// SIGHUP looks at the rules and plugins at once. SIGTERM and SIGINT judge what came, leave the sinks
-/// 10 s to deliver, write the state that the next start reads, and stop.
+/// SIGHUP looks at the rules and plugins at once. SIGTERM and SIGINT judge what came, leave the
+/// sinks 10 s to deliver, write the state that the next start reads, and stop.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
