@@ -18,7 +18,7 @@ pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Libraries that import libraries.
 const DEPTH_MAX: usize = 8;
 
-/// What [`Imports`] says of one library now.
+/// What [`super::Imports`] says of one library now.
 pub fn hash_of(folder: &Path, file: &str) -> Option<u64> {
     read(folder, file).map(|text| hash(&text))
 }
