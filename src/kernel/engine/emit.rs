@@ -227,7 +227,7 @@ fn emit(
     let alert = &mut group.alert;
     alert.seq += 1;
     let (kind, level, since) = (said.kind, said.level, alert.since);
-    let repeat = alert.count_at(at);
+    let repeat = alert.count_at(at, kind);
     let fired_at = match shown {
         State::Firing { fired_at, .. } => Some(fired_at),
         State::Inactive | State::Pending { .. } => None,

@@ -2,6 +2,7 @@
 
 use crate::kernel::alert::flapping::History;
 use crate::kernel::alert::lifecycle::{self, Verdict};
+use crate::kernel::event::Kind;
 use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, SourceId};
 use crate::kernel::rule::State;
 use crate::kernel::window::GroupWindow;
@@ -105,7 +106,7 @@ pub struct Alert {
     pub since: EventTime,
     /// Events so far.
     pub seq: u64,
-    /// The time of the last event, and how many had it.
+    /// The time of the last event but for reminders, and how many had it.
     pub last_event: (EventTime, u32),
     /// The level the world believes it fires at.
     pub told: Option<Level>,
@@ -162,10 +163,11 @@ impl Alert {
     }
 
     /// How many events had this time, counting one more.
-    pub fn count_at(&mut self, at: EventTime) -> u32 {
+    pub fn count_at(&mut self, at: EventTime, kind: Kind) -> u32 {
         let (time, count) = self.last_event;
-        if at < time {
-            // A reminder that was due before the newest sample's time; no other has its `at`.
+        if kind == Kind::Reminded && at != time {
+            // Reminders go by the watermark and may lie before or after the times that samples are
+            // judged at, which alone never go back.
             return 0;
         }
         self.last_event = (at, if time == at { count + 1 } else { 0 });

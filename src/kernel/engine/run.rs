@@ -263,13 +263,18 @@ impl RuleRun {
         let known = &mut self.members[member];
         let previous = known.last;
         known.heard = known.heard.max(heard);
-        known.live = true;
+        let woke = !std::mem::replace(&mut known.live, true);
         if previous.is_none_or(|(last, _)| last <= at) {
             known.last = Some((at, value));
         }
-        let group = &mut self.groups[known.group];
+        let number = known.group;
+        let group = &mut self.groups[number];
         group.heard = group.heard.max(heard);
         group.source = context.source.or(group.source);
+        if woke {
+            // From now on it can expire, which may be before anything else is due.
+            self.schedule(context, number);
+        }
         // A series that was silent for so long would have been forgotten; whether it was must not
         // depend on when somebody looked.
         let remembered = self.rule.remembers();

@@ -285,3 +285,40 @@ fn the_worst_series_is_told_with_the_value_it_had_then() {
         ",
     );
 }
+
+#[test]
+fn a_series_that_came_later_expires_in_time() {
+    check(
+        vec![rule("hot", "cpu").when(over(90.0)).expire("1m").no_data_clear().make()],
+        "0s up{} 1 | 5s cpu{host=b} 1 | 10s cpu{host=a} 95 | 200s up{} 1",
+        "
+        10s fired critical {host=a} 95
+        70s resolved critical {host=a}
+        ",
+    );
+}
+
+#[test]
+fn events_before_and_after_a_reminder_that_share_a_time_have_ids_of_their_own() {
+    // The second series' samples are older than what was judged last, so they share its time.
+    let hot = rule("hot", "cpu").by(&["host"]).when(over(90.0)).repeat("5s").make();
+    let mut machine = machine(1, vec![hot]);
+    let feed = "10s cpu{host=a,core=0} 95 | 20s up{} 1 | 1s cpu{host=a,core=1} 95
+        2s cpu{host=a,core=0} 95 | 3s cpu{host=a,core=1} 95";
+    let mut events = Vec::new();
+    for sample in parse_feed(feed) {
+        let (source, batch) = (SourceId(0), batch(&[sample]));
+        events.extend(machine.step(Arrived::Batch { source, batch }).events);
+    }
+    let more = "4s cpu{host=a,core=1} 95 | 21s cpu{host=a,core=0} 10 | 5s cpu{host=a,core=1} 10
+        6s cpu{host=a,core=1} 95 | 30s up{} 1 | 7s cpu{host=a,core=1} 10 | 8s cpu{host=a,core=1} 95";
+    for sample in parse_feed(more) {
+        let (source, batch) = (SourceId(0), batch(&[sample]));
+        events.extend(machine.step(Arrived::Batch { source, batch }).events);
+    }
+    let mut ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert!(events.iter().filter(|event| event.kind == Kind::Fired).count() >= 3, "{events:#?}");
+    assert_eq!(ids.len(), events.len());
+}
