@@ -21,7 +21,7 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/kernel/delivery/outbox/tests.rs", 485),
     ("src/kernel/engine/each.rs", 552),
     ("src/kernel/engine/mod.rs", 433),
-    ("src/kernel/engine/run.rs", 476),
+    ("src/kernel/engine/run.rs", 481),
     ("src/kernel/engine/swap.rs", 448),
     ("src/kernel/engine/tests/kit.rs", 412),
     ("src/kernel/engine/tests/simulation/reference.rs", 414),
