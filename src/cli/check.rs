@@ -1,9 +1,11 @@
 //! `watchfire check`: looks for mistakes without starting anything.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
+use crate::config::catalog::{LiveSink, Scan};
 use crate::config::error::ConfigError;
 use crate::config::settings::{Overrides, Settings};
 use crate::config::story::StoryFile;
@@ -142,17 +144,19 @@ fn of_config(error: ConfigError) -> Finding {
     }
 }
 
-/// Sinks that lack a grant, and, where all sinks are known, names in `.notify` that are none.
-fn sink_findings(
-    scan: &crate::config::catalog::Scan,
-    settings: &Settings,
-    all_known: bool,
-) -> Vec<Finding> {
+/// Sinks that lack a grant though something is sent to them, and, where all sinks are known, names
+/// in `.notify` that are none.
+fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let named = scan.ruleset.rules().iter().flat_map(|rule| &rule.notify).map(|name| name.as_ref());
+    let default =
+        settings.sinks.default.iter().chain(&settings.watchdog.notify).map(String::as_str);
+    let used: BTreeSet<&str> = named.chain(default).collect();
+    let is_used = |live: &&LiveSink| used.contains(live.sink.name.as_ref());
     let text = std::fs::read_to_string(&settings.paths.grants).unwrap_or_default();
     let own = Grants::from_tables(settings.grants.clone(), settings.secrets.0.clone());
     match own.and_then(|own| Grants::parse(&text).map(|file| own.with(file))) {
-        Ok(grants) => findings.extend(scan.sinks.iter().filter_map(|live| {
+        Ok(grants) => findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
             let (sink, digest) = (&live.sink, live.digest.as_deref());
             let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
             let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);

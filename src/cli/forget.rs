@@ -12,7 +12,8 @@ use crate::kernel::model::Labels;
 /// End one group of a rule by hand; a firing alert resolves
 ///
 /// For a host that is gone for good while its alert fires. The rule starts anew with the group's
-/// next sample.
+/// next sample. Only a group that pends, fires, has no data or is suspended can be named: any other
+/// has nothing to end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

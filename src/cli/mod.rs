@@ -43,7 +43,7 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Start with `watchfire run`: without a file it watches this machine, listens for StatsD on
+Start with `watchfire run`: without a file it watches this machine, listens for StatsD on UDP
 127.0.0.1:8125 and for everything else on http://127.0.0.1:9820, and loads ./rules and ./plugins.
 
 Exit codes: 0 ok, 1 findings or failed stories, 2 usage or settings, 3 could not start,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::exit::{Exit, Failure};
 use super::output::printable;
 use crate::config::settings::{Overrides, Settings};
-use crate::guest::grant::edit;
+use crate::guest::grant::{Request, edit};
 use crate::shell::load;
 
 /// Plugins and what they may do
@@ -24,12 +24,12 @@ Examples:
   watchfire plugin grant ops-chat            # shows what it asks for, and asks
   watchfire plugin grant ops-chat --yes      # for scripts")]
 pub struct GrantArgs {
-    /// The plugin, as it names itself
+    /// The sink: as its script names it, or a component's file name without `.wasm`
     pub name: String,
     /// Settings file [default: watchfire.toml when there is one]
     #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of the plugins
+    /// Folder of plugins [default: as in the settings]
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
     /// Grant without asking
@@ -77,6 +77,16 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let text = edit::add(&text, &args.name, &sink.needs).map_err(&failed)?;
     std::fs::write(file, text).map_err(|error| failed(error.to_string()))?;
     writeln!(out, "granted in {}; a running instance takes it up by itself", file.display())?;
+    for need in &sink.needs {
+        if let Request::Secret(name) = need {
+            let name = printable(name);
+            writeln!(
+                out,
+                "  where [secrets] there says {name} = {{ env = .. }}, restart the instance with \
+                 that variable; a file needs no restart: {name} = {{ file = \"/path\" }}"
+            )?;
+        }
+    }
     Ok(Exit::Ok)
 }
 

@@ -31,7 +31,7 @@ pub struct Args {
     /// Folder of rules
     #[arg(long, value_name = "DIR")]
     pub rules: PathBuf,
-    /// Folder of plugins
+    /// Folder of plugins; none when not given
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
     /// How the samples are written

@@ -51,7 +51,10 @@ pub fn accept_empty(remote: &Remote, out: &mut dyn Write) -> Result<Exit, Failur
     let report = remote.post(&["rules", "accept-empty"], None)?;
     let removed = report["rules"].as_array().map_or(0, Vec::len);
     let s = if removed == 1 { "" } else { "s" };
-    writeln!(out, "accepted: the report names {removed} rule{s}")?;
+    writeln!(
+        out,
+        "accepted: {removed} rule{s} changed, and what fired by one that is gone resolves"
+    )?;
     Ok(Exit::Ok)
 }
 

@@ -1,3 +1,5 @@
+//! The command line as people type it: help, flags, defaults.
+
 use clap::CommandFactory;
 
 use super::*;

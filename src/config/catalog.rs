@@ -2,8 +2,8 @@
 //! them make together.
 //!
 //! Pure bookkeeping over file contents that the caller read: the same code serves a running
-//! instance, `check`, `test` and `replay`. A file with errors keeps its last good version; the other
-//! files still go live; a name that two files declare rejects both changes.
+//! instance, `check`, `test` and `replay`. A file with errors keeps its last good version; the
+//! other files still go live; a name that two files declare rejects both changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::guest::rhai;
 use crate::guest::sink::Sink;
 use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
-use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::RulePlugin;
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
+use crate::kernel::rule::{Judge, Rule};
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ pub struct Found {
 pub struct Folder {
     pub path: Arc<str>,
     pub files: Result<Vec<Found>, String>,
-    /// A hash over the scripts below it that others may import.
-    pub library: u64,
+    /// What its scripts import, as it is now; see [`Catalog::imports`].
+    pub libraries: rhai::Imports,
 }
 
 /// The folders' files as they were last taken.
@@ -45,12 +45,14 @@ pub struct Catalog {
     files: BTreeMap<Arc<str>, File>,
     /// Folders that held files and are missing, unreadable or empty now, and why.
     held: BTreeMap<Arc<str>, String>,
-    libraries: BTreeMap<Arc<str>, u64>,
 }
 
+#[derive(Default)]
 struct File {
     folder: Arc<str>,
     hash: u64,
+    /// What it imported when it was read.
+    imports: rhai::Imports,
     /// What the engine runs of it.
     good: Option<Good>,
     /// What its present text gave, while it is not live.
@@ -59,6 +61,8 @@ struct File {
     /// Why the fresh text cannot stand beside the other files.
     conflict: Option<Finding>,
     missing_since: Option<Now>,
+    /// Rules that its text no longer has, and since when: they may come back, as files do.
+    lingering: Vec<(Arc<Rule>, Now)>,
 }
 
 #[derive(Clone, Default)]
@@ -66,9 +70,10 @@ struct Good {
     rules: Vec<Arc<Rule>>,
     plugins: Vec<Arc<dyn RulePlugin>>,
     sinks: Vec<LiveSink>,
-    imports: bool,
-    text: Arc<[u8]>,
 }
+
+/// What reading one file gave: what is good of it, what it imported, and what is wrong.
+type Read = (Option<Good>, rhai::Imports, Vec<Finding>);
 
 /// A sink as a file declares it.
 #[derive(Clone, Debug)]
@@ -103,7 +108,6 @@ impl Catalog {
             scripts: BTreeMap::new(),
             files: BTreeMap::new(),
             held: BTreeMap::new(),
-            libraries: BTreeMap::new(),
         }
     }
 
@@ -117,13 +121,15 @@ impl Catalog {
         }
         let before = self.names();
         let removed = self.drop_missing(now, accept_empty);
-        let ruleset = self.settle();
+        self.drop_lingering(now);
+        let ruleset = self.settle(now);
         let is_new = !changed.is_empty() || !removed.is_empty() || before != self.names();
         changed.extend(removed);
         changed.sort();
         changed.dedup();
         let missing = self.files.values().filter_map(|file| file.missing_since);
-        let next = missing.min().map(|since| since + self.remove_after);
+        let lingering = self.files.values().flat_map(|file| file.lingering.iter().map(|l| l.1));
+        let next = missing.chain(lingering).min().map(|since| since + self.remove_after);
         Scan {
             changed,
             is_new,
@@ -137,14 +143,14 @@ impl Catalog {
 
     /// Whether some file is gone and its rules may still come back.
     pub fn has_missing(&self) -> bool {
-        self.files.values().any(|file| file.missing_since.is_some())
+        let may_return = |file: &File| file.missing_since.is_some() || !file.lingering.is_empty();
+        self.files.values().any(may_return)
     }
 
-    /// The text that a file's findings are about.
-    pub fn text_of(&self, path: &str) -> Option<String> {
-        let file = self.files.get(path)?;
-        let good = file.good.as_ref()?;
-        Some(String::from_utf8_lossy(&good.text).into_owned())
+    /// The libraries that a folder's scripts asked for, whose present state the next look needs.
+    pub fn imports(&self, folder: &str) -> BTreeSet<String> {
+        let mine = self.files.values().filter(|file| file.folder.as_ref() == folder);
+        mine.flat_map(|file| file.imports.keys().cloned()).collect()
     }
 
     fn scan_folder(
@@ -170,8 +176,6 @@ impl Catalog {
                 return;
             }
         };
-        let library = self.libraries.insert(folder.path.clone(), folder.library);
-        let new_library = library.is_some_and(|library| library != folder.library);
         let present: BTreeSet<&Arc<str>> = files.iter().map(|found| &found.path).collect();
         for path in &known {
             let file = self.files.get_mut(path).expect("known files are in the map");
@@ -184,8 +188,7 @@ impl Catalog {
         for found in files {
             let hash = hash_of(found);
             let file = self.files.get(&found.path);
-            let imports = file.and_then(|file| file.good.as_ref()).is_some_and(|good| good.imports);
-            if file.is_some_and(|file| file.hash == hash) && !(new_library && imports) {
+            if file.is_some_and(|file| file.hash == hash && file.knows(&folder.libraries)) {
                 continue;
             }
             self.load(&folder.path, found, hash);
@@ -194,26 +197,19 @@ impl Catalog {
     }
 
     fn load(&mut self, folder: &Arc<str>, found: &Found, hash: u64) {
-        let (fresh, findings) = if found.path.ends_with(".wasm") {
+        let (fresh, imports, findings) = if found.path.ends_with(".wasm") {
             self.load_component(found)
         } else {
             self.load_script(folder, found)
         };
-        let file = self.files.entry(found.path.clone()).or_insert_with(|| File {
-            folder: folder.clone(),
-            hash,
-            good: None,
-            fresh: None,
-            findings: Vec::new(),
-            conflict: None,
-            missing_since: None,
-        });
-        (file.hash, file.fresh, file.findings) = (hash, fresh, findings);
+        let file = self.files.entry(found.path.clone()).or_default();
+        file.folder = folder.clone();
+        (file.hash, file.imports, file.fresh, file.findings) = (hash, imports, fresh, findings);
     }
 
-    fn load_script(&mut self, folder: &Arc<str>, found: &Found) -> (Option<Good>, Vec<Finding>) {
+    fn load_script(&mut self, folder: &Arc<str>, found: &Found) -> Read {
         let Ok(text) = std::str::from_utf8(&found.bytes) else {
-            return (None, vec![about(&found.path, "the file is not UTF-8 text", None)]);
+            return unread(about(&found.path, "the file is not UTF-8 text", None));
         };
         let host = self
             .scripts
@@ -224,17 +220,15 @@ impl Catalog {
             rules: loaded.rules.into_iter().map(Arc::new).collect(),
             plugins: Vec::new(),
             sinks: loaded.sinks.into_iter().map(LiveSink::plain).collect(),
-            imports: !loaded.imports.is_empty(),
-            text: found.bytes.clone(),
         });
-        (good, loaded.findings)
+        (good, loaded.imports, loaded.findings)
     }
 
-    fn load_component(&self, found: &Found) -> (Option<Good>, Vec<Finding>) {
+    fn load_component(&self, found: &Found) -> Read {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
-                let (mut good, text) = (Good::default(), found.bytes.clone());
+                let mut good = Good::default();
                 match loaded.component {
                     wasm::Component::Rules { rules, plugin } => {
                         good.rules = rules.into_iter().map(Arc::new).collect();
@@ -246,9 +240,9 @@ impl Catalog {
                         settings: found.settings.clone(),
                     }),
                 }
-                (Some(Good { text, ..good }), Vec::new())
+                (Some(good), rhai::Imports::new(), Vec::new())
             }
-            Err(error) => (None, vec![about(&found.path, &error.to_string(), None)]),
+            Err(error) => unread(about(&found.path, &error.to_string(), None)),
         }
     }
 
@@ -270,17 +264,22 @@ impl Catalog {
 
     /// Lets fresh texts in as far as they go with each other and with the rest; one that does not
     /// is tried again at the next scan.
-    fn settle(&mut self) -> Ruleset {
+    fn settle(&mut self, now: Now) -> Ruleset {
         self.files.values_mut().for_each(|file| file.conflict = None);
         let mut rejected: BTreeSet<Arc<str>> = BTreeSet::new();
         loop {
             let proposal = self.proposal(&rejected);
+            let mut lingering = self.lingering(&proposal);
             let clash = self.clash(&proposal, &rejected);
             let (files, what) = match clash {
                 Some(clash) => clash,
-                None => match self.try_set(&proposal) {
+                None => match self.try_set(&proposal, &lingering).or_else(|_| {
+                    // What was cut out is not worth refusing what is there.
+                    lingering.clear();
+                    self.try_set(&proposal, &[])
+                }) {
                     Ok(ruleset) => {
-                        self.adopt(proposal);
+                        self.adopt(proposal, &lingering, now);
                         return ruleset;
                     }
                     Err(conflict) => {
@@ -354,15 +353,39 @@ impl Catalog {
         self.files[path].fresh.is_some() && !rejected.contains(path)
     }
 
-    fn try_set(&self, proposal: &BTreeMap<Arc<str>, Good>) -> Result<Ruleset, Conflict> {
-        let rules = proposal.values().flat_map(|good| good.rules.clone()).collect();
+    fn try_set(
+        &self,
+        proposal: &BTreeMap<Arc<str>, Good>,
+        lingering: &[Arc<Rule>],
+    ) -> Result<Ruleset, Conflict> {
+        let rules = proposal.values().flat_map(|good| &good.rules);
+        let rules = rules.chain(lingering).cloned().collect();
         let plugins = proposal.values().flat_map(|good| good.plugins.clone()).collect();
         Ruleset::new(rules, plugins)
     }
 
-    fn adopt(&mut self, proposal: BTreeMap<Arc<str>, Good>) {
+    /// Rules that were cut out of files a short while ago, or are with this proposal. A component's
+    /// rules go with it at once: nothing else could judge them.
+    fn lingering(&self, proposal: &BTreeMap<Arc<str>, Good>) -> Vec<Arc<Rule>> {
+        let mut taken: BTreeSet<&str> = BTreeSet::new();
+        taken.extend(proposal.values().flat_map(|good| &good.rules).map(|rule| rule.name.as_ref()));
+        let mut lingering = Vec::new();
+        for file in self.files.values() {
+            let before = file.good.iter().flat_map(|good| &good.rules);
+            for rule in before.chain(file.lingering.iter().map(|(rule, _)| rule)) {
+                let guest = matches!(rule.judge, Judge::Guest(_));
+                if !guest && taken.insert(&rule.name) {
+                    lingering.push(rule.clone());
+                }
+            }
+        }
+        lingering
+    }
+
+    fn adopt(&mut self, proposal: BTreeMap<Arc<str>, Good>, lingering: &[Arc<Rule>], now: Now) {
         for (path, good) in proposal {
             if let Some(file) = self.files.get_mut(&path) {
+                file.let_linger(lingering, now);
                 file.good = Some(good);
                 if file.conflict.is_none() {
                     file.fresh = None;
@@ -371,12 +394,22 @@ impl Catalog {
         }
     }
 
+    /// Rules that were cut out of a file long enough ago are gone.
+    fn drop_lingering(&mut self, now: Now) {
+        let patience = self.remove_after;
+        for file in self.files.values_mut() {
+            file.lingering.retain(|(_, since)| now.since(*since) < patience);
+        }
+    }
+
     fn live(&self) -> impl Iterator<Item = &Good> {
         self.files.values().filter_map(|file| file.good.as_ref())
     }
 
     fn names(&self) -> BTreeSet<(char, Arc<str>)> {
-        self.live().flat_map(names_of).collect()
+        let lingering = self.files.values().flat_map(|file| &file.lingering);
+        let lingering = lingering.map(|(rule, _)| ('r', rule.name.clone()));
+        self.live().flat_map(names_of).chain(lingering).collect()
     }
 
     fn files_of(&self, folder: &str) -> Vec<Arc<str>> {
@@ -392,6 +425,21 @@ impl LiveSink {
 }
 
 impl File {
+    /// Notes which of its rules linger, and since when.
+    fn let_linger(&mut self, lingering: &[Arc<Rule>], now: Now) {
+        let lingers = |rule: &Rule| lingering.iter().any(|other| other.name == rule.name);
+        self.lingering.retain(|(rule, _)| lingers(rule));
+        let known: BTreeSet<Arc<str>> = self.lingering.iter().map(|l| l.0.name.clone()).collect();
+        let before = self.good.iter().flat_map(|good| &good.rules);
+        let cut = before.filter(|rule| lingers(rule) && !known.contains(&rule.name));
+        self.lingering.extend(cut.map(|rule| (rule.clone(), now)).collect::<Vec<_>>());
+    }
+
+    /// Whether it was read with these libraries. One that was not looked at has not changed.
+    fn knows(&self, libraries: &rhai::Imports) -> bool {
+        self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
+    }
+
     fn all_findings(&self) -> Vec<Finding> {
         self.findings.iter().chain(&self.conflict).cloned().collect()
     }
@@ -410,6 +458,10 @@ fn hash_of(found: &Found) -> u64 {
     hasher.update(&found.bytes);
     hasher.update(found.settings.to_string().as_bytes());
     hasher.digest()
+}
+
+fn unread(finding: Finding) -> Read {
+    (None, rhai::Imports::new(), vec![finding])
 }
 
 fn about(path: &str, what: &str, help: Option<&str>) -> Finding {

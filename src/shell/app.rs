@@ -18,7 +18,6 @@ use crate::guest::grant::{Granted, Grants};
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
 use crate::kernel::machine::Machine;
-use crate::kernel::model::Duration;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::sequencer::Arrived;
@@ -34,12 +33,10 @@ use super::pipeline::Pipeline;
 use super::reload::{self, Places, Reloader};
 use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
-use super::sink::{Declared, HubEnv, SinkHub, Standing, terminal};
+use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
 use super::source::decode::decoder;
-use super::source::lines_tcp::{self, LinesTcp};
-use super::source::statsd_udp::{self, StatsdUdp};
-use super::source::stream::{self, Stream};
-use super::source::{Feed, Running, Surroundings, host};
+use super::source::{Feed, Surroundings};
+use super::sources::{self, Source};
 use super::state;
 
 /// What a stop leaves to sinks that still have something to deliver.
@@ -50,7 +47,7 @@ pub struct Watchfire {
     office: Arc<Office>,
     bus: Bus,
     api: Api,
-    sources: Vec<Running>,
+    sources: Vec<Source>,
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
@@ -93,7 +90,7 @@ impl Watchfire {
     pub async fn start(settings: Settings) -> Result<Watchfire, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let begun = begin(&settings, clock).await?;
-        let (sources, failed) = start_sources(&settings, &begun.around);
+        let (sources, failed) = sources::start(&settings, &begun.around);
         if let Some(what) = failed {
             return Err(begun.tear_down("a source", what, sources).await);
         }
@@ -119,6 +116,16 @@ impl Watchfire {
     /// Where the API listens.
     pub fn address(&self) -> std::net::SocketAddr {
         self.api.address()
+    }
+
+    /// What feeds it besides the API, and where that listens, in words.
+    pub fn sources(&self) -> Vec<String> {
+        self.sources.iter().map(Source::words).collect()
+    }
+
+    /// The sinks by name, blocked ones too.
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        self.office.hub.status()
     }
 
     /// The rules that are live.
@@ -164,7 +171,7 @@ impl Watchfire {
     pub async fn stop(self) -> Result<(), String> {
         let Watchfire { office, bus, api, sources, watchdog, threads, settings } = self;
         for source in sources {
-            source.stop().await;
+            source.running.stop().await;
         }
         api.stop().await;
         office.reloader.stop();
@@ -193,18 +200,13 @@ impl Watchfire {
 
 impl Begun {
     /// Stops what runs already, because another part cannot start.
-    async fn tear_down(
-        self,
-        part: &'static str,
-        what: String,
-        sources: Vec<Running>,
-    ) -> StartError {
+    async fn tear_down(self, part: &'static str, what: String, sources: Vec<Source>) -> StartError {
         let mut torn_down = vec!["sinks", "the engine", "reloading"];
         if !sources.is_empty() {
             torn_down.push("sources");
         }
         for source in sources {
-            source.stop().await;
+            source.running.stop().await;
         }
         self.reloader.stop();
         let judge = self.judge.clone();
@@ -297,8 +299,10 @@ fn places(settings: &Settings) -> Result<Places, String> {
     let origin = Origin { file: "watchfire.toml".into(), line: 0 };
     let mut built_in = vec![granted(terminal::declare())];
     for file in &settings.sinks.file {
-        let (path, rotate_bytes, keep) = (file.path.clone(), file.rotate_bytes, file.keep);
-        let sink = FileSink { path, rotate_bytes, keep };
+        // Of a relative path the sink would make one in its own folder.
+        let path = std::path::absolute(&file.path)
+            .map_err(|error| format!("[[sinks.file]] {}: path: {error}", file.name))?;
+        let sink = FileSink { path, rotate_bytes: file.rotate_bytes, keep: file.keep };
         built_in.push(granted(sink.declare(&file.name, origin.clone())));
     }
     for webhook in &settings.sinks.webhook {
@@ -362,76 +366,4 @@ fn api_options(settings: &Settings) -> ApiOptions {
     options.names = settings.listen.names.clone();
     options.token_file = settings.listen.token_file.clone();
     options
-}
-
-/// Every source that the settings name; and why one could not start.
-fn start_sources(settings: &Settings, around: &Surroundings) -> (Vec<Running>, Option<String>) {
-    let mut running = Vec::new();
-    for start in wanted_sources(settings) {
-        match start(around) {
-            Ok(source) => running.push(source),
-            Err(error) => return (running, Some(error.to_string())),
-        }
-    }
-    (running, None)
-}
-
-type Start = Box<dyn FnOnce(&Surroundings) -> Result<Running, super::source::StartError>>;
-
-fn wanted_sources(settings: &Settings) -> Vec<Start> {
-    let (sources, limits) = (&settings.sources, settings.limits.clone());
-    let mut wanted: Vec<Start> = Vec::new();
-    if sources.host.enabled {
-        let host = host::Host { name: "host".into(), interval: sources.host.interval.to_std() };
-        wanted.push(Box::new(move |around| host::start(around, host)));
-    }
-    if let Some(listen) = sources.statsd.udp {
-        let setting = "[sources.statsd] udp".to_owned();
-        let lateness = Some(Duration::ZERO);
-        let udp = StatsdUdp { name: "statsd-udp".into(), listen, setting, lateness };
-        let decoder = decoder(settings::Format::Statsd, &limits);
-        wanted.push(Box::new(move |around| statsd_udp::start(around, udp, decoder)));
-    }
-    if let Some(listen) = sources.statsd.tcp {
-        let setting = "[sources.statsd] tcp".to_owned();
-        let kind = SourceKind::StatsdTcp;
-        let name = "statsd-tcp".to_owned();
-        let tcp = (name, kind, listen, setting, None, settings::Format::Statsd);
-        wanted.push(tcp_source(tcp, &limits));
-    }
-    for source in &sources.tcp {
-        let name = source.name.clone().unwrap_or_else(|| format!("tcp:{}", source.listen));
-        let setting = "[[sources.tcp]] listen".to_owned();
-        let kind = SourceKind::LinesTcp;
-        let tcp = (name, kind, source.listen, setting, source.lateness, source.format);
-        wanted.push(tcp_source(tcp, &limits));
-    }
-    for source in &sources.file {
-        let path = source.path.clone();
-        let name = format!("file:{}", path.display()).into();
-        let from = match source.follow {
-            true => stream::Origin::Followed(path),
-            false => stream::Origin::File(path),
-        };
-        let decoder = decoder(source.format, &limits);
-        let file = Stream { name, from, lateness: None };
-        wanted.push(Box::new(move |around| stream::start(around, file, decoder)));
-    }
-    if let Some(stdin) = &sources.stdin {
-        let decoder = decoder(stdin.format, &limits);
-        let from = Stream { name: "stdin".into(), from: stream::Origin::Stdin, lateness: None };
-        wanted.push(Box::new(move |around| stream::start(around, from, decoder)));
-    }
-    wanted
-}
-
-type Tcp = (String, SourceKind, std::net::SocketAddr, String, Option<Duration>, settings::Format);
-
-fn tcp_source(tcp: Tcp, limits: &crate::kernel::model::Limits) -> Start {
-    let (name, kind, listen, setting, lateness, format) = tcp;
-    let decoder = decoder(format, limits);
-    let connections_max = lines_tcp::CONNECTIONS_MAX;
-    let name = name.into();
-    let lines = LinesTcp { name, kind, listen, setting, lateness, connections_max };
-    Box::new(move |around| lines_tcp::start(around, lines, decoder))
 }

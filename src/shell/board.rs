@@ -21,11 +21,18 @@ use super::sink::SinkHub;
 /// A rule's faults are logged once in so much time.
 const FAULT_LOG: Duration = Duration::from_secs(60);
 
+/// The log's target for alerts that go to the default sinks. Where one of these is the terminal,
+/// people who look at log and terminal at once see each of them twice.
+pub const ALERTS: &str = "watchfire::alert";
+
+/// A rule's name and a group's labels.
+type AlertKey = (Arc<str>, Labels);
+
 pub struct Board {
     bus: Bus,
     hub: Arc<SinkHub>,
     /// The last event of every alert that has not ended.
-    said: Mutex<BTreeMap<(Arc<str>, Labels), Arc<Event>>>,
+    said: Mutex<BTreeMap<AlertKey, Arc<Event>>>,
     counts: [AtomicU64; Kind::ALL.len()],
 }
 
@@ -132,7 +139,12 @@ fn log(event: &Event) {
     let (key, kind, level) = (escape_control(&key), event.kind.name(), event.level.name());
     let (rule, at, cause) = (&event.rule, event.at, event.cause.words());
     if event.kind.is_told() {
-        tracing::info!(%rule, %key, kind, level, value = event.value, %at, cause, shadow = event.shadow, "{text}");
+        let (value, shadow) = (event.value, event.shadow);
+        if event.notify.is_empty() && !shadow {
+            tracing::info!(target: ALERTS, %rule, %key, kind, level, value, %at, cause, "{text}");
+        } else {
+            tracing::info!(%rule, %key, kind, level, value, %at, cause, shadow, "{text}");
+        }
     } else {
         tracing::debug!(%rule, %key, kind, level, value = event.value, %at, cause, "{text}");
     }

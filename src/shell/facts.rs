@@ -140,6 +140,9 @@ impl Office {
         } else if let Some(finding) = live.findings.iter().find(|finding| finding.is_error()) {
             let what = format!("{}:{}: {}", finding.file, finding.line, finding.what);
             (ComponentState::Degraded, format!("{what}; its last good version is live"))
+        } else if let Some(rule) = self.judge.look().look.rules.iter().find(|r| r.quarantined) {
+            let what = format!("rule {} is quarantined: most of its evaluations fault", rule.name);
+            (ComponentState::Degraded, what)
         } else {
             let rules = live.ruleset.as_ref().map_or(0, |ruleset| ruleset.rules().len());
             (ComponentState::Ok, format!("{rules} rules are live"))
@@ -149,22 +152,24 @@ impl Office {
 
     fn sinks_health(&self, live: &Live) -> ComponentHealth {
         let status = self.hub.status();
-        let blocked = status.iter().find(|sink| sink.state.name() == "blocked");
+        // One that nobody sends to yet misses nothing; rules that name one are looked at below.
+        let blocked = status.iter().find(|sink| sink.default && sink.state.name() == "blocked");
         let failing = status.iter().find(|sink| sink.queued > 0 && sink.last_error.is_some());
         let (state, detail) = if let Some(sink) = blocked {
             let what = format!("sink {} is blocked; see `watchfire sinks list`", sink.name);
             (ComponentState::Degraded, what)
         } else if let Some((rule, sink)) = live.missing_sinks.first() {
-            let what = format!(
-                "rule {rule} notifies {sink}, which does not run; its events go to \
-                                the default sinks"
-            );
+            let what = format!("rule {rule} notifies {sink}, which is not running");
             (ComponentState::Degraded, what)
+        } else if !status.iter().any(|sink| sink.default && sink.state.name() != "removed") {
+            let what = "no default sink runs; see [sinks] default in the settings";
+            (ComponentState::Degraded, what.to_owned())
         } else if let Some(sink) = failing {
             let error = sink.last_error.as_deref().unwrap_or_default();
             (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
         } else {
-            (ComponentState::Ok, format!("{} sinks run", status.len()))
+            let running = status.iter().filter(|sink| sink.state.runs());
+            (ComponentState::Ok, format!("{} of {} sinks run", running.count(), status.len()))
         };
         ComponentHealth { name: "sinks", state, detail }
     }

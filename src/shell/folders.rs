@@ -1,23 +1,23 @@
 //! Reads the rule and plugin folders: what is in them now, for the catalog to judge.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::config::catalog::{Folder, Found};
+use crate::guest::rhai;
 
 /// Larger files are no rules and no plugins; they are reported, not read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Folders of libraries deeper than this are a loop of links.
-const DEPTH_MAX: usize = 8;
 
 /// The scripts and components of a folder. Names that begin with `.` are left out, but links into
-/// such a folder are followed: that is how Kubernetes mounts a ConfigMap.
-pub fn read(path: &Path) -> Folder {
+/// such a folder are followed: that is how Kubernetes mounts a ConfigMap. Of what lies in folders
+/// below it only `imports` are looked at, since guests' sources live there too.
+pub fn read(path: &Path, imports: &BTreeSet<String>) -> Folder {
     let files = list(path).map_err(|error| error.to_string());
-    Folder { path: shown(path), files, library: library(path) }
+    let library = |file: &String| (file.clone(), rhai::library_hash(path, file));
+    Folder { path: shown(path), files, libraries: imports.iter().map(library).collect() }
 }
 
 /// One file alone, as a folder of its own.
@@ -25,10 +25,11 @@ pub fn read_file(path: &Path) -> Folder {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.unwrap_or(Path::new("."));
     let files = found(path).map(|found| vec![found]).map_err(|error| error.to_string());
-    Folder { path: shown(folder), files, library: library(folder) }
+    Folder { path: shown(folder), files, libraries: rhai::Imports::new() }
 }
 
-fn shown(path: &Path) -> Arc<str> {
+/// A folder's name among the findings, and in the catalog.
+pub fn shown(path: &Path) -> Arc<str> {
     path.display().to_string().into()
 }
 
@@ -80,35 +81,4 @@ fn is_hidden(path: &Path) -> bool {
 
 fn is_loaded(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "rhai" || extension == "wasm")
-}
-
-/// Over all scripts in the folders below, which rule files may import.
-fn library(folder: &Path) -> u64 {
-    let mut hasher = Xxh3::new();
-    for path in scripts_below(folder, DEPTH_MAX) {
-        hasher.update(path.display().to_string().as_bytes());
-        hasher.update(&std::fs::read(&path).unwrap_or_default());
-    }
-    hasher.digest()
-}
-
-fn scripts_below(folder: &Path, depth: usize) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> =
-        entries.filter_map(|entry| entry.ok()).map(|e| e.path()).collect();
-    paths.sort();
-    let mut scripts = Vec::new();
-    for path in paths.into_iter().filter(|path| !is_hidden(path)) {
-        if path.is_dir() && depth > 0 {
-            let below = scripts_below(&path, depth - 1);
-            scripts.extend(below);
-            let own = std::fs::read_dir(&path).into_iter().flatten().filter_map(|entry| entry.ok());
-            scripts.extend(own.map(|entry| entry.path()).filter(|path| {
-                path.extension().is_some_and(|extension| extension == "rhai") && path.is_file()
-            }));
-        }
-    }
-    scripts.sort();
-    scripts.dedup();
-    scripts
 }

@@ -26,8 +26,7 @@ pub use tally::{SourceKind, SourceStatus, Tally};
 /// All that reaches the sequencer from sources, in this order for each source: `Opened`, any number
 /// of `Batch` and `Listening`, `Closed`.
 #[derive(Debug)]
-// Nearly every message is a batch: a box would only be one more allocation for each.
-#[allow(clippy::large_enum_variant)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are batches: a box is an allocation each")]
 pub enum Inbound {
     /// A source's life begins; slots of an earlier life of this id mean nothing any more.
     /// `lateness: None` is the default for what it turns out to send.

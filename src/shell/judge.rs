@@ -54,13 +54,9 @@ impl Judge {
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<(Judge, JoinHandle<()>)> {
         let (orders, taken) = unbounded();
-        let work = Work {
-            pipeline,
-            clock,
-            counts: BTreeMap::new(),
-            counted: None,
-            quarantined: BTreeMap::new(),
-        };
+        let quarantined = held_before(&pipeline, clock.now());
+        let (counts, counted) = (BTreeMap::new(), None);
+        let work = Work { pipeline, clock, counts, counted, quarantined };
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || work.run(&inbound, &taken))?;
@@ -113,6 +109,13 @@ struct Quarantine {
     until: Option<Now>,
 }
 
+/// Rules that were quarantined at the last stop are tried again soon.
+fn held_before(pipeline: &Pipeline, now: Now) -> BTreeMap<Arc<str>, Quarantine> {
+    let held = |backoff| Quarantine { backoff, until: Some(now + backoff) };
+    let rules = pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
+    rules.map(|rule| (rule.name, held(QUARANTINE_MIN))).collect()
+}
+
 impl Work {
     fn run(mut self, inbound: &Receiver<Inbound>, orders: &Receiver<Order>) {
         let ticks = tick(TICK);
@@ -161,7 +164,7 @@ impl Work {
         match order {
             Order::Swap { ruleset, done } => {
                 let pause = self.pipeline.step_and_wait(Arrived::Swap(ruleset));
-                self.quarantined.clear();
+                // A rule whose file was edited is judged again; the engine knows which.
                 self.counts.clear();
                 self.pipeline.flush();
                 let _ = done.send(pause);

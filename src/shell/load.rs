@@ -1,5 +1,6 @@
 //! Loads rules for commands that run no service: check, test, replay, explain.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub fn scan(paths: &[PathBuf]) -> Result<Scan, String> {
 }
 
 fn folder(path: &Path) -> Folder {
-    if path.is_file() { folders::read_file(path) } else { folders::read(path) }
+    if path.is_file() { folders::read_file(path) } else { folders::read(path, &BTreeSet::new()) }
 }
 
 /// Findings as people read them, each with the line that it is about.

@@ -21,11 +21,14 @@ pub mod folders;
 pub mod judge;
 pub mod pipeline;
 pub mod state;
+mod watch;
 
 pub mod board;
 pub mod facts;
 pub mod figures;
 pub mod reload;
+
+mod sources;
 
 pub mod app;
 

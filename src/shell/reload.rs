@@ -4,16 +4,15 @@
 //! means: wait until the folders are quiet, list them, let the catalog compare contents. One thread
 //! does all of it, so two reloads never overlap.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::config::catalog::{Catalog, LiveSink, Scan};
+use crate::config::catalog::{Catalog, Folder, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::Grants;
@@ -27,7 +26,11 @@ use super::api::{
 use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
+use super::sink::hub::Change;
 use super::sink::{Declared, SinkHub, Standing};
+use super::watch::Watch;
+
+mod log;
 
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
@@ -110,6 +113,7 @@ pub struct Prepared {
     work: Work,
     pub ruleset: Arc<Ruleset>,
     scan: Scan,
+    begun: Instant,
 }
 
 struct Work {
@@ -137,13 +141,13 @@ pub fn prepare(
     mut catalog: Catalog,
     clock: Arc<dyn Clock>,
 ) -> Prepared {
-    let folders = [folders::read(&places.rules), folders::read(&places.plugins)];
-    let scan = catalog.scan(&folders, clock.now(), false);
+    let begun = Instant::now();
+    let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
     let (grants, sinks, ids) = (None, Vec::new(), 0);
     let work = Work { places, settings, catalog, clock, grants, sinks, live, ids };
-    Prepared { work, ruleset, scan }
+    Prepared { work, ruleset, scan, begun }
 }
 
 impl Prepared {
@@ -154,34 +158,34 @@ impl Prepared {
         hub: Arc<SinkHub>,
         adoptions: Receiver<Adoption>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
-        let Prepared { work, ruleset, scan } = self;
+        let Prepared { work, ruleset, scan, begun } = self;
         let live = work.live.clone();
         let version = ruleset.version();
         let mut running = Running { work, judge, hub, adoptions, version };
-        running.first(scan, ruleset);
+        running.first(&scan, &ruleset, begun);
         let (wishes, wished) = unbounded();
-        let watcher = running.watch(wishes.clone());
+        let watch = running.watch(wishes.clone());
         let thread = std::thread::Builder::new()
             .name("reload".into())
-            .spawn(move || running.run(&wished, watcher))?;
+            .spawn(move || running.run(&wished, watch))?;
         Ok((Reloader { wishes, live }, thread))
     }
 }
 
 impl Running {
-    fn first(&mut self, scan: Scan, ruleset: Arc<Ruleset>) {
+    fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
         let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
         self.work.sinks = scan.sinks.clone();
         self.apply_sinks();
-        let begun = Instant::now();
         let pause = StdDuration::ZERO;
-        self.report(&scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
+        self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
     }
 
-    fn run(mut self, wished: &Receiver<Wish>, watcher: Option<RecommendedWatcher>) {
-        // Dropping the watcher would end its notices.
-        let _watcher = watcher;
+    fn run(mut self, wished: &Receiver<Wish>, mut watch: Option<Watch>) {
         loop {
+            if let Some(watch) = &mut watch {
+                watch.set(self.folders());
+            }
             let poll = self.until_next_look();
             let (trigger, answer, accept) = match wished.recv_timeout(poll) {
                 Ok(Wish::Stop) => return,
@@ -235,8 +239,7 @@ impl Running {
     }
 
     fn look(&mut self, trigger: ReloadTrigger, accept: bool, begun: Instant) -> ReloadReport {
-        let places = &self.work.places;
-        let folders = [folders::read(&places.rules), folders::read(&places.plugins)];
+        let folders = read(&self.work.places, &self.work.catalog);
         let scan = self.work.catalog.scan(&folders, self.work.clock.now(), accept);
         let mut pause = StdDuration::ZERO;
         let mut adoption = Adoption::default();
@@ -247,12 +250,13 @@ impl Running {
             self.version = scan.ruleset.version();
         }
         self.work.sinks = scan.sinks.clone();
-        self.apply_sinks();
+        let changes = self.apply_sinks();
+        log::sinks(&changes, &self.hub);
         self.report(&scan, trigger, adoption, begun, pause)
     }
 
-    /// Gives the hub all sinks with what they are granted now.
-    fn apply_sinks(&mut self) {
+    /// Gives the hub all sinks with what they are granted now, and says what that changed.
+    fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
         let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
         let parsed = Grants::parse(&text);
         let mut live = self.work.live.lock().expect(UNPOISONED);
@@ -276,16 +280,7 @@ impl Running {
             };
             declared.push(Declared { sink, standing });
         }
-        for (sink, change) in self.hub.apply(declared) {
-            use super::sink::hub::Change;
-            match change {
-                Change::Kept => {}
-                Change::Blocked => tracing::warn!(%sink, "sink blocked; see `sinks list`"),
-                Change::Added | Change::Replaced | Change::Removed { .. } => {
-                    tracing::info!(%sink, ?change, "sink");
-                }
-            }
-        }
+        self.hub.apply(declared)
     }
 
     fn report(
@@ -329,7 +324,7 @@ impl Running {
         let unchanged = outcome == ReloadOutcome::Unchanged;
         let mut live = self.work.live.lock().expect(UNPOISONED);
         live.ruleset = Some(scan.ruleset.clone());
-        live.held = scan.held.clone();
+        let held = std::mem::replace(&mut live.held, scan.held.clone());
         live.missing_sinks = missing_sinks(&scan.ruleset, &self.hub);
         live.failures += u64::from(bad);
         if !unchanged {
@@ -342,8 +337,9 @@ impl Running {
         }
         live.findings = scan.findings.clone();
         drop(live);
+        log::held(&held, &scan.held);
         if !unchanged {
-            self.log(scan, &report);
+            log::report(scan, &report);
         }
         report
     }
@@ -362,71 +358,44 @@ impl Running {
         }
     }
 
-    fn log(&self, scan: &Scan, report: &ReloadReport) {
-        let changed = |kind: Carried| report.rules.iter().filter(|c| c.change == kind).count();
-        tracing::info!(
-            trigger = ?report.trigger,
-            outcome = ?report.outcome,
-            version = %report.version,
-            rules = scan.ruleset.rules().len(),
-            added = changed(Carried::Added),
-            kept = changed(Carried::Kept),
-            reset = changed(Carried::Reset),
-            removed = changed(Carried::Removed),
-            took = %report.duration,
-            pause = %report.pause,
-            "reload"
-        );
-        for finding in &scan.findings {
-            if scan.changed.iter().any(|changed| changed.as_ref() == finding.file) {
-                let text = std::fs::read_to_string(&finding.file).ok();
-                let words = finding.render(text.as_deref());
-                match finding.severity {
-                    Severity::Error => tracing::error!("{words}"),
-                    Severity::Warning => tracing::warn!("{words}"),
-                }
-            }
-        }
-        for (folder, why) in &scan.held {
-            tracing::error!(%folder, "{why}");
-        }
-    }
-
     /// The system's notices, unless only the poll is wanted or notices cannot be had.
-    fn watch(&self, wishes: Sender<Wish>) -> Option<RecommendedWatcher> {
+    fn watch(&self, wishes: Sender<Wish>) -> Option<Watch> {
         if self.work.settings.mode == ReloadMode::Poll {
             return None;
         }
-        let told = move |event: notify::Result<notify::Event>| {
-            // Our own reading must not start the next look.
-            let matters = event.map_or(true, |event| !matches!(event.kind, EventKind::Access(_)));
-            if matters {
-                let _ = wishes.send(Wish::Look(ReloadTrigger::Watch, None));
-            }
+        let told = move |paths: &[PathBuf]| {
+            tracing::debug!(?paths, "changed");
+            // After the stop nothing is reloaded.
+            let _ = wishes.send(Wish::Look(ReloadTrigger::Watch, None));
         };
-        let mut watcher = match notify::recommended_watcher(told) {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                tracing::warn!(%error, "no notices of changes; folders are only polled");
-                return None;
-            }
-        };
-        let places = &self.work.places;
-        for folder in [&places.rules, &places.plugins] {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::Recursive) {
-                let folder = folder.display();
-                tracing::warn!(%folder, %error, "no notices of changes there; it is only polled");
-            }
-        }
-        Some(watcher)
+        Watch::new(told)
+            .inspect_err(|error| tracing::warn!(%error, "no notices of changes; only polled"))
+            .ok()
     }
+
+    /// Where rules, plugins and the libraries of both lie.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let mut folders = BTreeSet::new();
+        for folder in [&self.work.places.rules, &self.work.places.plugins] {
+            let imports = self.work.catalog.imports(&folders::shown(folder));
+            let parent = |file: &String| folder.join(file).parent().map(PathBuf::from);
+            folders.extend(imports.iter().filter_map(parent));
+            folders.insert(folder.clone());
+        }
+        folders
+    }
+}
+
+fn read(places: &Places, catalog: &Catalog) -> [Folder; 2] {
+    [&places.rules, &places.plugins]
+        .map(|path| folders::read(path, &catalog.imports(&folders::shown(path))))
 }
 
 fn missing_sinks(ruleset: &Ruleset, hub: &SinkHub) -> Vec<(Arc<str>, Arc<str>)> {
     let running: Vec<Arc<str>> = hub
         .status()
         .into_iter()
-        .filter(|status| !matches!(status.state.name(), "blocked" | "removed"))
+        .filter(|status| status.state.runs())
         .map(|status| status.name)
         .collect();
     let named = ruleset
@@ -443,9 +412,8 @@ fn rule_change((rule, kept): (Arc<str>, Kept)) -> Option<RuleChange> {
         Kept::Removed => (Carried::Removed, "its alerts are resolved".into()),
         Kept::Kept => (Carried::Kept, "alerts, windows and `this` go on".into()),
         Kept::Reset { why } => {
-            let what =
-                "alerts go on; windows begin empty (they cannot be rebuilt without a recording)";
-            (Carried::Reset, format!("{why}: {what}"))
+            let what = "windows begin empty, for they cannot be rebuilt without a recording";
+            (Carried::Reset, format!("{why}; {what}"))
         }
     };
     Some(RuleChange { rule, change, why })

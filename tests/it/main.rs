@@ -1,1 +1,16 @@
+//! Everything that is tested from outside: one program, so that it links once.
 
+mod tidy;
+
+mod backpressure;
+mod command;
+mod differential;
+mod e2e;
+mod fuzz;
+mod guests;
+mod http_gate;
+mod instance;
+mod live;
+mod loopback;
+mod random;
+mod recording;

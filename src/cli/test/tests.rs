@@ -1,3 +1,5 @@
+//! `watchfire test` over folders of rules and stories: what it prints and how it exits.
+
 use super::*;
 use crate::kernel::event::Event;
 use crate::kernel::model::{EventTime, Series};

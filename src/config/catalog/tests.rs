@@ -6,6 +6,8 @@ use crate::guest::wasm::WasmLimits;
 struct Desk {
     catalog: Catalog,
     files: BTreeMap<&'static str, String>,
+    folder: Arc<str>,
+    libraries: rhai::Imports,
     now: i64,
 }
 
@@ -17,18 +19,24 @@ impl Desk {
     fn new(files: &[(&'static str, String)]) -> Desk {
         let wasm = Arc::new(WasmHost::new(WasmLimits::default()).expect("the host starts"));
         let catalog = Catalog::new(Duration::from_secs(3), wasm);
-        Desk { catalog, files: files.iter().cloned().collect(), now: 0 }
+        Desk {
+            catalog,
+            files: files.iter().cloned().collect(),
+            folder: "rules".into(),
+            libraries: rhai::Imports::new(),
+            now: 0,
+        }
     }
 
     fn look_as(&mut self, files: Option<Vec<Found>>, accept_empty: bool) -> Scan {
         let files = files.ok_or_else(|| "permission denied".to_owned());
-        let folder = Folder { path: "rules".into(), files, library: 0 };
+        let folder = Folder { path: self.folder.clone(), files, libraries: self.libraries.clone() };
         self.catalog.scan(&[folder], Now::from_nanos(self.now * 1_000_000_000), accept_empty)
     }
 
     fn look(&mut self) -> Scan {
         let found = |(name, text): (&&str, &String)| Found {
-            path: format!("rules/{name}").into(),
+            path: format!("{}/{name}", self.folder).into(),
             bytes: Arc::from(text.as_bytes()),
             settings: serde_json::Value::Null,
         };
@@ -150,4 +158,53 @@ fn what_is_no_component_says_so() {
     let scan = desk.look();
     assert_eq!(names(&scan), "rules/b.rhai:b");
     assert_eq!(scan.findings.len(), 1, "{:?}", scan.findings);
+}
+
+#[test]
+fn a_changed_library_reloads_its_users_and_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let limit = |text: &str| {
+        std::fs::write(folder.path().join("limits.rhai"), text).expect("a library");
+        rhai::library_hash(folder.path(), "limits.rhai")
+    };
+    let user = "import \"limits\" as limits;\n\
+                rule(\"user\").on(\"cpu\").when(|v| v > limits::high());\n";
+    let mut desk = Desk::new(&[("other.rhai", threshold("other", 1)), ("user.rhai", user.into())]);
+    desk.folder = folder.path().display().to_string().into();
+    let first = limit("fn high() { 90.0 }");
+    assert_eq!(desk.look().findings.len(), 0);
+    assert_eq!(desk.catalog.imports(&desk.folder), BTreeSet::from(["limits.rhai".to_owned()]));
+    desk.libraries = rhai::Imports::from([("limits.rhai".into(), first)]);
+    assert!(!desk.look().is_new, "it was read with this library");
+
+    for (text, findings) in [("fn high( {", 1), ("fn high() { 80.0 }", 0)] {
+        desk.libraries = rhai::Imports::from([("limits.rhai".into(), limit(text))]);
+        let scan = desk.look();
+        let user = format!("{}/user.rhai", desk.folder);
+        assert_eq!(scan.changed, [Arc::from(user)], "{text}");
+        assert_eq!((scan.findings.len(), scan.ruleset.rules().len()), (findings, 2), "{text}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_cut_out_of_its_file_is_given_the_same_patience() {
+    let both = format!("{}{}", threshold("a", 1), threshold("b", 1));
+    let mut desk = Desk::new(&[("x.rhai", both.clone()), ("y.rhai", threshold("y", 1))]);
+    let all = "rules/x.rhai:a rules/x.rhai:b rules/y.rhai:y";
+    assert_eq!(names(&desk.look()), all);
+    desk.files.insert("x.rhai", threshold("a", 2));
+    for (now, live) in [(10, all), (12, all), (13, "rules/x.rhai:a rules/y.rhai:y")] {
+        desk.now = now;
+        assert_eq!(names(&desk.look()), live, "at {now} s");
+    }
+    // It comes back, moves to another file, is cut out there too: one rule all the while.
+    desk.files.insert("x.rhai", both);
+    desk.look();
+    desk.files.insert("x.rhai", threshold("a", 2));
+    desk.files.insert("y.rhai", format!("{}{}", threshold("y", 1), threshold("b", 3)));
+    assert_eq!(names(&desk.look()), "rules/x.rhai:a rules/y.rhai:b rules/y.rhai:y");
+    desk.files.insert("y.rhai", threshold("y", 1));
+    let scan = desk.look();
+    assert_eq!(scan.ruleset.rules().len(), 3);
+    assert!(scan.findings.is_empty() && scan.next.is_some());
 }

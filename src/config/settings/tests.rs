@@ -1,3 +1,5 @@
+//! Settings as people write them: every section, and what each mistake is told.
+
 use std::path::Path;
 
 use super::*;

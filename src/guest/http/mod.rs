@@ -4,12 +4,14 @@
 //! that the name resolves to, and the connection goes to the address that was checked. Redirects
 //! are followed here and not by the client, so that each is a new request to check.
 //!
-//! Invariants: no text that leaves this module holds a secret, or a URL that one was part of; no
+//! Invariants: no text that leaves this module holds a secret, not even one that a server sends
+//! back as it was, or a URL that one was part of; no
 //! proxy from the environment is used, since it would resolve names in our stead.
 
 mod address;
 mod compose;
 mod exchange;
+mod redact;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -121,7 +123,10 @@ impl HttpGate {
         let prepared = compose::prepare(&request, &self.inner)?;
         let client = self.inner.client()?;
         match tokio::time::timeout(total, exchange::run(prepared, &self.inner, client)).await {
-            Ok(answer) => answer,
+            Ok(answer) => answer.map(|mut response| {
+                redact::redact(&mut response, &self.inner.granted);
+                response
+            }),
             Err(_) => Err(HttpError::TimedOut),
         }
     }

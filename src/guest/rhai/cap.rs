@@ -87,7 +87,7 @@ impl Failure {
     /// A request that brought no response.
     fn of_request(error: HttpError) -> Failure {
         match error {
-            HttpError::Denied(what) => Failure::rejected(what),
+            HttpError::Denied(what) => Failure::rejected(format!("denied: {what}")),
             HttpError::TimedOut => Failure::retried("the request timed out"),
             HttpError::Unreachable(what) => Failure::retried(format!("not reachable: {what}")),
             HttpError::TooLarge(cap) => {

@@ -18,6 +18,15 @@ pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Libraries that import libraries.
 const DEPTH_MAX: usize = 8;
 
+/// What [`super::Imports`] says of one library now.
+pub fn hash_of(folder: &Path, file: &str) -> Option<u64> {
+    read(folder, file).map(|text| hash(&text))
+}
+
+fn hash(text: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+}
+
 pub struct Libraries {
     pub folder: PathBuf,
     pub desk: Desk,
@@ -48,7 +57,7 @@ impl Libraries {
     /// Notes that a library is being read; one that is open already would read itself.
     fn open(&self, path: &str, file: &str) -> Result<(), Failure> {
         let mut papers = self.desk.papers();
-        papers.imports.insert(file.to_owned());
+        papers.imports.entry(file.to_owned()).or_default();
         if papers.open.iter().any(|open| open == path) {
             return Err("libraries import each other in a circle".into());
         }
@@ -72,6 +81,7 @@ impl Libraries {
             EvalAltResult::ErrorInModule(path.to_owned(), error, at).into()
         };
         let text = read(&self.folder, file).ok_or_else(missing)?;
+        self.desk.papers().imports.insert(file.to_owned(), Some(hash(&text)));
         let mut script = Script::compile(engine, Source::new(file, &text))
             .map_err(|error| wrap(EvalAltResult::ErrorParsing(*error.0, error.1).into()))?;
         script.name_source(file);

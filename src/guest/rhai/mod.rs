@@ -46,6 +46,8 @@ use crate::kernel::rule::Rule;
 use ast::Script;
 use builder::{Desk, Papers};
 pub use host::Host;
+pub use library::hash_of as library_hash;
+pub use source::Imports;
 use source::Source;
 
 type SharedModule = rhai::Shared<rhai::Module>;
@@ -58,8 +60,8 @@ pub struct Loaded {
     pub sinks: Vec<Sink>,
     /// From top to bottom. With an error among them the file is not to be taken.
     pub findings: Vec<Finding>,
-    /// Files that were imported or asked for, relative to the host's folder.
-    pub imports: Vec<String>,
+    /// What was imported or asked for, as it was read.
+    pub imports: Imports,
 }
 
 impl Loaded {
@@ -134,13 +136,23 @@ fn run(script: Arc<Script>, host: &Host, loaded: &mut Loaded) {
         Err(error) => papers.note(errors::load_finding(&script.source, &error)),
     }
     loaded.findings.append(&mut papers.findings);
-    loaded.imports = std::mem::take(&mut papers.imports).into_iter().collect();
+    loaded.imports = std::mem::take(&mut papers.imports);
+}
+
+/// Of the file and its libraries: what changes with either is another version.
+fn version(papers: &Papers) -> Version {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(papers.script.source.text.as_bytes());
+    for hash in papers.imports.values().flatten() {
+        hasher.update(&hash.to_le_bytes());
+    }
+    Version(hasher.digest())
 }
 
 /// The file has run to its end: what lies on the desk is checked as a whole.
 fn check(papers: &mut Papers, loaded: &mut Loaded) {
     let script = papers.script.clone();
-    let version = Version(xxhash_rust::xxh3::xxh3_64(script.source.text.as_bytes()));
+    let version = version(papers);
     let mut findings = Vec::new();
     let mut names: BTreeMap<(&str, Arc<str>), rhai::Position> = BTreeMap::new();
     let declared = papers.rules.iter().map(|rule| ("rule", rule.name.clone(), rule.at));

@@ -1,11 +1,16 @@
 //! A file's text: from Rhai's positions to bytes and back, and the little scanning that needs no
 //! parser (where a closure's text ends, which word stands at a place).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rhai::Position;
 
 use crate::guest::finding::{Finding, Severity};
+
+/// Libraries by their path below the folder, each with a hash of its text; `None` when it cannot be
+/// read there.
+pub type Imports = BTreeMap<String, Option<u64>>;
 
 #[derive(Clone, Debug)]
 pub struct Source {

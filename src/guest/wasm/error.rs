@@ -98,7 +98,7 @@ impl fmt::Display for LoadError {
             LoadError::Manifest(why) => {
                 write!(out, "its section `watchfire:manifest`: {why}; use the export macro")
             }
-            LoadError::Died(why) => write!(out, "{why}; run `watchfire plugin test` on it"),
+            LoadError::Died(why) => write!(out, "{why}; see the log for what it said"),
             LoadError::Settings(why) => {
                 write!(out, "it refused its settings: {why}; correct the TOML file beside it")
             }
@@ -106,7 +106,7 @@ impl fmt::Display for LoadError {
                 write!(out, "its rule {rule}: {why}; correct the declaration")
             }
             LoadError::Trial(why) => {
-                write!(out, "on a trial batch {why}; run `watchfire plugin test` on it")
+                write!(out, "on a trial batch {why}; see the log for what it said")
             }
         }
     }

@@ -289,9 +289,9 @@ impl RuleRun {
     pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
         let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
         let until = context.watermark - self.delay;
-        loop {
-            let Some(join) = &mut self.groups[number].join else { break };
-            let Some(at) = join.ready(until) else { break };
+        while let Some(join) = &mut self.groups[number].join
+            && let Some(at) = join.ready(until)
+        {
             if let Some(values) = join.take(at, tolerance) {
                 self.judge_values(context, number, at, &values, None);
             }

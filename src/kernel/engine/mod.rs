@@ -217,7 +217,7 @@ impl Engine {
         self.touched_rules = rules;
     }
 
-    /// The watermark moves to `watermark`: everything of a layer's rules that is due before it runs.
+    /// The watermark moves to `watermark`: all of a layer's rules that is due before it runs.
     pub fn cut(&mut self, position: u64, watermark: EventTime, layer: u8, out: &mut Output) {
         assert!(self.watermark <= watermark);
         if self.watermark == EventTime::MIN && self.listening.from == EventTime::MIN {

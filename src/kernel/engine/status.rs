@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::kernel::model::{EventTime, Labels, Level, SourceId};
 use crate::kernel::rule::program::Fault;
-use crate::kernel::rule::ruleset::RuleIndex;
 
 use super::Engine;
 use super::group::{Group, Silence};
@@ -92,11 +91,6 @@ impl Engine {
             self.runs.iter().flat_map(|run| self.alerts_of(run)).collect();
         alerts.sort_by(|a, b| (&a.rule, &a.key).cmp(&(&b.rule, &b.key)));
         alerts
-    }
-
-    /// Groups of one rule, for `explain`.
-    pub fn groups_of(&self, rule: RuleIndex) -> usize {
-        self.runs[rule.index()].groups.len()
     }
 
     fn alerts_of<'a>(&'a self, run: &'a RuleRun) -> impl Iterator<Item = AlertReport> + 'a {

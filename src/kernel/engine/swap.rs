@@ -377,7 +377,13 @@ impl RuleRun {
         next.stats = std::mem::take(&mut self.stats);
         if self.rule.by != rule.by || self.rule.inputs.len() != rule.inputs.len() {
             self.end_all(context, at, Cause::RuleChanged);
-            return (next, Carried::Reset { why: "its groups are other ones".into() }, false);
+            return (
+                next,
+                Carried::Reset {
+                    why: "its groups are other ones, so its alerts are resolved".into(),
+                },
+                false,
+            );
         }
         let why = self.why_not_kept(&next);
         let old = self.rule.clone();

@@ -349,7 +349,8 @@ fn a_key_that_the_selector_no_longer_takes_resolves() {
 fn a_fault_keeps_the_state_and_five_in_a_row_suspend_the_group() {
     let mut machine = machine(1, vec![rule("hot", "cpu").when(over_or_fault(90.0)).make()]);
     let feed = "0s cpu{} 95 | 1s cpu{} -1 | 2s cpu{} -1 | 3s cpu{} -1 | 4s cpu{} -1 | 5s cpu{} 10
-        6s cpu{} 95 | 7s cpu{} -1 | 8s cpu{} -1 | 9s cpu{} -1 | 10s cpu{} -1 | 11s cpu{} -1 | 12s cpu{} 10";
+        6s cpu{} 95 | 7s cpu{} -1 | 8s cpu{} -1 | 9s cpu{} -1 | 10s cpu{} -1
+        11s cpu{} -1 | 12s cpu{} 10";
     let lines = run_lines(&mut machine, feed, 4, true);
     assert_eq!(lines, ["0s fired critical 95", "5s resolved critical 10", "6s fired critical 95"]);
     let report = &machine.engines[0].rule_reports()[0];
@@ -363,7 +364,8 @@ fn groups_past_the_limit_fold_into_one_that_runs_plain_windows() {
         vec![rule("load", "cpu").by(&["host"]).sliding("10s", "10s").when(mean_over(50.0)).make()];
     for shards in [1, 2, 4] {
         let mut machine = machine_within(limits.clone(), shards, rules.clone());
-        let feed = "1s cpu{host=a} 9 | 2s cpu{host=b} 90 | 3s cpu{host=c} 80 | 4s cpu{host=d} 90 | 15s up{} 1";
+        let feed = "1s cpu{host=a} 9 | 2s cpu{host=b} 90 | 3s cpu{host=c} 80
+            4s cpu{host=d} 90 | 15s up{} 1";
         let lines = run_lines(&mut machine, feed, 9, false);
         assert_eq!(
             lines,

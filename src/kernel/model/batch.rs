@@ -80,8 +80,8 @@ impl Batch {
         self.ops.get(row).copied().unwrap_or(Op::Set)
     }
 
-    /// Cuts the batch into pieces of at most `rows` rows. What belongs to the batch as a whole stays
-    /// with the first piece.
+    /// Cuts the batch into pieces of at most `rows` rows. What belongs to the batch as a whole
+    /// stays with the first piece.
     pub fn cut(mut self, rows: usize) -> Vec<Batch> {
         assert!(rows > 0);
         if self.rows() <= rows {

@@ -3,7 +3,7 @@
 //! The kernel's results must not depend on the order of a hash table, so plain hash maps are
 //! banned in it (`.clippy.toml`). This wrapper offers no iteration.
 
-#![allow(clippy::disallowed_types)]
+#![allow(clippy::disallowed_types, reason = "the wrapper offers no iteration")]
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 //!
 //! Rhai scripts and Wasm components both produce the same [`Rule`] value and one engine runs it.
 //! Never parses a file, never runs a guest itself: a condition is a [`Program`] (a shared recipe),
-//! of which every shard makes its own [`Evaluator`].
+//! of which every shard makes its own [`program::Evaluator`].
 //!
 //! Invariants: a rule's name is its identity; a rule that reached this type was fully checked.
 
@@ -142,7 +142,7 @@ pub enum Distinct {
 pub enum Judge {
     /// Conditions by level, lowest first; at least one is there.
     Levels([Option<LevelRule>; 3]),
-    /// A Wasm component's judgement of raw samples: which plugin of the ruleset, which of its rules.
+    /// A Wasm component's judgement of raw samples: which plugin of the ruleset, which rule.
     Guest(GuestRule),
     /// Only `absent` speaks, at this level.
     Absent(Level),

@@ -98,7 +98,8 @@ impl Matcher {
     fn parse(text: &str) -> Result<Matcher, String> {
         let hint = || {
             format!(
-                "`{text}` is not a matcher; write label=value, label!=value, label=~regex or label!~regex"
+                "`{text}` is not a matcher; write label=value, label!=value, label=~regex or \
+                 label!~regex"
             )
         };
         let start = text.find(['=', '!']).ok_or_else(hint)?;

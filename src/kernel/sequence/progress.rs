@@ -93,6 +93,7 @@ impl Progress {
     /// Looks at the clock: is the source idle, or too far behind to wait for? In a replay (no
     /// clock) a source that sent anything holds.
     pub fn judge(&mut self, now: Option<Now>, limits: &Limits) {
+        // A source that was closed, or has said nothing yet, stays out of it until a sample comes.
         if self.standing == Standing::Silent {
             return;
         }

@@ -25,6 +25,7 @@ const WITNESSES: usize = 3;
 
 /// What the shell tells the sequencer. Recorded in this order, it is the whole truth of a run.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are batches: a box is an allocation each")]
 pub enum Arrived {
     Opened {
         source: SourceId,
@@ -202,10 +203,17 @@ impl Sequencer {
     pub fn step(&mut self, arrived: Arrived) -> Vec<Input> {
         match arrived {
             Arrived::Opened { source, lateness } => {
-                let known = self.slot_of(source).take().filter(|known| known.restored);
-                let progress = known.map(|known| known.progress.reopened(lateness));
-                let progress = progress.unwrap_or_else(|| Progress::new(lateness));
-                *self.slot_of(source) = Some(Source::new(progress, false));
+                // A source that comes back begins anew, but for its counters; one that was there
+                // before a restart goes on where it was.
+                let known = self.slot_of(source).take();
+                let mut next = Source::new(Progress::new(lateness), false);
+                if let Some(known) = known {
+                    (next.accepted, next.refused) = (known.accepted, known.refused);
+                    if known.restored {
+                        next.progress = known.progress.reopened(lateness);
+                    }
+                }
+                *self.slot_of(source) = Some(next);
                 Vec::new()
             }
             Arrived::Batch { source, batch } => self.batch(source, batch),
@@ -448,7 +456,7 @@ impl Sequencer {
         place(out, entry.shards, position, sample.id, sample.at, sample.value);
     }
 
-    /// The number of the series that a slot stands for; introduces it when it is new or was retired.
+    /// The number of the series that a slot stands for; introduces it when it is new or retired.
     fn resolve(
         &mut self,
         source: SourceId,

@@ -99,7 +99,7 @@ async fn collect(api: &Shared, body: Body) -> Result<Held, Problem> {
         let max = api.options.body_bytes_max;
         if bytes.len() + chunk.len() > max {
             let detail = format!("A body may have {max} bytes, unpacked.");
-            let hint = "Send it in parts, or raise limits.batch_bytes_max.";
+            let hint = "Send it in parts, or raise limits.batch_bytes_max and in_flight_bytes_max.";
             return Err(Problem::new(Trouble::TooLarge, detail, hint));
         }
         if !share.grow(chunk.len()) {

@@ -82,7 +82,7 @@ impl Guard {
             if !self.knows(authority.host()) {
                 let detail = format!("`{}` is no name of this server.", authority.host());
                 let hint = "Ask for localhost or 127.0.0.1, or add the name to `names` under \
-                            [api] in the config.";
+                            [listen] in the settings.";
                 return Err(Problem::new(Trouble::Forbidden, detail, hint));
             }
         }

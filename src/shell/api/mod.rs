@@ -75,7 +75,8 @@ impl ApiOptions {
             listen,
             names: Vec::new(),
             token_file: None,
-            body_bytes_max: limits.batch_bytes_max,
+            // One that never fits must not be told to come back.
+            body_bytes_max: limits.batch_bytes_max.min(limits.in_flight_bytes_max),
             bodies_bytes_max: limits.in_flight_bytes_max,
             connections_max: 512,
             streams_max: 128,

@@ -1,3 +1,5 @@
+//! The gate between sources and the sequencer: its order, its budget, its end.
+
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

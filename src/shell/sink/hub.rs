@@ -286,7 +286,7 @@ impl SinkHub {
         }
         let known = table.workers.get(&name);
         if known.is_some_and(|worker| worker.is(&sink, &env, &duty)) {
-            return if runs { Change::Kept } else { Change::Blocked };
+            return Change::Kept;
         }
         let added = known.is_none();
         match known {

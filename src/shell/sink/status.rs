@@ -57,6 +57,17 @@ pub enum SinkState {
 }
 
 impl SinkState {
+    /// Whether it takes events.
+    pub fn runs(&self) -> bool {
+        match self {
+            SinkState::Disconnected
+            | SinkState::Connecting
+            | SinkState::Streaming
+            | SinkState::Throttled => true,
+            SinkState::Blocked { .. } | SinkState::Removed => false,
+        }
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             SinkState::Disconnected => "disconnected",

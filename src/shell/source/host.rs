@@ -125,6 +125,7 @@ impl Vitals {
     fn processor(&mut self, out: &mut Vec<Reading>) {
         self.system.refresh_cpu_usage();
         out.push(bare("cpu.usage", f64::from(self.system.global_cpu_usage())));
+        out.push(bare("cpu.cores", self.system.cpus().len() as f64));
         for (core, cpu) in self.system.cpus().iter().enumerate() {
             let labels = vec![("core", core.to_string())];
             out.push(Reading { name: "cpu.core_usage", labels, value: f64::from(cpu.usage()) });

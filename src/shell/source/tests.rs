@@ -1,3 +1,5 @@
+//! What a source says that cannot start.
+
 use std::net::{TcpListener, UdpSocket};
 
 use super::toy::{Sequencer, ToyDecoder};

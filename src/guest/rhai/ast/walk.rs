@@ -289,7 +289,7 @@ impl Walker<'_> {
     }
 
     /// The function of a script that a call reaches, with the arguments that bind its parameters.
-    #[allow(clippy::type_complexity)] // One caller, which takes the three apart at once.
+    #[allow(clippy::type_complexity, reason = "one caller, which takes the three apart at once")]
     fn callee<'c>(
         &self,
         frame: &Frame<'_>,

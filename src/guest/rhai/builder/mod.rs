@@ -11,7 +11,7 @@ pub mod sink;
 mod together;
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +23,7 @@ use rhai::{
 use super::SharedModule;
 use super::ast::Script;
 use super::call::Environment;
+use super::source::Imports;
 use crate::guest::finding::Finding;
 use args::{Call, Problem, kind};
 use rule::RuleDraft;
@@ -53,8 +54,8 @@ pub struct Papers {
     pub findings: Vec<Finding>,
     /// Imported files by path.
     pub libraries: BTreeMap<String, Arc<Script>>,
-    /// Files that an `import` asked for, found or not.
-    pub imports: BTreeSet<String>,
+    /// What an `import` asked for, found or not.
+    pub imports: Imports,
     /// The imports being read just now, outermost first.
     pub open: Vec<String>,
 }
@@ -99,7 +100,7 @@ impl Desk {
             sinks: Vec::new(),
             findings: Vec::new(),
             libraries: BTreeMap::new(),
-            imports: BTreeSet::new(),
+            imports: Imports::new(),
             open: Vec::new(),
         })))
     }

@@ -246,7 +246,15 @@ fn a_library_is_read_below_the_folder_and_its_users_know_it() {
                 rule(\"r\").on(\"m\").window(\"1m\").when(|w| slo::burn(w, 0.99) && w.max > 0.0);";
     let loaded = load("r.rhai", text, &Host::new(folder.path()));
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings, text));
-    assert_eq!(loaded.imports, ["lib/slo.rhai"]);
+    let read: Vec<_> = loaded.imports.iter().collect();
+    let hash = library_hash(folder.path(), "lib/slo.rhai");
+    assert!(hash.is_some());
+    assert_eq!(read, [(&"lib/slo.rhai".to_owned(), &hash)]);
     let columns = loaded.rules[0].columns();
     assert_eq!(columns, [Reduction::Mean, Reduction::Max].map(column));
+
+    let other = library.replace("14.4", "6.0");
+    std::fs::write(folder.path().join("lib/slo.rhai"), other).expect("a library");
+    let again = load("r.rhai", text, &Host::new(folder.path()));
+    assert_ne!(again.rules[0].version, loaded.rules[0].version, "a library is part of its users");
 }

@@ -247,7 +247,7 @@ rule("r").when(|v| v > 1);
     1:32 a rule has one window
 
 .window("1m").every("7s").when(|w| w.mean > 1)
-    1:32 `every` 7s does not divide the window's 1m
+    1:32 `every` must divide the window's length, and 7s does not divide 1m; write for example .every("6s")
 
 .tumbling("1m").every("10s").when(|w| w.mean > 1)
     1:34 `every` does not go with this window

@@ -1,3 +1,5 @@
+//! JSON lines: what they may leave out, what is refused, and what the quick path must not change.
+
 use crate::kernel::decode::Format;
 use crate::kernel::decode::tests::check as check_format;
 

@@ -337,6 +337,9 @@ async fn a_blocked_sink_is_listed_with_its_cure_and_works_once_granted() {
     let default = || granted(sink("terminal", 1, &terminal));
     let changes = hub.apply(vec![default(), blocked(sink("chat", 1, &chat))]);
     assert_eq!(changes[1].1, Change::Blocked);
+    // Told once: the next look at the folders finds nothing new.
+    let changes = hub.apply(vec![default(), blocked(sink("chat", 1, &chat))]);
+    assert_eq!(changes[1].1, Change::Kept);
     let state = SinkState::Blocked { why: "needs http:x".into(), cure: "grant it".into() };
     assert_eq!(status(&hub, "chat").state, state);
     assert!(matches!(

@@ -1,3 +1,5 @@
+//! The webhook against answers of all kinds.
+
 use std::sync::Mutex;
 
 use super::*;

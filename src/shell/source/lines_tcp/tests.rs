@@ -1,3 +1,5 @@
+//! Lines over TCP: reads that cut them, senders that misbehave.
+
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};

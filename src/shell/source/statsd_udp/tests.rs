@@ -1,3 +1,5 @@
+//! StatsD datagrams: batches, a full budget, what the system lost.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Files and pipes: to the end, followed through rotation, and gone.
+
 use std::io::Write;
 
 use super::*;

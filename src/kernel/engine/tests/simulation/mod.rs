@@ -262,7 +262,8 @@ fn sequence(steps: &[Step], live: bool) -> Vec<Item> {
     items
 }
 
-/// One id for each event; fired (changed | reminded | flapping)* resolved, numbers that rise by one, ids that are unique.
+/// One id for each event; fired (changed | reminded | flapping)* resolved, numbers that rise by
+/// one, ids that are unique.
 fn check_order(run: &Run) {
     let mut alerts: BTreeMap<(Arc<str>, Labels), (u64, bool)> = BTreeMap::new();
     let mut ids = BTreeMap::new();
