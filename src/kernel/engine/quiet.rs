@@ -140,7 +140,10 @@ impl RuleRun {
             return self.silence(context, number, at, Silence::Expired);
         }
         let verdict = self.group_verdict(number);
-        let judged_by_series = self.rule.across.is_none() && self.rule.inputs.len() == 1;
+        // An absence lasts until a sample comes, whatever becomes of single series.
+        let judged_by_series = self.groups[number].quiet.is_none()
+            && self.rule.across.is_none()
+            && self.rule.inputs.len() == 1;
         if judged_by_series && verdict != self.groups[number].verdict {
             let group = &mut self.groups[number];
             let facts = Facts::default();

@@ -322,3 +322,16 @@ fn events_before_and_after_a_reminder_that_share_a_time_have_ids_of_their_own() 
     assert!(events.iter().filter(|event| event.kind == Kind::Fired).count() >= 3, "{events:#?}");
     assert_eq!(ids.len(), events.len());
 }
+
+#[test]
+fn an_absence_outlasts_the_expiry_of_single_series() {
+    check(
+        vec![rule("gone", "beat").by(&["host"]).absent("30s").expire("1m").make()],
+        "0s beat{host=a,core=0} 1 | 5s beat{host=a,core=1} 1 | 300s up{} 1
+        310s beat{host=a,core=0} 1",
+        "
+        35s fired critical {host=a}
+        310s resolved critical {host=a}
+        ",
+    );
+}
