@@ -227,6 +227,7 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let places = places(settings).map_err(|what| failed("sinks", what))?;
     let wasm =
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
+    wasm.set_own_limits(places.limits());
     let catalog = Catalog::new(settings.reload.remove_after, Arc::new(wasm));
     let (reload, at) = (settings.reload.clone(), clock.clone());
     // Compiling components takes long: not on the runtime's threads.

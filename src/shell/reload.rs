@@ -15,7 +15,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 use crate::config::catalog::{Catalog, Folder, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::Grants;
+use crate::guest::grant::{Grants, GuestLimits};
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
 use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
@@ -59,6 +59,15 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
+}
+
+impl Places {
+    /// The limits that grants give to single guests, as they are at the start.
+    pub fn limits(&self) -> BTreeMap<String, GuestLimits> {
+        let text = std::fs::read_to_string(&self.grants).unwrap_or_default();
+        let file = Grants::parse(&text).unwrap_or_default();
+        self.own_grants.clone().with(file).own_limits()
+    }
 }
 
 enum Wish {

@@ -114,8 +114,9 @@ impl Grants {
         self
     }
 
-    pub fn limits(&self, guest: &str) -> GuestLimits {
-        self.guests.get(guest).map_or_else(GuestLimits::default, |grant| grant.limits)
+    /// The limits of every guest that has a grant, by name.
+    pub fn own_limits(&self) -> BTreeMap<String, GuestLimits> {
+        self.guests.iter().map(|(guest, grant)| (guest.clone(), grant.limits)).collect()
     }
 
     /// What a guest gets of what it asks for. `digest` is the file's SHA-256 in hexadecimal, where
