@@ -311,7 +311,8 @@ fn events_before_and_after_a_reminder_that_share_a_time_have_ids_of_their_own() 
         events.extend(machine.step(Arrived::Batch { source, batch }).events);
     }
     let more = "4s cpu{host=a,core=1} 95 | 21s cpu{host=a,core=0} 10 | 5s cpu{host=a,core=1} 10
-        6s cpu{host=a,core=1} 95 | 30s up{} 1 | 7s cpu{host=a,core=1} 10 | 8s cpu{host=a,core=1} 95";
+        6s cpu{host=a,core=1} 95 | 30s up{} 1 | 7s cpu{host=a,core=1} 10
+        8s cpu{host=a,core=1} 95";
     for sample in parse_feed(more) {
         let (source, batch) = (SourceId(0), batch(&[sample]));
         events.extend(machine.step(Arrived::Batch { source, batch }).events);
