@@ -8,13 +8,14 @@ use crate::kernel::model::{EventTime, Series, SeriesId};
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::rule::selector::NamePattern;
 use crate::kernel::rule::{Grouping, Judge, Rule, State};
-use crate::kernel::sequence::Swap;
+use crate::kernel::sequence::{Entry, Swap};
 use crate::kernel::shard::{group_key, shard_of};
 
-use super::group::Group;
+use super::group::{Group, More};
 use super::output::{Adoption, Carried, Output};
 use super::programs::Programs;
 use super::run::RuleRun;
+use super::spare::Spare;
 use super::{Context, Engine, Phase, emit};
 
 impl Engine {
@@ -98,6 +99,7 @@ impl Engine {
         Context {
             out,
             plugins: &mut self.plugins,
+            latest: &mut self.latest,
             listening: &self.listening,
             watermark: self.watermark,
             seen: self.watermark,
@@ -127,11 +129,22 @@ impl Engine {
             let class = class as usize;
             kept[class].len() < self.classes[class].bindings.len()
         };
-        for bound in self.series.iter_mut().flatten() {
-            if loses(bound.class) {
-                let stays = &kept[bound.class as usize];
-                bound.members = stays.iter().map(|at| bound.members[*at]).collect();
+        for (at, bound) in self.series.iter_mut().enumerate() {
+            let Some(bound) = bound else { continue };
+            let class = self.latest[SeriesId(at as u32)].class;
+            if !loses(class) {
+                continue;
             }
+            let stays = &kept[class as usize];
+            bound.members = stays.iter().map(|at| bound.members[*at]).collect();
+            for (place, (from, member)) in stays.iter().zip(&bound.members).enumerate() {
+                let old = self.classes[class as usize].bindings[*from].rule;
+                let rule = numbers[old.index()].expect("only rules that stay are kept");
+                let run = &mut self.runs[rule.index()];
+                run.rouse(&mut self.latest, run.members[*member].group);
+                run.move_to_place(*member, place);
+            }
+            self.latest.enter(SeriesId(at as u32), class);
         }
         self.class_of.clear();
         for (number, (class, stays)) in self.classes.iter_mut().zip(&kept).enumerate() {
@@ -170,9 +183,13 @@ impl Engine {
                 };
                 for id in candidates {
                     let series = self.series_of(id);
-                    if declared.selector.takes(&series) == Ok(true)
-                        && let Some(member) = self.bind((id, &series), binding, false, place, out)
-                    {
+                    if declared.selector.takes(&series) != Ok(true) {
+                        continue;
+                    }
+                    let key = group_key(&rule, binding.input, &series);
+                    let own = shard_of(&key, self.shards) == self.shard;
+                    let entry = Entry { binding, key };
+                    if own && let Some(member) = self.bind((id, &series), &entry, place, out) {
                         fresh.entry(id).or_default().push((binding, member));
                     }
                 }
@@ -190,7 +207,12 @@ impl Engine {
 
     fn extend_bindings(&mut self, id: SeriesId, fresh: Vec<(Binding, u32)>) {
         let bound = self.series[id.index()].take().expect("only known series are bound anew");
-        let known = self.classes[bound.class as usize].bindings.iter().copied();
+        let class = self.latest[id].class as usize;
+        for (binding, member) in self.classes[class].bindings.iter().zip(&bound.members) {
+            let run = &mut self.runs[binding.rule.index()];
+            run.rouse(&mut self.latest, run.members[*member].group);
+        }
+        let known = self.classes[class].bindings.iter().copied();
         let mut all: Vec<(Binding, u32)> = known.zip(bound.members).chain(fresh).collect();
         all.sort_unstable();
         self.place(id, bound.series, all);
@@ -263,6 +285,7 @@ impl RuleRun {
         if Arc::ptr_eq(&old, rule) && self.delay == delay {
             return (self, Carried::Unchanged, true);
         }
+        self.rouse_all(context.latest);
         // Reloading a rule lifts its quarantine.
         self.quarantined = false;
         if !selects_alike(&old, rule) {
@@ -272,6 +295,7 @@ impl RuleRun {
         let why = self.why_not_kept(&fresh);
         let (specs, base_spec) = (fresh.specs, fresh.base_spec);
         self.programs = Programs::new(rule);
+        self.plain = fresh.plain;
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
         self.refresh_groups(context, &old, why.is_some());
@@ -322,7 +346,7 @@ impl RuleRun {
         for number in self.groups.numbers() {
             let group = &mut self.groups[number];
             group.stale = true;
-            group.faults_in_row = 0;
+            group.end_faults();
             if group.alert.history.is_some() != rule.flapping.is_some() {
                 group.alert.history = rule.flapping.map(|_| Default::default());
             }
@@ -350,9 +374,9 @@ impl RuleRun {
         let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
         group.windows = windows;
-        group.bases = vec![Default::default(); bases];
-        group.join = pendings;
-        group.state = state;
+        let bases = vec![Default::default(); bases];
+        let kept = More { bases, join: pendings, state, ..(*group.more).clone() };
+        group.more = Spare::new(kept);
         group.awake = false;
         for number in group.members.clone() {
             let mut member = self.members[number].clone();

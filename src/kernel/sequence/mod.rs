@@ -13,7 +13,8 @@ pub mod table;
 use std::sync::Arc;
 
 use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
-use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
+use crate::kernel::rule::program::Fault;
+use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 
 /// The watermark moves in steps of this much event time.
 pub const STEP: Duration = Duration::from_millis(10);
@@ -68,8 +69,7 @@ pub struct Cut {
     pub watermark: EventTime,
 }
 
-/// A series that a shard hears of for the first time. For the rules of `overflow` it belongs to
-/// the overflow group, because they have as many groups as they may.
+/// A series that a shard hears of for the first time, or anew because its groups changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Introduction {
     /// Where in the sequence it was first named, and the watermark there.
@@ -77,7 +77,18 @@ pub struct Introduction {
     pub watermark: EventTime,
     pub id: SeriesId,
     pub series: Series,
-    pub overflow: Vec<RuleIndex>,
+    /// The inputs that take it and whose group lies on the shard, in rule order.
+    pub entries: Vec<Entry>,
+    /// Closures that failed on its labels; told to one shard only.
+    pub faults: Vec<(RuleIndex, Fault)>,
+}
+
+/// One input that takes a series, and the group that the series falls in: the overflow group when
+/// the rule has as many groups as it may.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub binding: Binding,
+    pub key: Labels,
 }
 
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::kernel::model::{
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 
 use super::progress::{Progress, Standing};
-use super::router::Router;
+use super::router::{Route, Router};
 use super::table::{Interned, SeriesTable};
 use super::{Cut, Derived, Input, Introduction, Rows, STEP, Swap};
 
@@ -498,8 +498,8 @@ impl Sequencer {
         entry.overflowing.clone_from(&route.overflow);
         for (shard, rows) in out.iter_mut().enumerate() {
             if route.shards >> shard & 1 == 1 {
-                let (series, overflow) = (series.clone(), route.overflow.clone());
-                rows.introduced.push(Introduction { position, watermark, id, series, overflow });
+                let (place, series) = ((position, watermark), series.clone());
+                rows.introduced.push(introduction(place, (id, series), &route, shard as u32));
             }
         }
     }
@@ -601,8 +601,8 @@ impl Sequencer {
             let told = if overflowed { entry.shards } else { fresh };
             for (shard, list) in introduced.iter_mut().enumerate() {
                 if told >> shard & 1 == 1 {
-                    let (series, overflow) = (series.clone(), route.overflow.clone());
-                    list.push(Introduction { position, watermark, id, series, overflow });
+                    let (place, series) = ((position, watermark), series.clone());
+                    list.push(introduction(place, (id, series), &route, shard as u32));
                 }
             }
         }
@@ -686,6 +686,17 @@ impl Source {
         let series = announced.series.clone();
         self.slots[at] = Some(SlotEntry { series, id: SeriesId(0), generation: NEW });
     }
+}
+
+/// What one shard is told of a series.
+fn introduction(
+    (position, watermark): (u64, EventTime),
+    (id, series): (SeriesId, Series),
+    route: &Route,
+    shard: u32,
+) -> Introduction {
+    let (entries, faults) = (route.entries_of(shard), route.faults_of(shard));
+    Introduction { position, watermark, id, series, entries, faults }
 }
 
 fn place(out: &mut [Rows], shards: u64, position: u64, id: SeriesId, at: EventTime, value: f64) {
