@@ -231,13 +231,13 @@ impl Stretch {
     /// Marks the gathered rows that breach, or fault; true when there is one.
     fn mark(&mut self, run: &mut RuleRun, members: impl Iterator<Item = u32>) -> bool {
         let RuleRun { programs, members: known, groups, .. } = run;
+        if !programs.reads_labels() {
+            return programs.mark(&self.value, &self.at, &[], &mut self.marks);
+        }
         let nothing = Labels::empty();
-        let keys: Vec<&Labels> = if programs.reads_labels() {
-            let group = |member| groups.get(known[member].group);
-            members.map(|member| group(member).map_or(&nothing, |group| &group.key)).collect()
-        } else {
-            Vec::new()
-        };
+        let group = |member| groups.get(known[member].group);
+        let key = |member| group(member).map_or(&nothing, |group| &group.key);
+        let keys: Vec<&Labels> = members.map(key).collect();
         programs.mark(&self.value, &self.at, &keys, &mut self.marks)
     }
 

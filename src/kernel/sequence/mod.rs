@@ -7,6 +7,7 @@
 
 pub mod progress;
 pub mod router;
+mod samples;
 pub mod sequencer;
 pub mod table;
 
@@ -59,6 +60,19 @@ pub struct Rows {
     pub value: Vec<f64>,
     pub position: Vec<u64>,
     pub cuts: Vec<Cut>,
+}
+
+impl Rows {
+    pub fn with_room(source: Option<SourceId>, rows: usize) -> Rows {
+        Rows {
+            source,
+            series: Vec::with_capacity(rows),
+            at: Vec::with_capacity(rows),
+            value: Vec::with_capacity(rows),
+            position: Vec::with_capacity(rows),
+            ..Rows::default()
+        }
+    }
 }
 
 /// Before row `row` (an index into this shard's columns) the watermark moves to `watermark`.
