@@ -46,7 +46,8 @@ pub struct Engine {
     shard: u32,
     shards: u32,
     ruleset: Arc<Ruleset>,
-    runs: Vec<RuleRun>,
+    /// In the order of the ruleset; boxed, because a swap moves all of them.
+    runs: Vec<Box<RuleRun>>,
     plugins: Plugins,
     series: Vec<Option<Bound>>,
     latest: LatestTable,

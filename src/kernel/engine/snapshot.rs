@@ -107,7 +107,7 @@ impl Engine {
         Snapshot {
             watermark: self.watermark,
             position: self.position,
-            rules: self.runs.iter().map(RuleRun::snapshot).collect(),
+            rules: self.runs.iter().map(|run| run.snapshot()).collect(),
             plugins: saved.map(|(name, state)| (shard, name, state)).collect(),
             shards: self.shards,
         }

@@ -75,13 +75,13 @@ impl RuleReport {
 
 impl Engine {
     pub fn rule_reports(&self) -> Vec<RuleReport> {
-        self.runs.iter().map(RuleRun::report).collect()
+        self.runs.iter().map(|run| run.report()).collect()
     }
 
     /// Each rule's evaluations and faults so far; cheap enough to ask often.
     pub fn fault_counts(&mut self) -> Vec<(Arc<str>, u64, u64)> {
         let counts =
-            |run: &RuleRun| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
+            |run: &Box<RuleRun>| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
         self.runs.iter().map(counts).collect()
     }
 

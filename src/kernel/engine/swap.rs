@@ -24,23 +24,26 @@ impl Engine {
         self.position = swap.position;
         let next = swap.ruleset;
         let carried_plugins = self.plugins.adopt(next.plugins());
-        let old_names: Vec<Arc<str>> = self.runs.iter().map(|run| run.rule.name.clone()).collect();
-        let mut old: BTreeMap<Arc<str>, RuleRun> = BTreeMap::new();
-        for run in self.runs.drain(..) {
-            old.insert(run.rule.name.clone(), run);
-        }
+        let mut old = std::mem::take(&mut self.runs).into_iter().peekable();
+        // The new number of each old rule whose series stay bound.
+        let mut numbers = Vec::with_capacity(old.len());
         self.ruleset = next.clone();
         self.agenda.clear();
         self.layer_marks = vec![self.watermark; next.depth() as usize];
         self.agenda_at = vec![EventTime::MAX; next.rules().len()];
         let mut adoption = Adoption::default();
-        let mut unbound = Vec::new();
+        let (mut unbound, mut removed) = (Vec::new(), Vec::new());
         let (mut moved, mut named) = (Vec::new(), Vec::new());
+        // Both are sorted by name.
         for (at, rule) in next.rules().iter().enumerate() {
             let index = RuleIndex(at as u32);
             let delay = next.delay(index);
-            let Some(run) = old.remove(&rule.name) else {
-                self.runs.push(RuleRun::new(rule.clone(), delay));
+            while let Some(gone) = old.next_if(|run| run.rule.name < rule.name) {
+                removed.push(gone);
+                numbers.push(None);
+            }
+            let Some(run) = old.next_if(|run| run.rule.name == rule.name) else {
+                self.runs.push(Box::new(RuleRun::new(rule.clone(), delay)));
                 adoption.rules.push((rule.name.clone(), Carried::Added));
                 unbound.push(index);
                 continue;
@@ -57,13 +60,18 @@ impl Engine {
             }
             note_plugin(&mut carried, rule, &carried_plugins);
             adoption.rules.push((rule.name.clone(), carried));
+            numbers.push(bound.then_some(index));
             if !bound {
                 unbound.push(index);
                 moved.push(index);
             }
             self.runs.push(run);
         }
-        for (name, mut run) in old {
+        for gone in old {
+            removed.push(gone);
+            numbers.push(None);
+        }
+        for mut run in removed {
             let first = self.shard == 0;
             let mut context = self.context(out, RuleIndex(0));
             let at = context.watermark;
@@ -71,9 +79,9 @@ impl Engine {
                 run.signal(&mut context, run.unhealthy(), -1);
             }
             run.end_all(&mut context, at, Cause::RuleRemoved);
-            adoption.rules.push((name, Carried::Removed));
+            adoption.rules.push((run.rule.name.clone(), Carried::Removed));
         }
-        self.remap_classes(&old_names, &unbound);
+        self.remap_classes(&numbers);
         self.bind_rules(&unbound, out);
         for introduction in &swap.introduced {
             self.introduce(introduction, out);
@@ -112,11 +120,12 @@ impl Engine {
 
     /// Renumbers the bindings of every class and takes out those of rules that are gone or will be
     /// bound anew.
-    fn remap_classes(&mut self, old_names: &[Arc<str>], unbound: &[RuleIndex]) {
-        let numbers: Vec<Option<RuleIndex>> = old_names
-            .iter()
-            .map(|name| self.ruleset.find(name).filter(|index| !unbound.contains(index)))
-            .collect();
+    fn remap_classes(&mut self, numbers: &[Option<RuleIndex>]) {
+        let same =
+            |(at, number): (usize, &Option<RuleIndex>)| *number == Some(RuleIndex(at as u32));
+        if numbers.iter().enumerate().all(same) {
+            return;
+        }
         let kept: Vec<Vec<usize>> = self
             .classes
             .iter()
@@ -276,13 +285,17 @@ fn note_plugin(carried: &mut Carried, rule: &Rule, plugins: &[(String, Option<St
 impl RuleRun {
     /// This rule under its new text: itself, what it kept, and whether its series stay bound.
     fn carry(
-        mut self,
+        mut self: Box<Self>,
         context: &mut Context<'_>,
         rule: &Arc<Rule>,
         delay: crate::kernel::model::Duration,
-    ) -> (RuleRun, Carried, bool) {
+    ) -> (Box<RuleRun>, Carried, bool) {
         let old = self.rule.clone();
-        if Arc::ptr_eq(&old, rule) && self.delay == delay {
+        // A rule that was read again but not edited: what its conditions say of their places still
+        // holds if it did not move.
+        let same = old.version == rule.version && old.origin == rule.origin;
+        if (same || Arc::ptr_eq(&old, rule)) && self.delay == delay {
+            self.rule = rule.clone();
             return (self, Carried::Unchanged, true);
         }
         self.rouse_all(context.latest);
@@ -389,13 +402,13 @@ impl RuleRun {
     /// The selector or the grouping changed: groups whose key can still be meant go on, and their
     /// series are bound anew.
     fn reselect(
-        mut self,
+        mut self: Box<Self>,
         context: &mut Context<'_>,
         rule: &Arc<Rule>,
         delay: crate::kernel::model::Duration,
-    ) -> (RuleRun, Carried, bool) {
+    ) -> (Box<RuleRun>, Carried, bool) {
         let at = context.watermark;
-        let mut next = RuleRun::new(rule.clone(), delay);
+        let mut next = Box::new(RuleRun::new(rule.clone(), delay));
         next.closed = self.closed;
         next.realign();
         next.stats = std::mem::take(&mut self.stats);

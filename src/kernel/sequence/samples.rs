@@ -227,7 +227,8 @@ impl Sequencer {
         out: &mut [Rows],
     ) -> Result<SeriesId, Refusal> {
         let slot = slot.0 as usize;
-        let series = from.series[slot].as_ref().expect("a batch announces a slot before it uses it");
+        let series =
+            from.series[slot].as_ref().expect("a batch announces a slot before it uses it");
         let id = self.intern(series, source, out).ok_or(Refusal::TooManySeries)?;
         from.slots[slot] = SlotEntry { id, generation: self.table.generation(id) };
         if self.table.entry(id).overflow {
