@@ -129,11 +129,14 @@ impl RuleRun {
 
     /// Windows of a group that slept catch up with the panes that closed meanwhile.
     fn move_up(&mut self, number: u32, watermark: EventTime) {
-        let group = &mut self.groups[number];
-        group.windows.iter_mut().for_each(|window| window.catch_up(watermark));
+        let specs = &self.specs;
+        for (window, spec) in self.groups[number].windows.iter_mut().zip(specs) {
+            window.catch_up(spec, watermark);
+        }
         for member in &self.groups[number].members {
-            if let Some(window) = &mut self.members[*member].window {
-                window.catch_up(watermark);
+            let member = &mut self.members[*member];
+            if let Some(window) = &mut member.window {
+                window.catch_up(&specs[member.input as usize], watermark);
             }
         }
     }
@@ -214,7 +217,8 @@ impl RuleRun {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {
-                self.groups[number].windows.first().and_then(GroupWindow::bounds)
+                let window = self.groups[number].windows.first()?;
+                window.bounds(self.specs.first()?)
             }
             Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => None,
         }

@@ -19,11 +19,13 @@ pub mod across;
 pub mod baseline;
 pub mod every;
 
-mod cells;
 mod distinct;
 mod ewma;
 mod last;
 mod pane;
+mod parts;
+mod record;
+mod ring;
 mod session;
 mod sketch;
 mod sliding;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::model::Duration;
+use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::view::Reduction;
 use crate::kernel::rule::{Rule, Shape};
 
@@ -13,6 +13,14 @@ pub struct WindowSpec {
     pub(super) parts: Parts,
     /// There when the rule declares and reads an ewma.
     pub(super) half_life: Option<Duration>,
+}
+
+/// How a sliding window cuts time into panes. A pane's number is its end over `every`, so panes
+/// are numbered from the epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    pub length: Duration,
+    pub every: Duration,
 }
 
 /// What panes keep besides a count: nobody pays for what no condition reads.
@@ -73,6 +81,16 @@ impl WindowSpec {
         self.shape == old.shape && kept && faded
     }
 
+    /// The panes of a sliding window.
+    pub(super) fn grid(&self) -> Grid {
+        match self.shape {
+            Shape::Sliding { length, every } => Grid { length, every },
+            Shape::Each | Shape::Latest { .. } | Shape::Session { .. } | Shape::Count { .. } => {
+                panic!("only a sliding window has a grid")
+            }
+        }
+    }
+
     pub(super) fn keeps(&self, reduction: Reduction) -> bool {
         match reduction {
             Reduction::Count => true,
@@ -90,7 +108,25 @@ impl WindowSpec {
     }
 }
 
+impl Grid {
+    /// The number of the pane that a time falls in.
+    pub fn number(&self, at: EventTime) -> i64 {
+        let (at, every) = (at.nanos(), self.every.nanos());
+        at.div_euclid(every) + i64::from(at.rem_euclid(every) > 0)
+    }
+
+    /// The end of a pane; saturates at the end of time.
+    pub fn end(&self, number: i64) -> EventTime {
+        EventTime::from_nanos(number.saturating_mul(self.every.nanos()))
+    }
+}
+
 impl Parts {
+    /// What is kept beside the panes' records.
+    pub fn are_rich(&self) -> bool {
+        self.trends || self.sketch || self.distinct
+    }
+
     fn for_reading(reads: &[Reduction]) -> Parts {
         let mut parts = Parts::default();
         for reduction in reads {
