@@ -106,7 +106,7 @@ impl RuleRun {
             }
             match timer {
                 Timer::Session => {
-                    self.judge_windows(context, &[number], at);
+                    self.judge_windows(context, &[number], at, &mut Vec::new());
                 }
                 Timer::Join => return self.judge_joins(context, number),
                 Timer::Expire => self.expire(context, number, at),

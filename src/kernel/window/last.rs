@@ -56,7 +56,7 @@ impl Last {
         while self.len() >= self.count {
             self.leave(&spec.parts);
         }
-        self.ring.push(sample);
+        self.ring.push(spec, sample);
         self.ring.changed = true;
         if spec.parts.sketch || spec.parts.distinct || spec.parts.trends {
             let (member, value, hash) = (sample.member, sample.value, sample.distinct_hash);

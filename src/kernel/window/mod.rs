@@ -37,6 +37,7 @@ mod trend;
 
 pub use distinct::{hash_of_label, hash_of_value};
 pub use pane::{Folded, Placed};
+pub use ring::Work;
 pub use spec::WindowSpec;
 pub use store::{GroupWindow, Judged};
 

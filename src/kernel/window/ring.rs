@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pane::{Folded, Lateness};
 use super::record::{Halves, Kept};
+use super::spec::WindowSpec;
 
 /// 48 bytes with its window's own, and then for a mean 24 bytes a pane.
 ///
@@ -46,6 +47,13 @@ pub struct Spot {
     pub at: usize,
     /// The record is new; those behind it moved on by one.
     pub fresh: bool,
+}
+
+/// What is about to be done to many windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    Fold,
+    Close,
 }
 
 const COUNT_BITS: u32 = 23;
@@ -100,7 +108,7 @@ impl Ring {
     }
 
     /// Takes a sample into an open pane.
-    pub fn fold(&mut self, number: i64, sample: &Folded) -> Spot {
+    pub fn fold(&mut self, spec: &WindowSpec, number: i64, sample: &Folded) -> Spot {
         let len = self.len();
         if self.open > 0 {
             // Nearly every sample falls in the newest pane.
@@ -114,6 +122,7 @@ impl Ring {
         }
         let spot = self.spot(number, self.judged()..len);
         if spot.fresh {
+            self.make_room(spec);
             self.insert(spot.at, number, sample, Lateness::OnTime);
             self.open += 1;
         } else {
@@ -125,9 +134,10 @@ impl Ring {
     }
 
     /// Takes a late sample into a pane that was judged: O(records).
-    pub fn fold_late(&mut self, number: i64, sample: &Folded) -> Spot {
+    pub fn fold_late(&mut self, spec: &WindowSpec, number: i64, sample: &Folded) -> Spot {
         let spot = self.spot(number, 0..self.judged());
         if spot.fresh {
+            self.make_room(spec);
             self.insert_judged(spot.at, number, sample);
         } else {
             let slot = self.slot(spot.at);
@@ -144,7 +154,8 @@ impl Ring {
     }
 
     /// Adds a sample as a record of its own, judged at once, for windows that count samples.
-    pub fn push(&mut self, sample: &Folded) {
+    pub fn push(&mut self, spec: &WindowSpec, sample: &Folded) {
+        self.make_room(spec);
         self.insert(self.len(), 0, sample, Lateness::OnTime);
         self.open += 1;
         self.enter();
@@ -184,6 +195,19 @@ impl Ring {
         self.step();
     }
 
+    /// See [`super::GroupWindow::touch`].
+    pub fn touch(&self, work: Work) -> u64 {
+        if self.slots == 0 {
+            return 0;
+        }
+        let last = self.slots as usize - 1;
+        let slot = |at: usize| self.words[self.slot(at.min(last))];
+        match work {
+            Work::Fold => slot(self.len()),
+            Work::Close => self.words[0] ^ slot(0) ^ slot(self.judged()),
+        }
+    }
+
     /// Bytes on the heap.
     #[cfg(test)]
     pub fn heap_bytes(&self) -> usize {
@@ -219,11 +243,8 @@ impl Ring {
         Spot { at: low, fresh: true }
     }
 
-    /// Makes room for a record and begins it.
+    /// Puts a record between the others and begins it.
     fn insert(&mut self, at: usize, number: i64, sample: &Folded, lateness: Lateness) {
-        if self.len() == self.slots as usize {
-            self.grow();
-        }
         let width = usize::from(self.width);
         for behind in (at..self.len()).rev() {
             let (from, to) = (self.slot(behind), self.slot(behind + 1));
@@ -256,10 +277,14 @@ impl Ring {
         }
     }
 
-    /// By an eighth, as memory matters more here than the few copies of a window's first minutes.
-    fn grow(&mut self) {
-        let (width, len) = (usize::from(self.width), self.len());
-        let slots = len + (len / 8).max(1);
+    /// Room for one more record. It doubles until it holds what the spec expects, and then grows by
+    /// an eighth: samples may run ahead of the watermark by more panes than one.
+    fn make_room(&mut self, spec: &WindowSpec) {
+        let (width, len, expected) = (usize::from(self.width), self.len(), spec.panes as usize);
+        if len < self.slots as usize {
+            return;
+        }
+        let slots = if len < expected { expected.min(len * 2 + 1) } else { len + len / 8 + 1 };
         let mut words = vec![0; (slots + 1) * width].into_boxed_slice();
         if !self.words.is_empty() {
             words[..width].copy_from_slice(&self.words[..width]);

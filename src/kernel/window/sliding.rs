@@ -48,7 +48,7 @@ pub fn fold(
 ) -> Placed {
     let grid = spec.grid();
     if closed < sample.at {
-        let spot = ring.fold(number_of(ring, &grid, sample.at), sample);
+        let spot = ring.fold(spec, number_of(ring, &grid, sample.at), sample);
         if let Some(rich) = rich {
             if spot.fresh {
                 rich.panes.insert(spot.at, RichPane::default());
@@ -61,7 +61,7 @@ pub fn fold(
     if sample.at <= closed + grid.every - grid.length {
         return Placed::LateGone;
     }
-    let spot = ring.fold_late(grid.number(sample.at), sample);
+    let spot = ring.fold_late(spec, grid.number(sample.at), sample);
     if let Some(rich) = rich {
         rich.fold_late(spec, (spot.at, spot.fresh), sample);
     }

@@ -13,6 +13,8 @@ pub struct WindowSpec {
     pub(super) parts: Parts,
     /// There when the rule declares and reads an ewma.
     pub(super) half_life: Option<Duration>,
+    /// How many panes, or samples of a `last(n)`, a window holds when all goes well.
+    pub(super) panes: u32,
 }
 
 /// How a sliding window cuts time into panes. A pane's number is its end over `every`, so panes
@@ -56,7 +58,8 @@ impl WindowSpec {
             Shape::Each | Shape::Latest { .. } => None,
             Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. } => {
                 let half_life = half_life.filter(|_| reads.contains(&Reduction::Ewma));
-                Some(WindowSpec { shape, parts: Parts::for_reading(reads), half_life })
+                let parts = Parts::for_reading(reads);
+                Some(WindowSpec { shape, parts, half_life, panes: panes_of(shape) })
             }
         }
     }
@@ -70,7 +73,7 @@ impl WindowSpec {
     pub fn for_overflow(&self) -> WindowSpec {
         let Parts { sum, range, .. } = self.parts;
         let parts = Parts { sum, range, ..Parts::default() };
-        WindowSpec { shape: self.shape, parts, half_life: None }
+        WindowSpec { parts, half_life: None, ..self.clone() }
     }
 
     /// Whether a window that was kept for `old` can go on under this spec: the shape is the same
@@ -150,6 +153,15 @@ impl Parts {
     fn list(&self) -> [bool; 9] {
         let Parts { sum, range, moments, ends, moves, trends, sketch, share, distinct } = *self;
         [sum, range, moments, ends, moves, trends, sketch, share, distinct]
+    }
+}
+
+fn panes_of(shape: Shape) -> u32 {
+    match shape {
+        // One more is open.
+        Shape::Sliding { length, every } => length.whole(every).saturating_add(1),
+        Shape::Count { count } => u32::try_from(count).unwrap_or(u32::MAX),
+        Shape::Each | Shape::Latest { .. } | Shape::Session { .. } => 0,
     }
 }
 

@@ -6,7 +6,7 @@ use super::every::EVERY_MIN;
 use super::last::Last;
 use super::pane::{Fold, Folded, Placed};
 use super::record::{Halves, Kept};
-use super::ring::Ring;
+use super::ring::{Ring, Work};
 use super::session::Session;
 use super::sketch::Sketch;
 use super::sliding::{self, Rich};
@@ -209,6 +209,16 @@ impl GroupWindow {
             Held::Rich(both) => both.0.len(),
             Held::Session(session) => session.panes(),
             Held::Last(last) => last.len(),
+        }
+    }
+
+    /// Reads what the next fold or close will, and makes a number of it. To be called for several
+    /// windows before they are worked on, so that memory is waited for once and not for each.
+    pub fn touch(&self, work: Work) -> u64 {
+        match &self.held {
+            Held::Sliding(ring) => ring.touch(work),
+            Held::Rich(both) => both.0.touch(work),
+            Held::Session(_) | Held::Last(_) => 0,
         }
     }
 
