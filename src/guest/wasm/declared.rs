@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::LoadError;
 use super::template::FilledText;
-use super::v0_1::{evaluator, level_from};
+use super::v0_1::{level_from, model, rules};
 use crate::kernel::model::{Duration, Labels, Level, Version};
 use crate::kernel::rule::calendar::Calendar;
 use crate::kernel::rule::program::Template;
@@ -31,7 +31,7 @@ pub struct Common<'a> {
 
 /// Checks a component's declarations; the levels come in the same order as the rules.
 pub fn rules(
-    declarations: Vec<evaluator::Declaration>,
+    declarations: Vec<rules::Declaration>,
     common: &Common<'_>,
 ) -> Result<(Vec<Rule>, Vec<Levels>), LoadError> {
     let count = declarations.len();
@@ -55,11 +55,7 @@ pub fn rules(
     Ok((rules, levels))
 }
 
-fn rule(
-    declaration: evaluator::Declaration,
-    index: u32,
-    common: &Common<'_>,
-) -> Result<Rule, String> {
+fn rule(declaration: rules::Declaration, index: u32, common: &Common<'_>) -> Result<Rule, String> {
     let name = &declaration.name;
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err("its name must be 1 to 200 bytes of plain text".to_owned());
@@ -91,7 +87,7 @@ fn rule(
     })
 }
 
-fn selector(declaration: &evaluator::Declaration) -> Result<Selector, String> {
+fn selector(declaration: &rules::Declaration) -> Result<Selector, String> {
     if declaration.metric.is_empty() {
         return Err("it names no metric".to_owned());
     }
@@ -111,7 +107,7 @@ fn grouping(by: Option<&[String]>) -> Result<Grouping, String> {
     Ok(Grouping::By(labels.into_iter().collect()))
 }
 
-fn timing(declaration: &evaluator::Declaration) -> Result<Timing, String> {
+fn timing(declaration: &rules::Declaration) -> Result<Timing, String> {
     let usual = Timing::default();
     let given = |name: &str, nanos: Option<u64>| match nanos {
         Some(0) => Err(format!("`{name}` must be longer than 0s")),
@@ -127,9 +123,9 @@ fn timing(declaration: &evaluator::Declaration) -> Result<Timing, String> {
         forget_firing: declaration.forget.is_some(),
         absent: None,
         on_no_data: match declaration.on_no_data {
-            evaluator::OnNoData::Hold => OnNoData::Hold,
-            evaluator::OnNoData::Clear => OnNoData::Clear,
-            evaluator::OnNoData::Breach => OnNoData::Breach,
+            rules::OnNoData::Hold => OnNoData::Hold,
+            rules::OnNoData::Clear => OnNoData::Clear,
+            rules::OnNoData::Breach => OnNoData::Breach,
         },
     })
 }
@@ -140,8 +136,8 @@ fn length(name: &str, nanos: u64) -> Result<Duration, String> {
         .map_err(|_| format!("`{name}` is longer than 292 years"))
 }
 
-fn flapping(bounds: evaluator::Flapping) -> Result<Flapping, String> {
-    let evaluator::Flapping { high, low } = bounds;
+fn flapping(bounds: rules::Flapping) -> Result<Flapping, String> {
+    let rules::Flapping { high, low } = bounds;
     if 0.0 <= low && low <= high && high <= 100.0 {
         return Ok(Flapping { high, low });
     }
@@ -150,15 +146,15 @@ fn flapping(bounds: evaluator::Flapping) -> Result<Flapping, String> {
 
 type Annotations = Vec<(Arc<str>, Arc<dyn Template>)>;
 
-fn annotations(declaration: &evaluator::Declaration) -> Result<Annotations, String> {
-    let one = |annotation: &evaluator::Annotation| {
+fn annotations(declaration: &rules::Declaration) -> Result<Annotations, String> {
+    let one = |annotation: &model::Annotation| {
         let text = FilledText::parse(&annotation.text)?;
         Ok((annotation.name.as_str().into(), Arc::new(text) as Arc<dyn Template>))
     };
     declaration.annotations.iter().map(one).collect()
 }
 
-fn levels_of(declared: &[evaluator::Severity]) -> Result<Levels, String> {
+fn levels_of(declared: &[model::Severity]) -> Result<Levels, String> {
     let mut levels = [false; 3];
     for level in declared {
         let level: Level = level_from(*level);

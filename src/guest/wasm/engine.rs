@@ -127,13 +127,13 @@ fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
 
 fn rule_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = base_linker(engine)?;
-    v0_1::rule::Rule::add_to_linker::<_, HasHost>(&mut linker, |state| state)?;
+    v0_1::bindings::rule::Rule::add_to_linker::<_, HasHost>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
 fn sink_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = base_linker(engine)?;
-    v0_1::sink::Sink::add_to_linker::<_, HasHost>(&mut linker, |state| state)?;
+    v0_1::bindings::sink::Sink::add_to_linker::<_, HasHost>(&mut linker, |state| state)?;
     Ok(linker)
 }
 

@@ -133,8 +133,8 @@ fn is_spoken(version: &str) -> bool {
 
 fn check_imports(kind: Kind, imports: &[&str]) -> Result<(), LoadError> {
     let offered: &[&str] = match kind {
-        Kind::Rule => &["model", "host"],
-        Kind::Sink => &["model", "host", "http-client"],
+        Kind::Rule => &["model", "rules", "host"],
+        Kind::Sink => &["model", "sending", "host", "http-client"],
     };
     for import in imports {
         let known = match import.strip_prefix(PACKAGE) {

@@ -13,8 +13,8 @@ use super::limits::{Counters, cut};
 use super::manifest::Kind;
 use super::shard::ShardInstance;
 use super::store::{GuestStore, Plugin, Stop};
-use super::v0_1::rule::{Rule as Bindings, RulePre};
-use super::v0_1::{HostState, evaluator, level_from, model};
+use super::v0_1::bindings::rule::{Rule as Bindings, RulePre};
+use super::v0_1::{HostState, level_from, model, rules};
 use crate::kernel::model::{Series, Version};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::{Fault, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin};
@@ -136,7 +136,7 @@ impl RuleComponent {
     pub fn accept(
         &self,
         rule: u32,
-        answer: evaluator::Judgement,
+        answer: rules::Judgement,
         asked: &Asked<'_>,
         out: &mut GuestVerdicts,
     ) -> Result<(), Stop> {
@@ -180,7 +180,7 @@ impl Asked<'_> {
     }
 }
 
-fn check(answer: &evaluator::Judgement, asked: &Asked<'_>, levels: &Levels) -> Result<(), String> {
+fn check(answer: &rules::Judgement, asked: &Asked<'_>, levels: &Levels) -> Result<(), String> {
     let listed = answer.verdicts.len() + answer.hold.len();
     if listed > asked.count() {
         return Err(format!("{listed} rows were listed of {}", asked.count()));
@@ -237,7 +237,7 @@ pub struct Columns<'a> {
 }
 
 impl Live {
-    fn describe(&mut self) -> Result<Vec<evaluator::Declaration>, Stop> {
+    fn describe(&mut self) -> Result<Vec<rules::Declaration>, Stop> {
         let guest = self.guest.watchfire_plugin_evaluator();
         self.store.ask("describe", |store| guest.call_describe(store))
     }
@@ -257,17 +257,13 @@ impl Live {
         self.store.call("forget", |store| guest.call_forget(store, removed))
     }
 
-    pub fn evaluate(
-        &mut self,
-        rule: u32,
-        columns: Columns<'_>,
-    ) -> Result<evaluator::Judgement, Stop> {
+    pub fn evaluate(&mut self, rule: u32, columns: Columns<'_>) -> Result<rules::Judgement, Stop> {
         let guest = self.guest.watchfire_plugin_evaluator();
         let Columns { series, at, value } = columns;
         self.store.ask("evaluate", |store| guest.call_evaluate(store, rule, series, at, value))
     }
 
-    pub fn tick(&mut self, rule: u32, now: i64) -> Result<evaluator::Judgement, Stop> {
+    pub fn tick(&mut self, rule: u32, now: i64) -> Result<rules::Judgement, Stop> {
         self.store.set_now(now);
         let guest = self.guest.watchfire_plugin_evaluator();
         self.store.ask("tick", |store| guest.call_tick(store, rule, now))
@@ -321,10 +317,9 @@ mod tests {
             (&one_series, &[(7, Warning)], &[], None),
             (&one_series, &[(0, Warning)], &[], Some("row 0 was not asked about")),
         ] {
-            let verdict =
-                |(row, level)| evaluator::Verdict { row, level, value: None, message: None };
+            let verdict = |(row, level)| rules::Verdict { row, level, value: None, message: None };
             let verdicts = verdicts.iter().copied().map(verdict).collect();
-            let answer = evaluator::Judgement { verdicts, hold: hold.to_vec() };
+            let answer = rules::Judgement { verdicts, hold: hold.to_vec() };
             let checked = check(&answer, asked, &[false, true, false]);
             assert_eq!(checked.err().as_deref(), says);
         }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::limits::Counters;
 use super::rule::{Asked, Columns, Live, RuleComponent};
 use super::store::Stop;
-use super::v0_1::{evaluator, model};
+use super::v0_1::{model, rules};
 use crate::kernel::model::{EventTime, Series, SeriesId};
 use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance};
 
@@ -51,7 +51,7 @@ enum Call {
 }
 
 impl Call {
-    fn make(&self, live: &mut Live) -> Result<evaluator::Judgement, Stop> {
+    fn make(&self, live: &mut Live) -> Result<rules::Judgement, Stop> {
         match self {
             Call::Evaluate { rule, series, at, value } => {
                 live.evaluate(*rule, Columns { series, at, value })

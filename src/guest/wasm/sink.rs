@@ -16,8 +16,8 @@ use super::error::LoadError;
 use super::limits::cut;
 use super::manifest::Kind;
 use super::store::{GuestStore, Plugin, Stop};
-use super::v0_1::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, delivery, model};
+use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
+use super::v0_1::{self, HostState, Out, delivery, model, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -72,14 +72,14 @@ pub fn load(
     Ok(LoadedSink { batching, retry, rate, opener: Arc::new(component) })
 }
 
-fn batching(asked: delivery::Batching) -> Result<Batching, LoadError> {
+fn batching(asked: sending::Batching) -> Result<Batching, LoadError> {
     if !(1..=BATCH_MAX).contains(&asked.max) {
         return Err(terms(format!("a batch holds 1 to {BATCH_MAX} alerts, not {}", asked.max)));
     }
     Ok(Batching { max: asked.max as usize, age: length(asked.age)? })
 }
 
-fn retry(asked: delivery::Retrying) -> Result<Retry, LoadError> {
+fn retry(asked: sending::Retrying) -> Result<Retry, LoadError> {
     if !(1..=ATTEMPTS_MAX).contains(&asked.attempts) {
         return Err(terms(format!("1 to {ATTEMPTS_MAX} attempts, not {}", asked.attempts)));
     }
@@ -163,7 +163,7 @@ struct Live {
     guest: Bindings,
 }
 
-type Attempt = Result<Vec<delivery::Receipt>, delivery::DeliveryError>;
+type Attempt = Result<Vec<delivery::Receipt>, sending::DeliveryError>;
 
 impl Live {
     fn describe(&mut self) -> Result<delivery::Terms, Stop> {
@@ -255,7 +255,7 @@ fn attempt(
 }
 
 fn outcome(attempt: Attempt) -> Outcome {
-    use delivery::DeliveryError;
+    use sending::DeliveryError;
     let words = |why: String| cut(&why, 1024);
     match attempt {
         Ok(receipts) => {
