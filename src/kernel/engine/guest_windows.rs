@@ -8,7 +8,7 @@ use crate::kernel::rule::{GuestRule, Judge};
 
 use super::each::main_value;
 use super::emit::{self, Facts};
-use super::guest::{Answer, by_row};
+use super::guest::{Answer, Answers};
 use super::output::{Adoption, Carried};
 use super::programs::Table;
 use super::run::RuleRun;
@@ -60,8 +60,9 @@ impl RuleRun {
     ) {
         self.stats.evaluations += numbers.len() as u64;
         match self.ask_guest(context, table, numbers) {
-            Ok(answers) => {
-                for (row, (number, answer)) in numbers.iter().zip(answers).enumerate() {
+            Ok(mut answers) => {
+                for (row, number) in numbers.iter().enumerate() {
+                    let answer = answers.of(row);
                     self.settle_guest_window(context, *number, (table, row), answer, window);
                 }
             }
@@ -78,7 +79,7 @@ impl RuleRun {
         context: &mut Context<'_>,
         table: &Table,
         numbers: &[u32],
-    ) -> Result<Vec<Answer>, Fault> {
+    ) -> Result<Answers, Fault> {
         let guest = self.rule.guest_of_windows().expect("only called for rules of components");
         let columns = &self.programs.columns;
         let column = |read| columns.binary_search(read).expect("the rule reads what it declares");
@@ -90,7 +91,7 @@ impl RuleRun {
         let windows = WindowRows { groups: numbers, ends: &table.at, values: &values };
         let mut out = GuestVerdicts::default();
         context.plugins.evaluate_windows(plugin, *index, &windows, &mut out)?;
-        by_row(out, numbers.len())
+        Answers::new(out, numbers.len())
     }
 
     fn settle_guest_window(
@@ -121,7 +122,9 @@ impl RuleRun {
         group.end_faults();
         // Hours begin and end without a sample.
         group.stale = self.rule.during.is_some();
-        group.more.message = message.map(String::into_boxed_str);
+        if message.is_some() || group.more.message.is_some() {
+            group.more.message = message.map(String::into_boxed_str);
+        }
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
             (group.verdict, group.value) = (verdict, value);
             group.judged = group.judged.max(at);

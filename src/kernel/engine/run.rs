@@ -52,6 +52,8 @@ pub struct RuleRun {
     /// Members from a snapshot or an older ruleset, until their series is introduced.
     pub waiting: BTreeMap<(u8, Series), Member>,
     pub stats: Stats,
+    /// Rows of groups at rest that a component is to judge: (row, member).
+    pub passing: Vec<(u32, u32)>,
     /// See [`RuleRun::is_plain`].
     pub plain: bool,
     /// All rows of some groups of several series are to be handed over.
@@ -100,6 +102,7 @@ impl RuleRun {
             inbox: Vec::new(),
             waiting: BTreeMap::new(),
             stats: Stats::default(),
+            passing: Vec::new(),
             plain: false,
             crowded: false,
             quarantined: false,
