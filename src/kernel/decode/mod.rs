@@ -12,9 +12,12 @@
 //! [`EventTime::MIN`]: crate::kernel::model::EventTime::MIN
 
 mod csv;
+mod decimal;
+mod expected;
 mod influx_line;
 pub mod intake;
 mod json_lines;
+mod keys;
 mod lines;
 pub mod number;
 mod prom_text;
@@ -30,9 +33,10 @@ pub use intake::{Intake, Key};
 pub use number::TimeUnit;
 
 use csv::Csv;
+use expected::{ExpectedInflux, ExpectedJson, ExpectedProm, ExpectedStatsD};
 use influx_line::InfluxLine;
 use json_lines::JsonLines;
-use lines::{Line, Lines};
+use lines::{Line, Lines, Run};
 use prom_text::PromText;
 use statsd::StatsD;
 
@@ -126,14 +130,14 @@ impl Decoder {
     pub fn feed(&mut self, bytes: &[u8]) {
         self.intake.received(bytes.len());
         let Decoder { unit, lines, reader, intake, .. } = self;
-        lines.feed(bytes, |number, line| reader.line(number, line, *unit, intake));
+        lines.feed(bytes, &mut Pass { unit: *unit, reader, intake });
     }
 
     /// The stream or payload ended: its last line needs no newline, and what comes next begins at
     /// line 1, in CSV with a header.
     pub fn finish(&mut self) {
         let Decoder { unit, lines, reader, intake, .. } = self;
-        lines.finish(|number, line| reader.line(number, line, *unit, intake));
+        lines.finish(&mut Pass { unit: *unit, reader, intake });
         match reader {
             Reader::Csv(csv) => csv.finish(),
             Reader::JsonLines(_) | Reader::StatsD(_) | Reader::InfluxLine(_) | Reader::PromText => {
@@ -152,23 +156,44 @@ impl Decoder {
     }
 }
 
-impl Reader {
-    fn line(&mut self, number: u64, line: Line<'_>, unit: Option<TimeUnit>, intake: &mut Intake) {
+/// What reads the lines of one call.
+struct Pass<'a> {
+    unit: Option<TimeUnit>,
+    reader: &'a mut Reader,
+    intake: &'a mut Intake,
+}
+
+impl lines::Reader for Pass<'_> {
+    fn line(&mut self, number: u64, line: Line<'_>) {
+        let Pass { unit, reader, intake } = self;
         let bytes = match line {
             Line::Whole(bytes) => bytes,
             Line::TooLong(head) => {
                 return intake.defect(number, "the line is longer than line_bytes_max", head);
             }
         };
-        let outcome = match self {
-            Reader::JsonLines(reader) => reader.line(bytes, unit, intake),
-            Reader::StatsD(reader) => reader.line(bytes, unit, intake),
-            Reader::InfluxLine(reader) => reader.line(bytes, unit, intake),
-            Reader::PromText => PromText::line(bytes, unit, intake),
-            Reader::Csv(reader) => reader.line(bytes, unit, intake),
+        let outcome = match reader {
+            Reader::JsonLines(reader) => reader.line(bytes, *unit, intake),
+            Reader::StatsD(reader) => reader.line(bytes, *unit, intake),
+            Reader::InfluxLine(reader) => reader.line(bytes, *unit, intake),
+            Reader::PromText => PromText::line(bytes, *unit, intake),
+            Reader::Csv(reader) => reader.line(bytes, *unit, intake),
         };
         if let Err(words) = outcome {
             intake.defect(number, words, bytes);
+        }
+    }
+
+    fn run(&mut self, bytes: &[u8], line_bytes_max: usize) -> Run {
+        let Pass { unit, reader, intake } = self;
+        match reader {
+            Reader::JsonLines(_) => expected::run::<ExpectedJson>(bytes, line_bytes_max, *unit, intake),
+            Reader::StatsD(_) => expected::run::<ExpectedStatsD>(bytes, line_bytes_max, *unit, intake),
+            Reader::InfluxLine(_) => {
+                expected::run::<ExpectedInflux>(bytes, line_bytes_max, *unit, intake)
+            }
+            Reader::PromText => expected::run::<ExpectedProm>(bytes, line_bytes_max, *unit, intake),
+            Reader::Csv(_) => Run::default(),
         }
     }
 }

@@ -26,15 +26,20 @@ impl TimeUnit {
     /// Reads a decimal number of this unit, exactly: digits past the nanosecond are cut off.
     /// `None` for other text, and for times that nanoseconds in an `i64` cannot hold.
     pub fn read(self, text: &[u8]) -> Option<EventTime> {
-        let digits = match self {
+        let digits = self.digits() as u32;
+        let nanos = whole_nanos(text, digits).or_else(|| decimal_nanos(text, digits))?;
+        // The smallest time is how a batch writes "no time".
+        Some(EventTime::from_nanos(nanos)).filter(|at| *at != EventTime::MIN)
+    }
+
+    /// How many digits a nanosecond of this unit has after the point.
+    pub fn digits(self) -> usize {
+        match self {
             TimeUnit::Nanos => 0,
             TimeUnit::Micros => 3,
             TimeUnit::Millis => 6,
             TimeUnit::Seconds => 9,
-        };
-        let nanos = whole_nanos(text, digits).or_else(|| decimal_nanos(text, digits))?;
-        // The smallest time is how a batch writes "no time".
-        Some(EventTime::from_nanos(nanos)).filter(|at| *at != EventTime::MIN)
+        }
     }
 }
 

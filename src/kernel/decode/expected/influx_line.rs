@@ -1,0 +1,33 @@
+//! `cpu,host=a value=50.79 1700000000000000000` with the key `cpu,host=a value`.
+//!
+//! The first bare space of a known key parts tags and field, and a known field's name ends in no
+//! backslash, so the `=` behind the key is the one that ends the name.
+
+use super::super::decimal::Decimal;
+use super::super::number::TimeUnit;
+use super::{Expected, Sample};
+use crate::kernel::model::{EventTime, Op};
+
+pub struct ExpectedInflux;
+
+impl Expected for ExpectedInflux {
+    #[inline]
+    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
+        let (number, rest) = Decimal::cut(text.strip_prefix(key)?.strip_prefix(b"=")?)?;
+        let (value, rest) = match rest {
+            [b'i', rest @ ..] => (number.integer()?, rest),
+            rest => (number.value()?, rest),
+        };
+        let (at, rest) = match rest.strip_prefix(b" ") {
+            Some(time) => {
+                let (time, rest) = Decimal::cut(time)?;
+                if !time.is_whole() {
+                    return None;
+                }
+                (time.time(unit.unwrap_or(TimeUnit::Nanos))?, rest)
+            }
+            None => (EventTime::MIN, rest),
+        };
+        Some(Sample { at, value, op: Op::Set, rest })
+    }
+}
