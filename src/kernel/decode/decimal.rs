@@ -1,8 +1,8 @@
 //! Plain decimal numbers at the start of a text, read eight bytes at a time.
 //!
-//! What is read here is what [`number`](super::number) reads from the same bytes, bit for bit. It
-//! takes the numbers that senders write nearly always; for any other the answer is `None`, which
-//! says nothing about the text.
+//! These are the numbers that senders write nearly always. What is read here is what the readers
+//! of all numbers, in [`number`](super::number), would read from the same bytes, bit for bit; for
+//! other text the answer is `None`, which says nothing about it.
 
 use super::number::{TimeUnit, float};
 use crate::kernel::model::EventTime;
@@ -68,12 +68,18 @@ impl<'a> Decimal<'a> {
         self.whole_len > 1 && self.text[usize::from(self.is_negative)] == b'0'
     }
 
-    /// The nearest `f64`. Up to 15 digits and the power of ten are exact as `f64`, so only the
-    /// division rounds (Clinger 1990, "How to read floating point numbers accurately").
+    /// The nearest `f64`.
     #[inline(always)]
     pub fn value(&self) -> Option<f64> {
+        self.short_value().or_else(|| float(self.text))
+    }
+
+    /// The nearest `f64` of up to 15 digits. They and the power of ten are exact as `f64`, so only
+    /// the division rounds (Clinger 1990, "How to read floating point numbers accurately").
+    #[inline(always)]
+    pub fn short_value(&self) -> Option<f64> {
         if self.whole_len + self.fraction_len > 15 {
-            return float(self.text);
+            return None;
         }
         let value = self.digits as f64 / POWERS_OF_TEN[self.fraction_len] as f64;
         Some(if self.is_negative { -value } else { value })
@@ -197,36 +203,43 @@ fn value_of(lanes: u64, len: usize) -> u64 {
 pub fn word(text: &[u8]) -> u64 {
     match text.first_chunk::<8>() {
         Some(bytes) => u64::from_le_bytes(*bytes),
-        None => {
-            let mut bytes = [0; 8];
-            bytes[..text.len()].copy_from_slice(text);
-            u64::from_le_bytes(bytes)
-        }
+        None => short_word(text),
     }
+}
+
+/// The word of fewer than eight bytes: of halves that overlap, or byte by byte.
+fn short_word(text: &[u8]) -> u64 {
+    if let (Some(head), Some(tail)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+        return u64::from(head) | (u64::from(tail) << (8 * (text.len() - 4)));
+    }
+    text.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::number::{decimal_nanos, is_json_number};
     use super::*;
 
     /// Cuts a decimal off the text and compares what it stands for with what `number` reads.
     fn check(text: &str) {
         let Some((decimal, after)) = Decimal::cut(text.as_bytes()) else { return };
         let bytes = &text.as_bytes()[..text.len() - after.len()];
+        let plain = std::str::from_utf8(bytes).expect("digits are ASCII");
         let bits = |value: Option<f64>| value.map(f64::to_bits);
-        assert_eq!(bits(decimal.value()), bits(float(bytes)), "{text}");
+        assert_eq!(bits(decimal.value()), bits(plain.parse().ok()), "{text}");
         for unit in [TimeUnit::Nanos, TimeUnit::Micros, TimeUnit::Millis, TimeUnit::Seconds] {
             if let Some(time) = decimal.time(unit) {
-                assert_eq!(Some(time), unit.read(bytes), "{text} {unit:?}");
+                let expected = decimal_nanos(bytes, unit.digits() as u32);
+                assert_eq!(Some(time.nanos()), expected, "{text} {unit:?}");
             }
         }
-        let is_json = super::super::number::is_json_number(bytes);
-        assert_eq!(!decimal.has_leading_zero(), is_json, "{text}");
-        let integer = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<i64>().ok());
+        assert_eq!(!decimal.has_leading_zero(), is_json_number(bytes), "{text}");
         if let Some(value) = decimal.integer() {
-            assert_eq!(Some(value.to_bits()), integer.map(|value| (value as f64).to_bits()));
+            let expected = plain.parse::<i64>().ok().map(|value| value as f64);
+            assert_eq!(bits(Some(value)), bits(expected), "{text}");
         }
     }
 

@@ -40,21 +40,31 @@ impl Intake {
     }
 
     /// The slot that is likely to come next, and its raw key.
-    #[inline]
+    #[inline(always)]
     pub fn expected(&self) -> Option<(u32, &[u8])> {
-        if self.speculates() { self.keys.expected() } else { None }
+        self.keys.expected()
     }
 
-    /// One sample of the expected slot.
-    #[inline]
+    /// The slot of a raw key, which does not count as seen yet.
+    pub fn find(&self, raw: &[u8]) -> Option<u32> {
+        self.keys.find(raw)
+    }
+
+    /// One sample of a slot that was expected or found.
+    #[inline(always)]
     pub fn push_met(&mut self, slot: u32, at: EventTime, value: f64, op: Op) {
         self.keys.meet(slot);
         self.push(self.keys.key(slot), at, value, op);
     }
 
+    #[cfg(test)]
+    pub fn speculate(&mut self, speculates: bool) {
+        self.speculates = speculates;
+    }
+
     /// Whether a reader may take a line for what it looks like, where that cannot be wrong. Only
     /// tests say no, to compare.
-    #[inline]
+    #[inline(always)]
     pub fn speculates(&self) -> bool {
         self.speculates
     }
@@ -70,7 +80,7 @@ impl Intake {
     }
 
     /// One sample of a key, or one more refusal.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, key: Key, at: EventTime, value: f64, op: Op) {
         match key {
             Ok(slot) if value.is_finite() => self.batch.push(slot, at, value, op),

@@ -13,6 +13,8 @@
 
 mod csv;
 mod decimal;
+#[cfg(test)]
+mod differential;
 mod expected;
 mod influx_line;
 pub mod intake;
@@ -82,6 +84,8 @@ pub struct Decoder {
     lines: Lines,
     reader: Reader,
     intake: Intake,
+    /// Room for a raw key, kept so that no line allocates.
+    scratch: Vec<u8>,
 }
 
 /// What a format keeps from line to line: scratch space, and for CSV the header.
@@ -105,7 +109,15 @@ impl Decoder {
             Format::Csv => Reader::Csv(Csv::default()),
         };
         let lines = Lines::new(limits.line_bytes_max);
-        Decoder { format, unit: None, lines, reader, intake: Intake::new(limits, keys_max) }
+        let intake = Intake::new(limits, keys_max);
+        Decoder { format, unit: None, lines, reader, intake, scratch: Vec::new() }
+    }
+
+    /// Reads every line in full from here on, whatever it looks like: the reference for tests.
+    #[cfg(test)]
+    fn in_full(mut self) -> Decoder {
+        self.intake.speculate(false);
+        self
     }
 
     pub fn format(&self) -> Format {
@@ -129,15 +141,15 @@ impl Decoder {
     /// Decodes the next bytes of a stream. The start of a line whose end has not come is kept.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.intake.received(bytes.len());
-        let Decoder { unit, lines, reader, intake, .. } = self;
-        lines.feed(bytes, &mut Pass { unit: *unit, reader, intake });
+        let Decoder { unit, lines, reader, intake, scratch, .. } = self;
+        lines.feed(bytes, &mut Pass { unit: *unit, reader, intake, scratch });
     }
 
     /// The stream or payload ended: its last line needs no newline, and what comes next begins at
     /// line 1, in CSV with a header.
     pub fn finish(&mut self) {
-        let Decoder { unit, lines, reader, intake, .. } = self;
-        lines.finish(&mut Pass { unit: *unit, reader, intake });
+        let Decoder { unit, lines, reader, intake, scratch, .. } = self;
+        lines.finish(&mut Pass { unit: *unit, reader, intake, scratch });
         match reader {
             Reader::Csv(csv) => csv.finish(),
             Reader::JsonLines(_) | Reader::StatsD(_) | Reader::InfluxLine(_) | Reader::PromText => {
@@ -161,11 +173,12 @@ struct Pass<'a> {
     unit: Option<TimeUnit>,
     reader: &'a mut Reader,
     intake: &'a mut Intake,
+    scratch: &'a mut Vec<u8>,
 }
 
 impl lines::Reader for Pass<'_> {
     fn line(&mut self, number: u64, line: Line<'_>) {
-        let Pass { unit, reader, intake } = self;
+        let Pass { unit, reader, intake, .. } = self;
         let bytes = match line {
             Line::Whole(bytes) => bytes,
             Line::TooLong(head) => {
@@ -185,14 +198,13 @@ impl lines::Reader for Pass<'_> {
     }
 
     fn run(&mut self, bytes: &[u8], line_bytes_max: usize) -> Run {
-        let Pass { unit, reader, intake } = self;
+        let Pass { unit, reader, intake, scratch } = self;
+        let (max, unit) = (line_bytes_max, *unit);
         match reader {
-            Reader::JsonLines(_) => expected::run::<ExpectedJson>(bytes, line_bytes_max, *unit, intake),
-            Reader::StatsD(_) => expected::run::<ExpectedStatsD>(bytes, line_bytes_max, *unit, intake),
-            Reader::InfluxLine(_) => {
-                expected::run::<ExpectedInflux>(bytes, line_bytes_max, *unit, intake)
-            }
-            Reader::PromText => expected::run::<ExpectedProm>(bytes, line_bytes_max, *unit, intake),
+            Reader::JsonLines(_) => expected::run::<ExpectedJson>(bytes, max, unit, intake, scratch),
+            Reader::StatsD(_) => expected::run::<ExpectedStatsD>(bytes, max, unit, intake, scratch),
+            Reader::InfluxLine(_) => expected::run::<ExpectedInflux>(bytes, max, unit, intake, scratch),
+            Reader::PromText => expected::run::<ExpectedProm>(bytes, max, unit, intake, scratch),
             Reader::Csv(_) => Run::default(),
         }
     }

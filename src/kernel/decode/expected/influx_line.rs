@@ -3,6 +3,8 @@
 //! The first bare space of a known key parts tags and field, and a known field's name ends in no
 //! backslash, so the `=` behind the key is the one that ends the name.
 
+use memchr::memchr2;
+
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
 use super::{Expected, Sample};
@@ -11,7 +13,15 @@ use crate::kernel::model::{EventTime, Op};
 pub struct ExpectedInflux;
 
 impl Expected for ExpectedInflux {
-    #[inline]
+    /// The first field's name ends at the first equals sign after the first space, unless a
+    /// backslash stands before either.
+    fn guess<'a>(text: &'a [u8], _scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let space = memchr2(b' ', b'\n', text)?;
+        let name_len = text[space..].iter().position(|byte| matches!(byte, b'=' | b'\n'))?;
+        Some(&text[..space + name_len])
+    }
+
+    #[inline(always)]
     fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
         let (number, rest) = Decimal::cut(text.strip_prefix(key)?.strip_prefix(b"=")?)?;
         let (value, rest) = match rest {

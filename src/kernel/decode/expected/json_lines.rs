@@ -6,6 +6,8 @@
 //! With both fields behind the key it does, since it cuts off no more than two. With a value
 //! alone it does unless the key itself ends in what looks like a `ts`.
 
+use memchr::memchr2;
+
 use super::super::decimal::Decimal;
 use super::super::json_lines::ends_in_time;
 use super::super::number::TimeUnit;
@@ -15,7 +17,14 @@ use crate::kernel::model::{EventTime, Op};
 pub struct ExpectedJson;
 
 impl Expected for ExpectedJson {
-    #[inline]
+    /// The labels end at the first brace, unless one stands in a text, and the numbers follow.
+    fn guess<'a>(text: &'a [u8], _scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let brace = memchr2(b'}', b'\n', text)?;
+        let fields = past_comma(&text[brace + 1..])?;
+        Some(&text[..text.len() - fields.len()])
+    }
+
+    #[inline(always)]
     fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
         // Keys that begin with a quote are no beginnings of lines.
         if text.first() != Some(&b'{') {
@@ -47,13 +56,13 @@ impl Expected for ExpectedJson {
 }
 
 /// A number after a colon, and the text after it.
-#[inline]
+#[inline(always)]
 fn number(text: &[u8]) -> Option<(Decimal<'_>, &[u8])> {
     let (number, rest) = Decimal::cut(text.strip_prefix(b" ").unwrap_or(text))?;
     (!number.has_leading_zero()).then_some((number, rest))
 }
 
-#[inline]
+#[inline(always)]
 fn past_comma(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b",")?;
     Some(rest.strip_prefix(b" ").unwrap_or(rest))

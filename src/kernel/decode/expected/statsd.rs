@@ -3,6 +3,8 @@
 //! A known name holds neither `:` nor `|`, and known tags hold no `|`, so where the key's bytes
 //! stand in the line, with these separators around them, the line's name and tags end with them.
 
+use memchr::memchr2;
+
 use super::super::decimal::{Decimal, word};
 use super::super::number::TimeUnit;
 use super::{Expected, Sample};
@@ -11,7 +13,22 @@ use crate::kernel::model::{EventTime, Op};
 pub struct ExpectedStatsD;
 
 impl Expected for ExpectedStatsD {
-    #[inline]
+    /// The name ends at the first colon, and the tags go from the first `#` to the next bar.
+    fn guess<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let name_len = memchr2(b':', b'\n', text)?;
+        let (name, rest) = text.split_at(name_len);
+        scratch.clear();
+        scratch.extend_from_slice(name);
+        scratch.push(0xFF);
+        let hash = memchr2(b'#', b'\n', rest)?;
+        if rest[hash] == b'#' {
+            let tags = &rest[hash + 1..];
+            scratch.extend_from_slice(&tags[..memchr2(b'|', b'\n', tags)?]);
+        }
+        Some(scratch)
+    }
+
+    #[inline(always)]
     fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
         let name_len = shared_len(text, key);
         let tags = key.get(name_len..)?.strip_prefix(b"\xFF")?;
@@ -47,7 +64,7 @@ impl Expected for ExpectedStatsD {
 }
 
 /// How many bytes the two begin with in common.
-#[inline]
+#[inline(always)]
 fn shared_len(a: &[u8], b: &[u8]) -> usize {
     let mut len = 0;
     while let (Some(left), Some(right)) = (a.get(len..), b.get(len..)) {

@@ -96,42 +96,40 @@ impl Keys {
 
     pub fn get(&mut self, raw: &[u8]) -> Option<Key> {
         let slot = match self.expected() {
-            Some((slot, key)) if key == raw => {
-                self.meet(slot);
-                slot
-            }
-            Some(_) | None => {
-                let slot = self.find(raw)?;
-                self.held[slot as usize].state = State::Seen;
-                self.forecast.came(slot, &mut self.held);
-                slot
-            }
+            Some((slot, key)) if key == raw => slot,
+            Some(_) | None => self.find(raw)?,
         };
+        self.meet(slot);
         Some(self.key(slot))
     }
 
     /// The slot that is likely to come next, and its raw key.
-    #[inline]
+    #[inline(always)]
     pub fn expected(&self) -> Option<(u32, &[u8])> {
-        self.at(self.forecast.expected)
+        let slot = self.forecast.expected;
+        let held = self.held.get(slot as usize).filter(|held| held.state != State::Free)?;
+        Some((slot, self.arena.get(held.place)))
     }
 
-    /// The slot that came after this one last time, and its raw key.
-    #[inline]
-    pub fn after(&self, slot: u32) -> Option<(u32, &[u8])> {
-        self.at(self.held[slot as usize].next)
+    /// The slot of a raw key, which does not count as seen yet.
+    pub fn find(&self, raw: &[u8]) -> Option<u32> {
+        let is_it = |slot: u32| self.arena.get(self.held[slot as usize].place) == raw;
+        self.table.find(self.hash(raw), is_it)
     }
 
-    /// The expected slot came, or the one after the slot that was met last.
-    #[inline]
+    /// The key of this slot came.
+    #[inline(always)]
     pub fn meet(&mut self, slot: u32) {
         let held = &mut self.held[slot as usize];
         held.state = State::Seen;
-        self.forecast =
-            Forecast { last: slot, expected: held.next, misses: 0, pause: 0 };
+        if slot == self.forecast.expected {
+            self.forecast = Forecast { last: slot, expected: held.next, misses: 0, pause: 0 };
+        } else {
+            self.forecast.came(slot, &mut self.held);
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn key(&self, slot: u32) -> Key {
         match self.held[slot as usize].refusal {
             None => Ok(Slot(slot)),
@@ -198,17 +196,6 @@ impl Keys {
         self.forecast = Forecast::NOTHING;
     }
 
-    #[inline]
-    fn at(&self, slot: u32) -> Option<(u32, &[u8])> {
-        let held = self.held.get(slot as usize).filter(|held| held.state != State::Free)?;
-        Some((slot, self.arena.get(held.place)))
-    }
-
-    fn find(&self, raw: &[u8]) -> Option<u32> {
-        let is_it = |slot: u32| self.arena.get(self.held[slot as usize].place) == raw;
-        self.table.find(self.hash(raw), is_it)
-    }
-
     fn hash(&self, raw: &[u8]) -> u32 {
         (xxh3_64_with_seed(raw, self.seed) >> 32) as u32
     }
@@ -248,7 +235,8 @@ impl Forecast {
 
     const NOTHING: Forecast = Forecast { last: NONE, expected: NONE, misses: 0, pause: 0 };
 
-    /// A slot came that was not looked for where it was expected.
+    /// A slot came that was not the expected one.
+    #[inline(never)]
     fn came(&mut self, slot: u32, held: &mut [Held]) {
         if let Some(last) = held.get_mut(self.last as usize) {
             last.next = slot;
