@@ -30,6 +30,11 @@ impl Intake {
         Intake { limits: limits.clone(), batch: Batch::default(), keys, speculates: true }
     }
 
+    /// See [`Keys::set_seed`].
+    pub fn set_seed(&mut self, seed: u64) {
+        self.keys.set_seed(seed);
+    }
+
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -83,6 +88,12 @@ impl Intake {
     #[inline(always)]
     pub fn push(&mut self, key: Key, at: EventTime, value: f64, op: Op) {
         match key {
+            Ok(slot) if value.is_finite() && op == Op::Set && self.batch.ops.is_empty() => {
+                // The usual case of `Batch::push`, in place.
+                self.batch.slots.push(slot);
+                self.batch.at.push(at);
+                self.batch.value.push(value);
+            }
             Ok(slot) if value.is_finite() => self.batch.push(slot, at, value, op),
             Ok(_) => self.refuse(Refusal::NotFinite),
             Err(refusal) => self.refuse(refusal),

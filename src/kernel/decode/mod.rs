@@ -113,6 +113,13 @@ impl Decoder {
         Decoder { format, unit: None, lines, reader, intake, scratch: Vec::new() }
     }
 
+    /// Hashes raw keys with this seed. Nothing that is decoded depends on it; a sender that does
+    /// not know it cannot make up keys that are slow to look up. Nothing may be decoded yet.
+    pub fn seeded(mut self, seed: u64) -> Decoder {
+        self.intake.set_seed(seed);
+        self
+    }
+
     /// Reads every line in full from here on, whatever it looks like: the reference for tests.
     #[cfg(test)]
     fn in_full(mut self) -> Decoder {
@@ -201,9 +208,13 @@ impl lines::Reader for Pass<'_> {
         let Pass { unit, reader, intake, scratch } = self;
         let (max, unit) = (line_bytes_max, *unit);
         match reader {
-            Reader::JsonLines(_) => expected::run::<ExpectedJson>(bytes, max, unit, intake, scratch),
+            Reader::JsonLines(_) => {
+                expected::run::<ExpectedJson>(bytes, max, unit, intake, scratch)
+            }
             Reader::StatsD(_) => expected::run::<ExpectedStatsD>(bytes, max, unit, intake, scratch),
-            Reader::InfluxLine(_) => expected::run::<ExpectedInflux>(bytes, max, unit, intake, scratch),
+            Reader::InfluxLine(_) => {
+                expected::run::<ExpectedInflux>(bytes, max, unit, intake, scratch)
+            }
             Reader::PromText => expected::run::<ExpectedProm>(bytes, max, unit, intake, scratch),
             Reader::Csv(_) => Run::default(),
         }

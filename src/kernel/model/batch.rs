@@ -64,7 +64,6 @@ impl Batch {
         self.slots.len()
     }
 
-    #[inline]
     pub fn push(&mut self, slot: Slot, at: EventTime, value: f64, op: Op) {
         if op == Op::Add && self.ops.is_empty() {
             self.ops.resize(self.slots.len(), Op::Set);

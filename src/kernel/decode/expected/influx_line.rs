@@ -30,7 +30,7 @@ impl Expected for ExpectedInflux {
         };
         let (at, rest) = match rest.strip_prefix(b" ") {
             Some(time) => {
-                let (time, rest) = Decimal::cut(time)?;
+                let (time, rest) = Decimal::cut_long(time)?;
                 if !time.is_whole() {
                     return None;
                 }

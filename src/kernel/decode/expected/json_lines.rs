@@ -32,14 +32,14 @@ impl Expected for ExpectedJson {
         }
         let fields = text.strip_prefix(key)?;
         let (ts, value, rest) = if let Some(rest) = fields.strip_prefix(b"\"ts\":") {
-            let (ts, rest) = number(rest)?;
+            let (ts, rest) = time(rest)?;
             let (value, rest) = number(past_comma(rest)?.strip_prefix(b"\"value\":")?)?;
             (Some(ts), value, rest)
         } else {
             let (value, rest) = number(fields.strip_prefix(b"\"value\":")?)?;
             match past_comma(rest) {
                 Some(next) => {
-                    let (ts, rest) = number(next.strip_prefix(b"\"ts\":")?)?;
+                    let (ts, rest) = time(next.strip_prefix(b"\"ts\":")?)?;
                     (Some(ts), value, rest)
                 }
                 None if ends_in_time(key) => return None,
@@ -59,6 +59,12 @@ impl Expected for ExpectedJson {
 #[inline(always)]
 fn number(text: &[u8]) -> Option<(Decimal<'_>, &[u8])> {
     let (number, rest) = Decimal::cut(text.strip_prefix(b" ").unwrap_or(text))?;
+    (!number.has_leading_zero()).then_some((number, rest))
+}
+
+#[inline(always)]
+fn time(text: &[u8]) -> Option<(Decimal<'_>, &[u8])> {
+    let (number, rest) = Decimal::cut_long(text.strip_prefix(b" ").unwrap_or(text))?;
     (!number.has_leading_zero()).then_some((number, rest))
 }
 

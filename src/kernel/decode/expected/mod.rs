@@ -50,7 +50,8 @@ pub fn run<E: Expected>(
 ) -> Run {
     let (mut rest, mut lines) = (text, 0);
     while !rest.is_empty() && intake.speculates() {
-        let expected = intake.expected().and_then(|(slot, key)| Some((slot, E::read(rest, key, unit)?)));
+        let expected =
+            intake.expected().and_then(|(slot, key)| Some((slot, E::read(rest, key, unit)?)));
         let found = expected.or_else(|| guessed::<E>(rest, unit, intake, scratch));
         let Some((slot, sample)) = found else { break };
         let Some(next) = after_line_end(sample.rest) else { break };

@@ -25,7 +25,7 @@ impl Expected for ExpectedProm {
         let (value, rest) = Decimal::cut(text.strip_prefix(key)?.strip_prefix(b" ")?)?;
         let (at, rest) = match rest.strip_prefix(b" ") {
             Some(time) => {
-                let (time, rest) = Decimal::cut(time)?;
+                let (time, rest) = Decimal::cut_long(time)?;
                 (time.time(unit_of(&time, unit)?)?, rest)
             }
             None => (EventTime::MIN, rest),

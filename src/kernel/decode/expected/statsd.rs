@@ -3,7 +3,7 @@
 //! A known name holds neither `:` nor `|`, and known tags hold no `|`, so where the key's bytes
 //! stand in the line, with these separators around them, the line's name and tags end with them.
 
-use memchr::memchr2;
+use memchr::{memchr2, memchr3};
 
 use super::super::decimal::{Decimal, word};
 use super::super::number::TimeUnit;
@@ -23,7 +23,7 @@ impl Expected for ExpectedStatsD {
         let hash = memchr2(b'#', b'\n', rest)?;
         if rest[hash] == b'#' {
             let tags = &rest[hash + 1..];
-            scratch.extend_from_slice(&tags[..memchr2(b'|', b'\n', tags)?]);
+            scratch.extend_from_slice(&tags[..memchr3(b'|', b'\r', b'\n', tags)?]);
         }
         Some(scratch)
     }
@@ -52,7 +52,7 @@ impl Expected for ExpectedStatsD {
         }
         let at = match rest.strip_prefix(b"|T") {
             Some(time) => {
-                let (time, after) = Decimal::cut(time)?;
+                let (time, after) = Decimal::cut_long(time)?;
                 rest = after;
                 time.time(unit.unwrap_or(TimeUnit::Seconds))?
             }

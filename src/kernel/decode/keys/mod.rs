@@ -11,6 +11,8 @@
 
 mod arena;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -176,6 +178,7 @@ impl Keys {
     }
 
     /// The length of all keys together.
+    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
