@@ -13,6 +13,7 @@
 #
 # SECONDS_LIVE=60 SAMPLES=6000000 RUNS=5 WATCHFIRE=FILE OUT=/tmp/watchfire-works narrow it.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . benches/works/lib.sh
 

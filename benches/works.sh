@@ -15,6 +15,7 @@
 # A figure is printed only when the alerts of every run were right. CPU is user and system time of
 # the whole process, from its start to its end. Input lies in the page cache, if there is room.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . benches/works/lib.sh
 
@@ -39,25 +40,35 @@ answers() { # WORK: the file of known answers, made anew, since it is made faste
     echo "$OUT/answers-$1"
 }
 
-rules() { # WORK KIND: the arguments that give the program these rules; none when there are none
-    case $2 in
-        native) echo "--rules benches/works/$1" ;;
-        wasm) [[ ! -s benches/works/$1/wasm.toml ]] || echo "--rules $OUT/none --plugins $OUT/plugins-$1" ;;
-        *) echo "KINDS are native and wasm, not $2" >&2; exit 2 ;;
-    esac
+# The settings of a work's component bear the component's name; not every work has one.
+settings() { # WORK
+    compgen -G "benches/works/$1/*.toml" || true
 }
 
-component() { # WORK: a folder with the work's component and its settings
-    mkdir -p "$OUT/none" "$OUT/plugins-$1"
-    cp "$(guests)/works.wasm" "$OUT/plugins-$1/works.wasm"
-    cp "benches/works/$1/wasm.toml" "$OUT/plugins-$1/works.toml"
+rules() { # WORK KIND: the arguments that give the program these rules; none when there are none
+    local settings folder=$OUT/plugins-$1
+    case $2 in
+        native)
+            echo "--rules benches/works/$1"
+            ;;
+        wasm)
+            settings=$(settings "$1")
+            [[ -n $settings ]] || return 0
+            rm -rf "$folder" && mkdir -p "$OUT/none" "$folder"
+            cp "$settings" "$(guests)/$(basename "$settings" .toml).wasm" "$folder/"
+            echo "--rules $OUT/none --plugins $folder"
+            ;;
+        *)
+            echo "KINDS are native and wasm, not $2" >&2
+            exit 2
+            ;;
+    esac
 }
 
 work() { # WORK FORMAT KIND
     local arguments input answers runs=$OUT/runs told
     arguments=$(rules "$1" "$3")
     [[ -n $arguments ]] || return 0
-    [[ $3 != wasm ]] || component "$1"
     input=$(data "$2") answers=$(answers "$1")
     cat "$input" >/dev/null
     : >"$runs"

@@ -47,24 +47,18 @@ pub fn measure(options: &Options) -> Result<(), String> {
     instance.flush()?;
     let cpu_s = instance.cpu_seconds() - before_s;
     let page = instance.metrics()?;
-    let accepted = sum(&page, "watchfire_samples_total");
-    let lost = sum(&page, "watchfire_refused_samples_total")
-        + sum(&page, "watchfire_source_defects_total")
-        + (samples as f64 - accepted).max(0.0);
-    let peak_mib = instance.resident_mib();
+    let lost = samples as f64 - sum(&page, "watchfire_samples_total");
+    let refused = sum(&page, "watchfire_refused_samples_total");
+    let defects = sum(&page, "watchfire_source_defects_total");
+    let resident_mib = instance.resident_mib();
+    // Its end is the end of what can be read from it.
     drop(instance);
-    let told: BTreeMap<Alert, Instant> = told.into_iter().collect();
-    let unexpected = told.keys().filter(|alert| !sent.contains_key(*alert)).count();
-    let mut latencies: Vec<f64> = sent
-        .iter()
-        .filter_map(|(alert, at)| Some(told.get(alert)?.duration_since(*at).as_secs_f64() * 1e3))
-        .collect();
-    latencies.sort_unstable_by(f64::total_cmp);
+    let (latencies, unexpected) = latencies(&sent, told);
     let at = |share| quantile(&latencies, share);
     println!(
-        "live rate={} seconds={} samples={samples} lost={lost} alerts={}/{} unexpected={unexpected} \
-         p50_ms={:.2} p99_ms={:.2} max_ms={:.2} cpu_s_per_M={:.4} resident_mib={peak_mib:.0} \
-         driver_lag_ms={:.1}",
+        "live rate={} seconds={} samples={samples} lost={lost} refused={refused} \
+         defects={defects} alerts={}/{} unexpected={unexpected} p50_ms={:.2} p99_ms={:.2} \
+         max_ms={:.2} cpu_s_per_M={:.4} resident_mib={resident_mib:.0} driver_lag_ms={:.1}",
         load.rate,
         load.seconds,
         latencies.len(),
@@ -79,6 +73,23 @@ pub fn measure(options: &Options) -> Result<(), String> {
         true => Ok(()),
         false => Err("samples or alerts are missing, or there are too many".into()),
     }
+}
+
+/// Each alert's latency in milliseconds, sorted, and how many alerts came that nothing called for:
+/// those of calm series, and any second one.
+fn latencies(
+    sent: &BTreeMap<Alert, Instant>,
+    told: impl IntoIterator<Item = (Alert, Instant)>,
+) -> (Vec<f64>, usize) {
+    let (mut due, mut unexpected, mut latencies) = (sent.clone(), 0, Vec::new());
+    for (alert, at) in told {
+        match due.remove(&alert) {
+            Some(sent) => latencies.push(at.duration_since(sent).as_secs_f64() * 1e3),
+            None => unexpected += 1,
+        }
+    }
+    latencies.sort_unstable_by(f64::total_cmp);
+    (latencies, unexpected)
 }
 
 fn rules() -> [(String, String); 1] {
@@ -173,6 +184,16 @@ mod tests {
         let line = "2023-11-14T22:13:20Z FIRED    warning  cpu_user{host=\"h0001\"} 90  too much";
         assert_eq!(fired(line), Some(("cpu_user".to_owned(), "h0001".to_owned())));
         assert_eq!(fired(&line.replace("FIRED", "RESOLVED")), None);
+    }
+
+    #[test]
+    fn an_alert_counts_once_and_only_when_it_was_due() {
+        let (now, alert) = (Instant::now(), |name: &str| (name.to_owned(), "h".to_owned()));
+        let later = |millis| now + Duration::from_millis(millis);
+        let sent = BTreeMap::from([(alert("a"), now), (alert("b"), now), (alert("c"), now)]);
+        let told =
+            [("b", 7), ("a", 2), ("a", 3), ("x", 1)].map(|(name, at)| (alert(name), later(at)));
+        assert_eq!(latencies(&sent, told), (vec![2.0, 7.0], 2));
     }
 
     #[test]
