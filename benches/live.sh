@@ -11,7 +11,13 @@
 #   churn     a tenth of the series replaced every minute: memory minute by minute
 #   reload    ten thousand rules edited while a hundred thousand groups live: CPU, pauses
 #
-# SECONDS_LIVE=60 SAMPLES=6000000 RUNS=5 WATCHFIRE=FILE OUT=/tmp/watchfire-works narrow it.
+# These narrow them, and make their figures worth less:
+#   WATCHFIRE=FILE              this program, instead of building one
+#   SECONDS_LIVE=60             of latency and rate
+#   SAMPLES=6000000 RUNS=5      of shards and rules; IDLE_RULES=100000 of rules
+#   TICKS=12 SERIES_RUNS=1      of series: samples of each series, and runs
+#   HOSTS=10000                 of churn, with ten series each
+#   OUT=/tmp/watchfire-works    data and what the program said
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,6 +25,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 samples=${SAMPLES:-6000000}
 runs=${RUNS:-5}
+idle_rules=${IDLE_RULES:-100000}
 
 latency() {
     "$works" latency --watchfire "$watchfire" --rate 50000 --seconds "${SECONDS_LIVE:-60}" \
@@ -77,23 +84,25 @@ RULES
 }
 
 rules() {
-    local idle=$OUT/rules-idle file with without load
+    local idle=$OUT/rules-idle input=$OUT/rules-input hosts=$((samples / 6000 / 20 * 20))
+    local file with without load
     rm -rf "$idle" && mkdir -p "$idle"
     # Rules on metrics that never come, a thousand to a file, since a load may do only so much.
-    for file in $(seq 0 $((${RULES:-100000} / 1000 - 1))); do
+    for file in $(seq 0 $((idle_rules / 1000 - 1))); do
         printf 'for n in 0..1000 { rule(`idle-%d-${n}`).on(`absent_%d_${n}`).when(|v| v > 80.0); }\n' \
             "$file" "$file" >"$idle/idle-$file.rhai"
     done
+    "$works" samples --hosts "$hosts" >"$input"
     without=$(cost benches/works/t1 "$input")
     cp benches/works/t1/t1.rhai "$idle/"
     with=$(cost "$idle" "$input")
     # Reading the rules is done once, however many samples come.
     load=$(cost "$idle" /dev/null)
-    awk -v with="$with" -v without="$without" -v load="$load" -v samples="$taken" 'BEGIN {
-        more = (with - load) / without
+    awk -v rules="$idle_rules" -v with="$with" -v without="$without" -v load="$load" \
+        -v millions="$(awk "BEGIN { print $hosts * 6000 / 1e6 }")" 'BEGIN {
         printf "rules idle_rules=%d cpu_s_per_M=%.4f cpu_s_per_M_without=%.4f times=%.3f " \
             "load_cpu_s=%.2f target_times=1.05\n",
-            '"${RULES:-100000}"', (with - load) / samples * 1e6, without / samples * 1e6, more, load }'
+            rules, (with - load) / millions, without / millions, (with - load) / without, load }'
 }
 
 cost() { # RULES INPUT: the median CPU-seconds of a replay
@@ -120,13 +129,7 @@ if [[ $# -eq 0 ]]; then
 fi
 for name in "$@"; do
     case $name in
-        rules)
-            hosts=$((samples / 6000 / 20 * 20)) taken=$((samples / 6000 / 20 * 20 * 6000))
-            input=$OUT/rules-input
-            "$works" samples --hosts "$hosts" >"$input"
-            rules
-            ;;
-        latency | rate | shards | series | churn | reload) "$name" ;;
+        latency | rate | shards | series | rules | churn | reload) "$name" ;;
         *) echo "there is no work $name" >&2; exit 2 ;;
     esac
 done
