@@ -17,7 +17,7 @@ pub fn group_key(rule: &Rule, input: u8, series: &Series) -> Labels {
         return overflow_key();
     }
     match &rule.by {
-        Grouping::By(names) => series.labels().only(names),
+        Grouping::By(names) => series.pairs().only(names),
         Grouping::EachSeries => match &rule.inputs[input as usize].selector.metric {
             NamePattern::Exact(_) => series.labels(),
             NamePattern::Glob(_) => {

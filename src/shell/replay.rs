@@ -1,7 +1,8 @@
 //! Judges recorded samples as fast as they can be read, or at a multiple of their own pace.
 
-use std::fs::File;
-use std::io::{self, Read};
+mod decoding;
+
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration as StdDuration, Instant};
@@ -11,13 +12,12 @@ use crate::kernel::machine::Machine;
 use crate::kernel::merge::Merged;
 use crate::kernel::model::{Batch, EventTime, Limits, RefusalCounts, SourceId};
 use crate::kernel::rule::ruleset::Ruleset;
-use crate::kernel::sequence::sequencer::Arrived;
+use crate::kernel::sequence::sequencer::{Arrived, Sequencer};
 
 use super::pipeline::Pipeline;
 use super::source::decode::decoder;
+use decoding::Decoded;
 
-/// What one read takes.
-const READ_BYTES: usize = 256 * 1024;
 const SOURCE: SourceId = SourceId(0);
 
 pub struct Replay {
@@ -44,65 +44,92 @@ pub struct Counts {
     pub first_defects: Vec<(PathBuf, crate::kernel::model::Defect)>,
 }
 
-/// Runs the replay; `told` gets all results in order, on another thread, and `read` hears of every
-/// read's bytes.
+/// Runs the replay; `told` gets all results in order, and `read` hears of every read's bytes.
+///
+/// One shard is judged on this thread, as it is read. With more of them each has a thread of its
+/// own, and as many others decode.
 pub fn run(
     replay: &Replay,
     told: impl FnMut(Merged) + Send + 'static,
     mut read: impl FnMut(u64),
 ) -> io::Result<Counts> {
-    let mut machine = Machine::new(replay.limits.clone(), replay.shards, EventTime::MIN);
-    machine.step(Arrived::Swap(replay.ruleset.clone()));
-    machine.step(Arrived::Opened { source: SOURCE, lateness: None });
-    let mut pipeline = Pipeline::start(machine, told)?;
+    let mut kernel = Kernel::start(replay, told)?;
     let (mut counts, mut pace) = (Counts::default(), replay.speed.map(Pace::new));
-    let mut decoder = decoder(replay.format, &replay.limits);
-    let mut buffer = vec![0; READ_BYTES];
-    for path in &replay.files {
-        let mut input = open(path)?;
-        loop {
-            let size = input.read(&mut buffer)?;
-            if size == 0 {
-                decoder.finish();
-            } else {
-                decoder.feed(&buffer[..size]);
+    // Whoever waits for the samples' own pace has no use for more hands.
+    let in_parallel = replay.shards > 1 && replay.format != Format::Csv && pace.is_none();
+    let decoders = if in_parallel { replay.shards as usize } else { 1 };
+    let each = |decoded: Decoded<'_>| {
+        counts.take_in(&decoded);
+        for piece in decoded.batch.cut(replay.batch) {
+            if let Some(pace) = &mut pace {
+                pace.wait(&piece);
             }
-            let batch = decoder.take();
-            counts.defects += batch.defect_count;
-            let room = 16usize.saturating_sub(counts.first_defects.len());
-            let defects = batch.defects.iter().take(room).cloned();
-            counts.first_defects.extend(defects.map(|defect| (path.clone(), defect)));
-            for piece in batch.cut(replay.batch) {
-                if let Some(pace) = &mut pace {
-                    pace.wait(&piece);
-                }
-                pipeline.step(Arrived::Batch { source: SOURCE, batch: piece }, None);
-            }
-            read(size as u64);
-            if size == 0 {
-                break;
-            }
+            kernel.step(Arrived::Batch { source: SOURCE, batch: piece });
         }
-    }
-    pipeline.step(Arrived::End, None);
-    pipeline.flush();
-    let sequencer = pipeline.sequencer();
+        read(decoded.bytes);
+    };
+    let make = || decoder(replay.format, &replay.limits);
+    decoding::decode_all(&replay.files, decoders, make, each)?;
+    kernel.step(Arrived::End);
+    let sequencer = kernel.sequencer();
     counts.samples = sequencer.accepted();
     counts.series = sequencer.live_series() as u64;
     for source in sequencer.sources() {
         counts.refused.merge(&source.refused);
     }
-    pipeline.stop();
+    kernel.stop();
     Ok(counts)
 }
 
-fn open(path: &PathBuf) -> io::Result<Box<dyn Read>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lock()));
+/// The kernel on this thread, or on threads of its own.
+enum Kernel<T> {
+    Here { machine: Box<Machine>, told: T },
+    Threads(Pipeline),
+}
+
+impl<T: FnMut(Merged) + Send + 'static> Kernel<T> {
+    fn start(replay: &Replay, told: T) -> io::Result<Kernel<T>> {
+        let mut machine = Machine::new(replay.limits.clone(), replay.shards, EventTime::MIN);
+        machine.step(Arrived::Swap(replay.ruleset.clone()));
+        machine.step(Arrived::Opened { source: SOURCE, lateness: None });
+        if replay.shards == 1 {
+            return Ok(Kernel::Here { machine: Box::new(machine), told });
+        }
+        Ok(Kernel::Threads(Pipeline::start(machine, told)?))
     }
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    Ok(Box::new(File::open(path).map_err(named)?))
+
+    fn step(&mut self, arrived: Arrived) {
+        match self {
+            Kernel::Here { machine, told } => told(machine.step(arrived)),
+            Kernel::Threads(pipeline) => pipeline.step(arrived, None),
+        }
+    }
+
+    fn sequencer(&self) -> &Sequencer {
+        match self {
+            Kernel::Here { machine, .. } => &machine.sequencer,
+            Kernel::Threads(pipeline) => {
+                pipeline.flush();
+                pipeline.sequencer()
+            }
+        }
+    }
+
+    fn stop(self) {
+        match self {
+            Kernel::Here { .. } => {}
+            Kernel::Threads(pipeline) => pipeline.stop(),
+        }
+    }
+}
+
+impl Counts {
+    fn take_in(&mut self, decoded: &Decoded<'_>) {
+        self.defects += decoded.batch.defect_count;
+        let room = 16usize.saturating_sub(self.first_defects.len());
+        let defects = decoded.batch.defects.iter().take(room).cloned();
+        self.first_defects.extend(defects.map(|defect| (decoded.file.to_owned(), defect)));
+    }
 }
 
 /// Keeps a replay from running ahead of a multiple of the samples' own time.

@@ -33,8 +33,11 @@ impl RuleRun {
             let (row, member) = (*row as usize, *member);
             let (at, value) = (rows.at[row], rows.value[row]);
             context.position = rows.position[row];
+            let group = self.members[member].group;
+            if group != super::group::NO_GROUP {
+                self.rouse(context.latest, group);
+            }
             if self.members[member].last.is_some_and(|(last, _)| at < last) {
-                let group = self.members[member].group;
                 if group != super::group::NO_GROUP {
                     self.late(context, group, at);
                 }
@@ -58,6 +61,9 @@ impl RuleRun {
         let chunk = if stateful { 1 } else { accepted.len().max(1) };
         for rows_at_once in accepted.chunks(chunk) {
             self.judge_rows(context, rows, rows_at_once);
+        }
+        for (_, member) in inbox {
+            self.rest(context.latest, self.members[*member].group);
         }
     }
 
@@ -159,7 +165,7 @@ impl RuleRun {
         let judges_value = !matches!(self.rule.judge, Judge::Absent(_));
         let value = self.worst_value(number, member, verdict).filter(|_| judges_value);
         let group = &mut self.groups[number];
-        group.faults_in_row = 0;
+        group.end_faults();
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
             (group.verdict, group.value) = (verdict, value);
             group.judged = group.judged.max(at);
@@ -181,7 +187,7 @@ impl RuleRun {
     /// Timers only move away from a group that is heard, unless its alert just began to burn.
     pub fn reschedule(&mut self, context: &Context<'_>, number: u32) {
         let group = &self.groups[number];
-        if group.wake == EventTime::MAX || !group.alert.is_idle() || group.join.is_some() {
+        if group.wake == EventTime::MAX || !group.alert.is_idle() || group.more.join.is_some() {
             self.schedule(context, number);
         }
     }
@@ -204,7 +210,7 @@ impl RuleRun {
         }
         let state = match member {
             Some(member) => self.members[member].state.as_deref_mut(),
-            None => self.groups[number].state.as_deref_mut(),
+            None => self.groups[number].more.state.as_deref_mut(),
         };
         let mut copy = state.map(|state| state.clone());
         let key = &self.groups[number].key;
@@ -248,7 +254,8 @@ impl RuleRun {
                 continue;
             }
             let value = self.folded_input(number, input, value);
-            let join = self.groups[number].join.as_mut().expect("a join's group keeps pendings");
+            let join =
+                self.groups[number].more.join.as_mut().expect("a join's group keeps pendings");
             if !join.add(input, at, value) {
                 self.late(context, number, at);
                 continue;
@@ -289,7 +296,7 @@ impl RuleRun {
     pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
         let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
         let until = context.watermark - self.delay;
-        while let Some(join) = &mut self.groups[number].join
+        while let Some(join) = &mut self.groups[number].more.join
             && let Some(at) = join.ready(until)
         {
             if let Some(values) = join.take(at, tolerance) {
@@ -333,7 +340,7 @@ impl RuleRun {
     ) {
         let mut held: Vec<Option<Box<State>>> = Vec::new();
         if self.programs.is_stateful() {
-            held = numbers.iter().map(|group| self.groups[*group].state.take()).collect();
+            held = numbers.iter().map(|group| self.groups[*group].more.state.take()).collect();
         }
         let mut states: Vec<&mut State> =
             held.iter_mut().flatten().map(|state| state.as_mut()).collect();
@@ -346,7 +353,7 @@ impl RuleRun {
         self.stats.evaluations += judgements.len() as u64;
         let recorded = self.programs.record(table, &keys);
         for (group, state) in numbers.iter().zip(held) {
-            self.groups[*group].state = state;
+            self.groups[*group].more.state = state;
         }
         let mut recorded = recorded.into_iter();
         for (row, (number, judgement)) in numbers.iter().zip(judgements).enumerate() {
@@ -379,7 +386,7 @@ impl RuleRun {
         self.revive(context, number, at);
         let verdict = Verdict::of(level);
         let group = &mut self.groups[number];
-        group.faults_in_row = 0;
+        group.end_faults();
         // Hours begin and end without a sample.
         group.stale = self.rule.during.is_some();
         let value = main_value(&self.programs.columns, table, row);

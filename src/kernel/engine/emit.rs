@@ -151,10 +151,11 @@ fn flap(
     verdict: Verdict,
     facts: &Facts,
 ) {
-    let Some((flaps, bounds)) = group.alert.history.as_mut().zip(rule.flapping) else { return };
+    let (Some(_), Some(bounds)) = (group.alert.history, rule.flapping) else { return };
+    let state = group.alert.state;
+    let flaps = group.alert.history.as_mut().expect("it was just seen");
     flaps.history.push(verdict);
     let percent = flaps.history.percent();
-    let state = group.alert.state;
     let said = |kind, level, previous| Said { kind, level, previous, cause: Cause::Flapping };
     if !flaps.flapping && percent > bounds.high {
         let Some(level) = state.firing_level() else { return };
@@ -264,7 +265,7 @@ fn emit(
         fingerprint: Fingerprint::of(&rule.name, &group.key, &rule.labels),
         notify: rule.notify.clone(),
     };
-    event.text = match &group.message {
+    event.text = match &group.more.message {
         Some(message) => message.to_string(),
         None => plain_text(&event),
     };

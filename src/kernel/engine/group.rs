@@ -1,5 +1,7 @@
 //! What the engine knows of one group of one rule, and of the series in it.
 
+use smallvec::SmallVec;
+
 use crate::kernel::alert::flapping::History;
 use crate::kernel::alert::lifecycle::{self, Verdict};
 use crate::kernel::event::Kind;
@@ -9,6 +11,7 @@ use crate::kernel::window::GroupWindow;
 use crate::kernel::window::baseline::Baseline;
 
 use super::join::Pendings;
+use super::spare::{Plain, Spare};
 
 /// A group number that stands for no group.
 pub const NO_GROUP: u32 = u32::MAX;
@@ -24,6 +27,8 @@ pub struct Member {
     /// The rule had no room for its own group when it was bound.
     pub overflows: bool,
     pub input: u8,
+    /// Which binding of its series' class it is, as far as a number fits.
+    pub place: u8,
     pub group: u32,
     /// The newest accepted sample.
     pub last: Option<(EventTime, f64)>,
@@ -41,37 +46,60 @@ pub struct Member {
     pub state: Option<Box<State>>,
 }
 
+/// Most groups are at rest most of the time, so what only others have takes one word.
 #[derive(Clone, Debug)]
 pub struct Group {
     pub key: Labels,
-    pub members: Vec<u32>,
-    pub alert: Alert,
-    pub source: Option<SourceId>,
+    pub members: SmallVec<[u32; 2]>,
+    pub alert: Spare<Alert>,
+    pub more: Spare<More>,
+    /// One for each input, in rules with a window and without `across`.
+    pub windows: Vec<GroupWindow>,
     /// As [`Member::heard`], over all members.
     pub heard: EventTime,
     /// The newest judged time.
     pub judged: EventTime,
-    pub verdict: Verdict,
+    /// When its next timer is due; later entries of the agenda are void.
+    pub wake: EventTime,
     /// The value that the last verdict was about.
     pub value: Option<f64>,
-    pub quiet: Option<Quiet>,
-    /// One for each input, in rules with a window and without `across`.
-    pub windows: Vec<GroupWindow>,
-    pub bases: Vec<Baseline>,
-    /// `this` of rules with a window.
-    pub state: Option<Box<State>>,
-    pub join: Option<Box<Pendings>>,
+    pub source: Option<SourceId>,
+    pub verdict: Verdict,
     /// Must be judged anew although nothing entered or left its window.
     pub stale: bool,
     /// Takes part in the closing of panes.
     pub awake: bool,
-    /// When its next timer is due; later entries of the agenda are void.
-    pub wake: EventTime,
+    /// Samples that are no breach pass it by; see [`super::rest`].
+    pub at_rest: bool,
+    /// The stretch of rows in which all of its rows must be seen.
+    pub seen_in: u64,
+}
+
+/// What only some groups have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct More {
+    pub quiet: Option<Quiet>,
+    pub bases: Vec<Baseline>,
+    /// `this` of rules with a window.
+    pub state: Option<Box<State>>,
+    pub join: Option<Box<Pendings>>,
     pub faults_in_row: u32,
     /// Since when all of its samples have been late, and whether that was signalled.
     pub late: Option<Late>,
     /// What a guest said about its last verdict.
     pub message: Option<Box<str>>,
+}
+
+impl Plain for More {
+    const PLAIN: &'static More = &More {
+        quiet: None,
+        bases: Vec::new(),
+        state: None,
+        join: None,
+        faults_in_row: 0,
+        late: None,
+        message: None,
+    };
 }
 
 /// A stretch without data.
@@ -128,6 +156,7 @@ impl Member {
             overflows: false,
             series,
             input,
+            place: u8::MAX,
             group,
             last: None,
             heard: EventTime::MIN,
@@ -140,17 +169,21 @@ impl Member {
     }
 }
 
+impl Plain for Alert {
+    const PLAIN: &'static Alert = &Alert {
+        state: lifecycle::State::Inactive,
+        since: EventTime::MIN,
+        seq: 0,
+        last_event: (EventTime::MIN, 0),
+        told: None,
+        reminders: 0,
+        history: None,
+    };
+}
+
 impl Alert {
     pub fn new(flapping: bool) -> Alert {
-        Alert {
-            state: lifecycle::State::Inactive,
-            since: EventTime::MIN,
-            seq: 0,
-            last_event: (EventTime::MIN, 0),
-            told: None,
-            reminders: 0,
-            history: flapping.then(Flaps::default),
-        }
+        Alert { history: flapping.then(Flaps::default), ..Alert::PLAIN.clone() }
     }
 
     pub fn is_flapping(&self) -> bool {
@@ -176,27 +209,30 @@ impl Alert {
 }
 
 impl Group {
+    /// No fault since the last one.
+    pub fn end_faults(&mut self) {
+        if self.more.faults_in_row > 0 {
+            self.more.faults_in_row = 0;
+        }
+    }
+
     pub fn new(key: Labels, flapping: bool) -> Group {
         Group {
             key,
-            members: Vec::new(),
-            alert: Alert::new(flapping),
-            source: None,
+            members: SmallVec::new(),
+            alert: Spare::new(Alert::new(flapping)),
+            more: Spare::default(),
+            windows: Vec::new(),
             heard: EventTime::MIN,
             judged: EventTime::MIN,
-            verdict: Verdict::Clear,
+            wake: EventTime::MAX,
             value: None,
-            quiet: None,
-            windows: Vec::new(),
-            bases: Vec::new(),
-            state: None,
-            join: None,
+            source: None,
+            verdict: Verdict::Clear,
             stale: true,
             awake: false,
-            wake: EventTime::MAX,
-            faults_in_row: 0,
-            late: None,
-            message: None,
+            at_rest: false,
+            seen_in: 0,
         }
     }
 }

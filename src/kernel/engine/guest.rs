@@ -103,7 +103,10 @@ impl RuleRun {
         };
         let number = self.members[member].group;
         let message = told.as_ref().and_then(|verdict| verdict.message.clone());
-        self.groups[number].message = message.map(String::into_boxed_str);
+        let group = &mut self.groups[number];
+        if message.is_some() || group.more.message.is_some() {
+            group.more.message = message.map(String::into_boxed_str);
+        }
         // The value that the guest shows stands in for the sample's in this judgement only.
         let own = self.members[member].last;
         if let Some(shown) = told.and_then(|verdict| verdict.value) {

@@ -6,18 +6,22 @@
 //! Invariants: results depend on the sequence of inputs alone, not on how rows were batched; a
 //! fault in one rule or group leaves all others as they were.
 
+mod classes;
 mod each;
 mod emit;
 pub mod group;
 mod guest;
 pub mod join;
+mod latest;
 pub mod output;
 mod plugins;
 mod programs;
 mod quiet;
+mod rest;
 mod run;
 mod slab;
 pub mod snapshot;
+mod spare;
 pub mod status;
 mod swap;
 mod windowed;
@@ -30,9 +34,10 @@ use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
 use crate::kernel::rule::Judge;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
-use crate::kernel::sequence::{Input, Introduction, Rows};
-use crate::kernel::shard::{group_key, overflow_key, shard_of};
+use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
+use classes::{Class, Stretch};
+use latest::LatestTable;
 use output::{FaultNote, Output, Phase};
 use plugins::Plugins;
 use run::RuleRun;
@@ -41,11 +46,14 @@ pub struct Engine {
     shard: u32,
     shards: u32,
     ruleset: Arc<Ruleset>,
-    runs: Vec<RuleRun>,
+    /// In the order of the ruleset; boxed, because a swap moves all of them.
+    runs: Vec<Box<RuleRun>>,
     plugins: Plugins,
     series: Vec<Option<Bound>>,
+    latest: LatestTable,
     classes: Vec<Class>,
     class_of: Lookup<Vec<Binding>, u32>,
+    stretch: Stretch,
     /// When each rule with anything due has its next due, in watermark time.
     agenda: BTreeSet<(EventTime, u32)>,
     agenda_at: Vec<EventTime>,
@@ -54,26 +62,14 @@ pub struct Engine {
     layer_marks: Vec<EventTime>,
     position: u64,
     listening: Listening,
-    touched_classes: Vec<u32>,
-    touched_rules: Vec<u32>,
     /// Groups from a snapshot whose series no longer belong to them are still to be ended.
     restored: bool,
 }
 
-/// A series as this shard knows it: the class it belongs to and, for each binding of the class,
-/// its member number.
+/// A series as this shard knows it: for each binding of its class, its member number.
 struct Bound {
     series: Series,
-    class: u32,
     members: Box<[u32]>,
-}
-
-/// Series that are bound to the same inputs of the same rules.
-#[derive(Default)]
-struct Class {
-    bindings: Vec<Binding>,
-    /// Rows of the segment at hand.
-    rows: Vec<u32>,
 }
 
 /// Since when each source has been listened to.
@@ -89,6 +85,7 @@ pub struct Listening {
 pub struct Context<'a> {
     pub out: &'a mut Output,
     pub plugins: &'a mut Plugins,
+    pub latest: &'a mut LatestTable,
     pub listening: &'a Listening,
     /// How far the rule's layer has come.
     pub watermark: EventTime,
@@ -120,16 +117,16 @@ impl Engine {
             runs: Vec::new(),
             plugins: Plugins::default(),
             series: Vec::new(),
+            latest: LatestTable::default(),
             classes: Vec::new(),
             class_of: Lookup::default(),
+            stretch: Stretch::default(),
             agenda: BTreeSet::new(),
             agenda_at: Vec::new(),
             watermark: EventTime::MIN,
             layer_marks: vec![EventTime::MIN],
             position: 0,
             listening: Listening { from, sources: BTreeMap::new() },
-            touched_classes: Vec::new(),
-            touched_rules: Vec::new(),
             restored: false,
         }
     }
@@ -189,34 +186,6 @@ impl Engine {
         }
     }
 
-    /// Rows between two watermark steps, given to the rules that take them.
-    pub fn segment(&mut self, rows: &Rows, range: std::ops::Range<usize>, out: &mut Output) {
-        if range.is_empty() {
-            return;
-        }
-        self.position = rows.position[range.end - 1];
-        for row in range {
-            let Some(Some(bound)) = self.series.get(rows.series[row].index()) else { continue };
-            let class = &mut self.classes[bound.class as usize];
-            if class.rows.is_empty() {
-                self.touched_classes.push(bound.class);
-            }
-            class.rows.push(row as u32);
-        }
-        self.fill_inboxes(rows);
-        let mut rules = std::mem::take(&mut self.touched_rules);
-        rules.sort_unstable();
-        for rule in rules.drain(..) {
-            self.with_rule(rule, rows.source, out, |run, context| {
-                if !run.inbox.is_sorted() {
-                    run.inbox.sort_unstable();
-                }
-                run.rows(context, rows);
-            });
-        }
-        self.touched_rules = rules;
-    }
-
     /// The watermark moves to `watermark`: all of a layer's rules that is due before it runs.
     pub fn cut(&mut self, position: u64, watermark: EventTime, layer: u8, out: &mut Output) {
         assert!(self.watermark <= watermark);
@@ -259,6 +228,7 @@ impl Engine {
         let mut context = Context {
             out,
             plugins: &mut self.plugins,
+            latest: &mut self.latest,
             listening: &self.listening,
             watermark: self.layer_marks[self.ruleset.layer(RuleIndex(rule)) as usize],
             seen: self.watermark,
@@ -279,67 +249,42 @@ impl Engine {
         }
     }
 
-    fn fill_inboxes(&mut self, rows: &Rows) {
-        for class in self.touched_classes.drain(..) {
-            let class = &mut self.classes[class as usize];
-            for (at, binding) in class.bindings.iter().enumerate() {
-                let run = &mut self.runs[binding.rule.index()];
-                if run.inbox.is_empty() {
-                    self.touched_rules.push(binding.rule.0);
-                }
-                for row in &class.rows {
-                    let series = self.series[rows.series[*row as usize].index()].as_ref();
-                    let bound = series.expect("rows were picked by their bound series");
-                    run.inbox.push((*row, bound.members[at]));
-                }
-            }
-            class.rows.clear();
-        }
-    }
-
     /// Binds a series to the rules that take it; one that is known is bound anew.
     fn introduce(&mut self, introduction: &Introduction, out: &mut Output) {
-        let Introduction { position, watermark, id, series, overflow } = introduction;
+        let Introduction { position, watermark, id, series, entries, faults } = introduction;
         if self.series.get(id.index()).is_some_and(Option::is_some) {
             self.retire(*id);
         }
-        let (bindings, faults) = self.ruleset.bindings(series);
         for (rule, fault) in faults {
-            let (rule, key) = (self.ruleset.rule(rule).name.clone(), series.labels());
+            let (rule, key) = (self.ruleset.rule(*rule).name.clone(), series.labels());
+            let fault = fault.clone();
             out.faults.push(FaultNote { rule, key, at: self.watermark, fault });
         }
-        let mut bound = Vec::new();
-        for binding in bindings {
-            let overflows = overflow.contains(&binding.rule);
-            let place = (*position, *watermark);
-            if let Some(member) = self.bind((*id, series), binding, overflows, place, out) {
-                bound.push((binding, member));
+        let mut bound = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if let Some(member) = self.bind((*id, series), entry, (*position, *watermark), out) {
+                bound.push((entry.binding, member));
             }
         }
         self.place(*id, series.clone(), bound);
     }
 
-    /// The member number of a series in one rule; `None` when its group lies on another shard.
+    /// The member number of a series in one rule; `None` when the rule has no use for it.
     fn bind(
         &mut self,
         (id, series): (SeriesId, &Series),
-        binding: Binding,
-        overflows: bool,
+        Entry { binding, key }: &Entry,
         (position, watermark): (u64, EventTime),
         out: &mut Output,
     ) -> Option<u32> {
-        let rule = self.ruleset.rule(binding.rule).clone();
-        let key = if overflows { overflow_key() } else { group_key(&rule, binding.input, series) };
-        if shard_of(&key, self.shards) != self.shard {
-            return None;
-        }
+        let rule = &self.ruleset.rule(binding.rule);
         if let Judge::Guest(guest) = &rule.judge {
             self.plugins.intern(&guest.plugin, id, series);
         }
         let mut member = None;
         self.with_rule(binding.rule.0, None, out, |run, context| {
             (context.position, context.seen) = (position, watermark);
-            member = run.bind(context, (id, series), binding.input, key);
+            member = run.bind(context, (id, series), binding.input, key.clone());
         });
         member
     }
@@ -350,9 +295,13 @@ impl Engine {
             self.series.resize_with(id.index() + 1, || None);
         }
         let bindings: Vec<Binding> = bound.iter().map(|(binding, _)| *binding).collect();
+        for (place, (binding, member)) in bound.iter().enumerate() {
+            self.runs[binding.rule.index()].move_to_place(*member, place);
+        }
         let class = self.intern_class(bindings);
         let members = bound.into_iter().map(|(_, member)| member).collect();
-        self.series[id.index()] = Some(Bound { series, class, members });
+        self.latest.enter(id, class);
+        self.series[id.index()] = Some(Bound { series, members });
     }
 
     fn intern_class(&mut self, bindings: Vec<Binding>) -> u32 {
@@ -361,16 +310,17 @@ impl Engine {
         }
         let number = self.classes.len() as u32;
         self.class_of.insert(bindings.clone(), number);
-        self.classes.push(Class { bindings, rows: Vec::new() });
+        self.classes.push(Class::new(bindings));
         number
     }
 
     fn retire(&mut self, id: SeriesId) {
         let Some(bound) = self.series.get_mut(id.index()).and_then(Option::take) else { return };
-        let bindings = self.classes[bound.class as usize].bindings.clone();
-        for (binding, member) in bindings.iter().zip(bound.members) {
-            self.runs[binding.rule.index()].unbind(member);
+        let class = &self.classes[self.latest[id].class as usize];
+        for (binding, member) in class.bindings.iter().zip(bound.members) {
+            self.runs[binding.rule.index()].unbind(&mut self.latest, member);
         }
+        self.latest.leave(id);
         self.plugins.forget(id);
     }
 
@@ -387,7 +337,9 @@ impl Engine {
         for rule in 0..self.runs.len() as u32 {
             self.with_rule(rule, Some(source), out, |run, context| {
                 for group in run.groups.numbers() {
+                    run.sync(context.latest, group);
                     if run.groups[group].source == Some(source) {
+                        run.rouse(context.latest, group);
                         run.schedule(context, group);
                     }
                 }
@@ -401,6 +353,7 @@ impl Engine {
         let at = self.watermark;
         self.with_rule(rule.0, None, out, |run, context| {
             if let Some(group) = run.by_key.get(key).copied() {
+                run.rouse(context.latest, group);
                 run.end_group(context, group, at, Cause::Forgotten);
                 run.drop_group(context, group);
             }
@@ -416,12 +369,13 @@ impl Engine {
                 return;
             }
             run.quarantined = on;
+            run.rouse_all(context.latest);
             if first {
                 run.signal(context, run.unhealthy(), if on { 1 } else { -1 });
             }
             if !on {
                 for group in run.groups.numbers() {
-                    run.groups[group].faults_in_row = 0;
+                    run.groups[group].end_faults();
                     run.groups[group].stale = true;
                 }
             }

@@ -1,5 +1,7 @@
 //! One shard's evaluators of one rule, and how a batch of rows goes through them.
 
+use smallvec::SmallVec;
+
 use crate::kernel::model::{EventTime, Labels, Level};
 use crate::kernel::rule::program::{Evaluator, Fault, Program};
 use crate::kernel::rule::view::{Column, Frame};
@@ -11,6 +13,8 @@ pub struct Programs {
     pub columns: Vec<Column>,
     levels: [Option<LevelPrograms>; 3],
     record: Option<Bound>,
+    /// Scratch for the levels after the first.
+    truth: Vec<bool>,
     reads_labels: bool,
     stateful: bool,
 }
@@ -25,6 +29,9 @@ struct Bound {
     evaluator: Box<dyn Evaluator>,
     columns: Vec<usize>,
 }
+
+/// The columns of a frame; few programs read more than four.
+type Columns<'a> = SmallVec<[&'a [f64]; 4]>;
 
 /// Rows to judge: for each column of [`Programs::columns`] its numbers (none for labels).
 #[derive(Debug, Default)]
@@ -70,7 +77,8 @@ impl Programs {
         };
         let record = rule.record.as_ref().map(|record| bind(&record.value));
         let reads_labels = columns.iter().any(|column| matches!(column, Column::Label(_)));
-        Programs { columns, levels, record, reads_labels, stateful: rule.state.is_some() }
+        let (truth, stateful) = (Vec::new(), rule.state.is_some());
+        Programs { columns, levels, record, truth, reads_labels, stateful }
     }
 
     pub fn reads_labels(&self) -> bool {
@@ -88,6 +96,41 @@ impl Programs {
     /// The level that a lack of data breaches at: the highest that has a condition.
     pub fn highest_level(&self) -> Option<Level> {
         Level::ALL.into_iter().rev().find(|level| self.levels[level.index()].is_some())
+    }
+
+    /// Marks the rows in which the condition of some level holds, or faults; true when there is
+    /// one. For rules that read nothing but the sample at hand and their group's labels.
+    pub fn mark(
+        &mut self,
+        value: &[f64],
+        at: &[EventTime],
+        keys: &[&Labels],
+        marks: &mut Vec<bool>,
+    ) -> bool {
+        marks.clear();
+        let mut faults = Vec::new();
+        for level in self.levels.iter_mut().flatten() {
+            let first = marks.is_empty();
+            let truth = if first { &mut *marks } else { &mut self.truth };
+            let numbers = |column: &usize| match &self.columns[*column] {
+                Column::Value { .. } => value,
+                Column::Label(_) => &[],
+                Column::Reduced { .. } | Column::Base { .. } => {
+                    unreachable!("a rule without a window has no reductions")
+                }
+            };
+            let numbers: Columns<'_> = level.when.columns.iter().map(numbers).collect();
+            let frame = Frame { rows: value.len(), numbers: numbers.as_slice(), at, keys };
+            level.when.evaluator.test(&frame, None, truth, &mut faults);
+            if !first {
+                marks.iter_mut().zip(self.truth.drain(..)).for_each(|(mark, holds)| *mark |= holds);
+            }
+        }
+        for (row, _) in &faults {
+            marks[*row as usize] = true;
+        }
+        marks.resize(value.len(), false);
+        marks.contains(&true)
     }
 
     /// Judges every row. `states` holds each row's `this` for stateful rules, else it is empty.
@@ -185,7 +228,7 @@ impl Bound {
         keys: &[&Labels],
         run: impl FnOnce(&mut dyn Evaluator, &Frame<'_>),
     ) {
-        let numbers: Vec<&[f64]> = self
+        let numbers: Columns<'_> = self
             .columns
             .iter()
             .map(|column| &table.columns[*column])

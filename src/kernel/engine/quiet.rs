@@ -43,7 +43,7 @@ impl RuleRun {
         let from = |heard: EventTime, after: Duration| -> Option<EventTime> {
             listening.map(|since| heard.max(since) + after)
         };
-        let join = group.join.as_ref().and_then(|join| join.due());
+        let join = group.more.join.as_ref().and_then(|join| join.due());
         let session = if self.is_session() {
             let own =
                 group.members.iter().filter_map(|member| self.members[*member].window.as_deref());
@@ -61,13 +61,13 @@ impl RuleRun {
         } else {
             None
         };
-        let is_absent = group.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        let is_absent = group.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         let absent =
             timing.absent.filter(|_| !is_absent).and_then(|after| from(group.heard, after));
         // A sliding window speaks at the ends of its panes.
         let has_panes = matches!(self.rule.shape, Shape::Sliding { .. });
         let spoken = timing.on_no_data != OnNoData::Hold && !has_panes || is_absent;
-        let deadline = (group.quiet.is_some() && spoken)
+        let deadline = (group.more.quiet.is_some() && spoken)
             .then(|| group.alert.state.deadline(emit::timing(&self.rule)))
             .flatten()
             .filter(|due| *due > group.judged);
@@ -141,7 +141,7 @@ impl RuleRun {
         }
         let verdict = self.group_verdict(number);
         // An absence lasts until a sample comes, whatever becomes of single series.
-        let judged_by_series = self.groups[number].quiet.is_none()
+        let judged_by_series = self.groups[number].more.quiet.is_none()
             && self.rule.across.is_none()
             && self.rule.inputs.len() == 1;
         if judged_by_series && verdict != self.groups[number].verdict {
@@ -153,8 +153,8 @@ impl RuleRun {
 
     /// The group has no data from `at` on.
     pub fn silence(&mut self, context: &mut Context<'_>, number: u32, at: EventTime, why: Silence) {
-        if self.groups[number].quiet.is_none() {
-            self.groups[number].quiet = Some(Quiet { since: at, why });
+        if self.groups[number].more.quiet.is_none() {
+            self.groups[number].more.quiet = Some(Quiet { since: at, why });
             if self.rule.timing.on_no_data == OnNoData::Hold {
                 let group = &mut self.groups[number];
                 return emit::hold(&self.rule, group, context, at, Cause::NoData);
@@ -167,7 +167,7 @@ impl RuleRun {
 
     /// Lets the verdict that stands for no data, or for `absent`, into the lifecycle.
     fn speak(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let why = self.groups[number].quiet.map(|quiet| quiet.why);
+        let why = self.groups[number].more.quiet.map(|quiet| quiet.why);
         let (verdict, cause) = match (why, self.rule.timing.on_no_data) {
             (Some(Silence::Absent), _) => (Verdict::Breach(self.absent_level()), Cause::Absent),
             (_, OnNoData::Breach) => (Verdict::Breach(self.absent_level()), Cause::NoData),
@@ -180,7 +180,7 @@ impl RuleRun {
     }
 
     fn absent(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        self.groups[number].quiet = Some(Quiet { since: at, why: Silence::Absent });
+        self.groups[number].more.quiet = Some(Quiet { since: at, why: Silence::Absent });
         self.speak(context, number, at);
     }
 
@@ -196,7 +196,8 @@ impl RuleRun {
     /// Data came back: a held cool timer goes on, an absent alert clears.
     pub fn revive(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
         let group = &mut self.groups[number];
-        let Some(quiet) = group.quiet.take() else { return };
+        let Some(quiet) = group.more.quiet else { return };
+        group.more.quiet = None;
         group.stale = true;
         if quiet.why != Silence::Absent && self.rule.timing.on_no_data == OnNoData::Hold {
             group.alert.state = lifecycle::resume(group.alert.state, at.since(quiet.since));
@@ -206,7 +207,8 @@ impl RuleRun {
 
     /// A sample ends an absence at once, in rules whose own verdict does not come with the sample.
     pub fn end_absence(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let absent = self.groups[number].quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        let absent =
+            self.groups[number].more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         if !absent {
             return;
         }

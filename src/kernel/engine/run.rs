@@ -16,10 +16,12 @@ use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::{Baseline, BaselineSpec};
 
-use super::group::{Group, Member, NO_GROUP};
+use super::group::{Group, Member, More, NO_GROUP};
+use super::latest::LatestTable;
 use super::output::{FaultNote, Signal, Trouble};
 use super::programs::{Programs, Table};
 use super::slab::Slab;
+use super::spare::Spare;
 use super::{Context, Phase, emit};
 
 /// Faults in a row after which a group is no longer judged until its rule is edited.
@@ -49,6 +51,10 @@ pub struct RuleRun {
     /// Members from a snapshot or an older ruleset, until their series is introduced.
     pub waiting: BTreeMap<(u8, Series), Member>,
     pub stats: Stats,
+    /// See [`RuleRun::is_plain`].
+    pub plain: bool,
+    /// All rows of some groups of several series are to be handed over.
+    pub crowded: bool,
     pub quarantined: bool,
     /// Scratch for the rows at hand.
     pub table: Table,
@@ -77,7 +83,7 @@ impl RuleRun {
         let base_spec = rule.baseline.map(|baseline| {
             BaselineSpec::new(rule.shape, baseline.span).expect("the loader checked the baseline")
         });
-        RuleRun {
+        let mut run = RuleRun {
             programs: Programs::new(&rule),
             share: rule.declared.share.as_ref().map(|share| share.evaluator()),
             rule,
@@ -93,9 +99,13 @@ impl RuleRun {
             inbox: Vec::new(),
             waiting: BTreeMap::new(),
             stats: Stats::default(),
+            plain: false,
+            crowded: false,
             quarantined: false,
             table: Table::default(),
-        }
+        };
+        run.plain = run.is_plain();
+        run
     }
 
     /// Enters a series into its group. `None` when the rule has no use for it: the overflow group
@@ -131,8 +141,9 @@ impl RuleRun {
         Some(self.join_group(context, member))
     }
 
-    fn join_group(&mut self, context: &Context<'_>, member: Member) -> u32 {
+    fn join_group(&mut self, context: &mut Context<'_>, member: Member) -> u32 {
         let group = member.group;
+        self.rouse(context.latest, group);
         let number = self.members.insert(member);
         self.groups[group].members.push(number);
         self.schedule(context, group);
@@ -170,11 +181,20 @@ impl RuleRun {
     }
 
     /// Takes a retired series out of its group.
-    pub fn unbind(&mut self, member: u32) {
+    pub fn unbind(&mut self, latest: &mut LatestTable, member: u32) {
+        let group = self.members[member].group;
+        if group != NO_GROUP {
+            self.rouse(latest, group);
+        }
         let gone = self.members.remove(member);
         if let Some(group) = self.groups.get_mut(gone.group) {
             group.members.retain(|other| *other != member);
         }
+    }
+
+    /// The binding of a member's series that it stands for.
+    pub fn move_to_place(&mut self, member: u32, place: usize) {
+        self.members[member].place = u8::try_from(place).unwrap_or(u8::MAX);
     }
 
     pub fn open_group(&mut self, context: &mut Context<'_>, key: Labels) -> u32 {
@@ -184,11 +204,14 @@ impl RuleRun {
                 let inputs = 0..self.specs.len() as u8;
                 group.windows = inputs.map(|input| self.new_window(context, input)).collect();
             }
-            group.bases = self.base_columns().iter().map(|_| Baseline::default()).collect();
+            let bases = vec![Baseline::default(); self.base_columns().len()];
+            group.more = Spare::new(More { bases, ..More::default() });
         } else if self.rule.inputs.len() > 1 {
-            group.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));
+            group.more.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));
         }
-        group.state = self.first_state().filter(|_| self.judges_groups());
+        if self.judges_groups() && self.rule.state.is_some() {
+            group.more.state = self.first_state();
+        }
         if key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);
         }
@@ -287,7 +310,7 @@ impl RuleRun {
         *self.stats.late.entry(source).or_default() += 1;
         let watermark = context.watermark.max(at);
         let group = &mut self.groups[group];
-        let late = group.late.get_or_insert(super::group::Late {
+        let late = group.more.late.get_or_insert(super::group::Late {
             since: watermark,
             source,
             signalled: false,
@@ -301,9 +324,9 @@ impl RuleRun {
 
     /// A sample that was not late: the group is heard again.
     pub fn on_time(&mut self, context: &mut Context<'_>, group: u32) {
-        if let Some(late) = self.groups[group].late.take()
-            && late.signalled
-        {
+        let Some(late) = self.groups[group].more.late else { return };
+        self.groups[group].more.late = None;
+        if late.signalled {
             let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };
             self.signal(context, what, -1);
         }
@@ -321,9 +344,9 @@ impl RuleRun {
     /// A fault leaves the group as it is; enough of them in a row suspend it.
     pub fn fault(&mut self, context: &mut Context<'_>, group: u32, at: EventTime, fault: Fault) {
         let group = &mut self.groups[group];
-        group.faults_in_row += 1;
+        group.more.faults_in_row += 1;
         self.stats.faults += 1;
-        if group.faults_in_row == SUSPEND_AFTER {
+        if group.more.faults_in_row == SUSPEND_AFTER {
             self.stats.suspended += 1;
         }
         self.stats.last_fault = Some((at, group.key.clone(), fault.clone()));
@@ -332,7 +355,7 @@ impl RuleRun {
     }
 
     pub fn is_suspended(&self, group: u32) -> bool {
-        self.groups[group].faults_in_row >= SUSPEND_AFTER
+        self.groups[group].more.faults_in_row >= SUSPEND_AFTER
     }
 
     /// How often the rule judges without a sample: its panes, or a guest's ticks.
@@ -396,10 +419,12 @@ impl RuleRun {
         let Some((_, group)) = self.timers.pop_first() else { return };
         let current = self.groups.get(group).is_some_and(|group| group.wake == due);
         if current {
+            self.rouse(context.latest, group);
             self.groups[group].wake = EventTime::MAX;
             self.quiet_due(context, group, due);
             if self.groups.get(group).is_some() {
                 self.schedule(context, group);
+                self.rest(context.latest, group);
             }
         }
     }

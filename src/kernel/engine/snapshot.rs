@@ -12,10 +12,11 @@ use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::Baseline;
 
-use super::group::{Alert, Group, Late, Member, Quiet};
+use super::group::{Alert, Group, Late, Member, More, Quiet};
 use super::join::Pendings;
 use super::output::{Output, Trouble};
 use super::run::RuleRun;
+use super::spare::Spare;
 use super::{Engine, RuleIndex};
 
 /// One shard's state, or that of many put together: it can be restored under another number of
@@ -100,10 +101,13 @@ impl Engine {
     pub fn snapshot(&mut self) -> Snapshot {
         let shard = self.shard;
         let saved = self.plugins.save().into_iter();
+        for run in &mut self.runs {
+            run.sync_all(&self.latest);
+        }
         Snapshot {
             watermark: self.watermark,
             position: self.position,
-            rules: self.runs.iter().map(RuleRun::snapshot).collect(),
+            rules: self.runs.iter().map(|run| run.snapshot()).collect(),
             plugins: saved.map(|(name, state)| (shard, name, state)).collect(),
             shards: self.shards,
         }
@@ -173,22 +177,22 @@ impl RuleRun {
         let waiting = self.waiting.values().filter(|member| member.group == number);
         GroupSnapshot {
             key: group.key.clone(),
-            alert: group.alert.clone(),
+            alert: (*group.alert).clone(),
             heard: group.heard,
             judged: group.judged,
             verdict: group.verdict,
             value: group.value,
-            quiet: group.quiet,
+            quiet: group.more.quiet,
             stale: group.stale,
-            late: group.late,
+            late: group.more.late,
             windows: group.windows.clone(),
-            bases: group.bases.clone(),
-            state: group.state.clone(),
-            join: group.join.clone(),
+            bases: group.more.bases.clone(),
+            state: group.more.state.clone(),
+            join: group.more.join.clone(),
             awake: group.awake,
             source: group.source,
-            faults_in_row: group.faults_in_row,
-            message: group.message.clone(),
+            faults_in_row: group.more.faults_in_row,
+            message: group.more.message.clone(),
             members: bound.chain(waiting).map(MemberSnapshot::of).collect(),
         }
     }
@@ -205,7 +209,7 @@ impl RuleRun {
         };
         let flapping = self.rule.flapping.is_some();
         let group = &mut self.groups[number];
-        group.alert = saved.alert.clone();
+        group.alert = Spare::new(saved.alert.clone());
         if group.alert.history.is_some() != flapping {
             group.alert.history = flapping.then(Default::default);
         }
@@ -213,23 +217,27 @@ impl RuleRun {
         group.judged = saved.judged;
         group.verdict = saved.verdict;
         group.value = saved.value;
-        group.quiet = saved.quiet;
         group.stale = saved.stale || !continues;
         group.source = saved.source;
-        group.late = saved.late;
-        group.faults_in_row = saved.faults_in_row;
-        group.message = saved.message.clone();
-        if saved.state.is_some() && group.state.is_some() {
-            group.state = saved.state.clone();
+        let more = More {
+            quiet: saved.quiet,
+            late: saved.late,
+            faults_in_row: saved.faults_in_row,
+            message: saved.message.clone(),
+            ..(*group.more).clone()
+        };
+        group.more = Spare::new(more);
+        if saved.state.is_some() && group.more.state.is_some() {
+            group.more.state = saved.state.clone();
         }
-        if saved.join.is_some() && group.join.is_some() {
-            group.join = saved.join.clone();
+        if saved.join.is_some() && group.more.join.is_some() {
+            group.more.join = saved.join.clone();
         }
         if continues && group.windows.len() == saved.windows.len() {
             group.windows = saved.windows.clone();
         }
-        if continues && group.bases.len() == saved.bases.len() {
-            group.bases = saved.bases.clone();
+        if continues && group.more.bases.len() == saved.bases.len() {
+            group.more.bases = saved.bases.clone();
         }
         if let Some(late) = saved.late.filter(|late| late.signalled) {
             let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };

@@ -75,13 +75,13 @@ impl RuleReport {
 
 impl Engine {
     pub fn rule_reports(&self) -> Vec<RuleReport> {
-        self.runs.iter().map(RuleRun::report).collect()
+        self.runs.iter().map(|run| run.report()).collect()
     }
 
     /// Each rule's evaluations and faults so far; cheap enough to ask often.
     pub fn fault_counts(&mut self) -> Vec<(Arc<str>, u64, u64)> {
         let counts =
-            |run: &RuleRun| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
+            |run: &Box<RuleRun>| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
         self.runs.iter().map(counts).collect()
     }
 
@@ -97,7 +97,9 @@ impl Engine {
         run.groups
             .iter()
             .filter(|(_, group)| {
-                !group.alert.is_idle() || group.quiet.is_some() || group.faults_in_row >= 5
+                !group.alert.is_idle()
+                    || group.more.quiet.is_some()
+                    || group.more.faults_in_row >= 5
             })
             .map(|(number, group)| AlertReport {
                 rule: run.rule.name.clone(),
@@ -120,11 +122,11 @@ impl Engine {
     }
 
     fn why_no_data(&self, run: &RuleRun, group: &Group) -> Option<String> {
-        let quiet = group.quiet?;
+        let quiet = group.more.quiet?;
         if self.listening.since(group.source).is_none() {
             return Some("source disconnected".into());
         }
-        if group.late.is_some() {
+        if group.more.late.is_some() {
             return Some("late".into());
         }
         if run.quarantined {
@@ -150,7 +152,8 @@ impl RuleRun {
             series: self.members.len() as u64,
             pending: state(&["pending"]),
             firing: state(&["firing", "cooling"]),
-            no_data: self.groups.iter().filter(|(_, group)| group.quiet.is_some()).count() as u64,
+            no_data: self.groups.iter().filter(|(_, group)| group.more.quiet.is_some()).count()
+                as u64,
             samples: self.stats.samples,
             evaluations: self.stats.evaluations,
             faults: self.stats.faults,

@@ -8,13 +8,14 @@ use crate::kernel::model::{EventTime, Series, SeriesId};
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::rule::selector::NamePattern;
 use crate::kernel::rule::{Grouping, Judge, Rule, State};
-use crate::kernel::sequence::Swap;
+use crate::kernel::sequence::{Entry, Swap};
 use crate::kernel::shard::{group_key, shard_of};
 
-use super::group::Group;
+use super::group::{Group, More};
 use super::output::{Adoption, Carried, Output};
 use super::programs::Programs;
 use super::run::RuleRun;
+use super::spare::Spare;
 use super::{Context, Engine, Phase, emit};
 
 impl Engine {
@@ -23,23 +24,26 @@ impl Engine {
         self.position = swap.position;
         let next = swap.ruleset;
         let carried_plugins = self.plugins.adopt(next.plugins());
-        let old_names: Vec<Arc<str>> = self.runs.iter().map(|run| run.rule.name.clone()).collect();
-        let mut old: BTreeMap<Arc<str>, RuleRun> = BTreeMap::new();
-        for run in self.runs.drain(..) {
-            old.insert(run.rule.name.clone(), run);
-        }
+        let mut old = std::mem::take(&mut self.runs).into_iter().peekable();
+        // The new number of each old rule whose series stay bound.
+        let mut numbers = Vec::with_capacity(old.len());
         self.ruleset = next.clone();
         self.agenda.clear();
         self.layer_marks = vec![self.watermark; next.depth() as usize];
         self.agenda_at = vec![EventTime::MAX; next.rules().len()];
         let mut adoption = Adoption::default();
-        let mut unbound = Vec::new();
+        let (mut unbound, mut removed) = (Vec::new(), Vec::new());
         let (mut moved, mut named) = (Vec::new(), Vec::new());
+        // Both are sorted by name.
         for (at, rule) in next.rules().iter().enumerate() {
             let index = RuleIndex(at as u32);
             let delay = next.delay(index);
-            let Some(run) = old.remove(&rule.name) else {
-                self.runs.push(RuleRun::new(rule.clone(), delay));
+            while let Some(gone) = old.next_if(|run| run.rule.name < rule.name) {
+                removed.push(gone);
+                numbers.push(None);
+            }
+            let Some(run) = old.next_if(|run| run.rule.name == rule.name) else {
+                self.runs.push(Box::new(RuleRun::new(rule.clone(), delay)));
                 adoption.rules.push((rule.name.clone(), Carried::Added));
                 unbound.push(index);
                 continue;
@@ -56,13 +60,18 @@ impl Engine {
             }
             note_plugin(&mut carried, rule, &carried_plugins);
             adoption.rules.push((rule.name.clone(), carried));
+            numbers.push(bound.then_some(index));
             if !bound {
                 unbound.push(index);
                 moved.push(index);
             }
             self.runs.push(run);
         }
-        for (name, mut run) in old {
+        for gone in old {
+            removed.push(gone);
+            numbers.push(None);
+        }
+        for mut run in removed {
             let first = self.shard == 0;
             let mut context = self.context(out, RuleIndex(0));
             let at = context.watermark;
@@ -70,9 +79,9 @@ impl Engine {
                 run.signal(&mut context, run.unhealthy(), -1);
             }
             run.end_all(&mut context, at, Cause::RuleRemoved);
-            adoption.rules.push((name, Carried::Removed));
+            adoption.rules.push((run.rule.name.clone(), Carried::Removed));
         }
-        self.remap_classes(&old_names, &unbound);
+        self.remap_classes(&numbers);
         self.bind_rules(&unbound, out);
         for introduction in &swap.introduced {
             self.introduce(introduction, out);
@@ -98,6 +107,7 @@ impl Engine {
         Context {
             out,
             plugins: &mut self.plugins,
+            latest: &mut self.latest,
             listening: &self.listening,
             watermark: self.watermark,
             seen: self.watermark,
@@ -110,11 +120,12 @@ impl Engine {
 
     /// Renumbers the bindings of every class and takes out those of rules that are gone or will be
     /// bound anew.
-    fn remap_classes(&mut self, old_names: &[Arc<str>], unbound: &[RuleIndex]) {
-        let numbers: Vec<Option<RuleIndex>> = old_names
-            .iter()
-            .map(|name| self.ruleset.find(name).filter(|index| !unbound.contains(index)))
-            .collect();
+    fn remap_classes(&mut self, numbers: &[Option<RuleIndex>]) {
+        let same =
+            |(at, number): (usize, &Option<RuleIndex>)| *number == Some(RuleIndex(at as u32));
+        if numbers.iter().enumerate().all(same) {
+            return;
+        }
         let kept: Vec<Vec<usize>> = self
             .classes
             .iter()
@@ -127,11 +138,22 @@ impl Engine {
             let class = class as usize;
             kept[class].len() < self.classes[class].bindings.len()
         };
-        for bound in self.series.iter_mut().flatten() {
-            if loses(bound.class) {
-                let stays = &kept[bound.class as usize];
-                bound.members = stays.iter().map(|at| bound.members[*at]).collect();
+        for (at, bound) in self.series.iter_mut().enumerate() {
+            let Some(bound) = bound else { continue };
+            let class = self.latest[SeriesId(at as u32)].class;
+            if !loses(class) {
+                continue;
             }
+            let stays = &kept[class as usize];
+            bound.members = stays.iter().map(|at| bound.members[*at]).collect();
+            for (place, (from, member)) in stays.iter().zip(&bound.members).enumerate() {
+                let old = self.classes[class as usize].bindings[*from].rule;
+                let rule = numbers[old.index()].expect("only rules that stay are kept");
+                let run = &mut self.runs[rule.index()];
+                run.rouse(&mut self.latest, run.members[*member].group);
+                run.move_to_place(*member, place);
+            }
+            self.latest.enter(SeriesId(at as u32), class);
         }
         self.class_of.clear();
         for (number, (class, stays)) in self.classes.iter_mut().zip(&kept).enumerate() {
@@ -170,9 +192,13 @@ impl Engine {
                 };
                 for id in candidates {
                     let series = self.series_of(id);
-                    if declared.selector.takes(&series) == Ok(true)
-                        && let Some(member) = self.bind((id, &series), binding, false, place, out)
-                    {
+                    if declared.selector.takes(&series) != Ok(true) {
+                        continue;
+                    }
+                    let key = group_key(&rule, binding.input, &series);
+                    let own = shard_of(&key, self.shards) == self.shard;
+                    let entry = Entry { binding, key };
+                    if own && let Some(member) = self.bind((id, &series), &entry, place, out) {
                         fresh.entry(id).or_default().push((binding, member));
                     }
                 }
@@ -190,7 +216,12 @@ impl Engine {
 
     fn extend_bindings(&mut self, id: SeriesId, fresh: Vec<(Binding, u32)>) {
         let bound = self.series[id.index()].take().expect("only known series are bound anew");
-        let known = self.classes[bound.class as usize].bindings.iter().copied();
+        let class = self.latest[id].class as usize;
+        for (binding, member) in self.classes[class].bindings.iter().zip(&bound.members) {
+            let run = &mut self.runs[binding.rule.index()];
+            run.rouse(&mut self.latest, run.members[*member].group);
+        }
+        let known = self.classes[class].bindings.iter().copied();
         let mut all: Vec<(Binding, u32)> = known.zip(bound.members).chain(fresh).collect();
         all.sort_unstable();
         self.place(id, bound.series, all);
@@ -254,15 +285,20 @@ fn note_plugin(carried: &mut Carried, rule: &Rule, plugins: &[(String, Option<St
 impl RuleRun {
     /// This rule under its new text: itself, what it kept, and whether its series stay bound.
     fn carry(
-        mut self,
+        mut self: Box<Self>,
         context: &mut Context<'_>,
         rule: &Arc<Rule>,
         delay: crate::kernel::model::Duration,
-    ) -> (RuleRun, Carried, bool) {
+    ) -> (Box<RuleRun>, Carried, bool) {
         let old = self.rule.clone();
-        if Arc::ptr_eq(&old, rule) && self.delay == delay {
+        // A rule that was read again but not edited: what its conditions say of their places still
+        // holds if it did not move.
+        let same = old.version == rule.version && old.origin == rule.origin;
+        if (same || Arc::ptr_eq(&old, rule)) && self.delay == delay {
+            self.rule = rule.clone();
             return (self, Carried::Unchanged, true);
         }
+        self.rouse_all(context.latest);
         // Reloading a rule lifts its quarantine.
         self.quarantined = false;
         if !selects_alike(&old, rule) {
@@ -272,6 +308,7 @@ impl RuleRun {
         let why = self.why_not_kept(&fresh);
         let (specs, base_spec) = (fresh.specs, fresh.base_spec);
         self.programs = Programs::new(rule);
+        self.plain = fresh.plain;
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
         self.refresh_groups(context, &old, why.is_some());
@@ -322,7 +359,7 @@ impl RuleRun {
         for number in self.groups.numbers() {
             let group = &mut self.groups[number];
             group.stale = true;
-            group.faults_in_row = 0;
+            group.end_faults();
             if group.alert.history.is_some() != rule.flapping.is_some() {
                 group.alert.history = rule.flapping.map(|_| Default::default());
             }
@@ -350,9 +387,9 @@ impl RuleRun {
         let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
         group.windows = windows;
-        group.bases = vec![Default::default(); bases];
-        group.join = pendings;
-        group.state = state;
+        let bases = vec![Default::default(); bases];
+        let kept = More { bases, join: pendings, state, ..(*group.more).clone() };
+        group.more = Spare::new(kept);
         group.awake = false;
         for number in group.members.clone() {
             let mut member = self.members[number].clone();
@@ -365,13 +402,13 @@ impl RuleRun {
     /// The selector or the grouping changed: groups whose key can still be meant go on, and their
     /// series are bound anew.
     fn reselect(
-        mut self,
+        mut self: Box<Self>,
         context: &mut Context<'_>,
         rule: &Arc<Rule>,
         delay: crate::kernel::model::Duration,
-    ) -> (RuleRun, Carried, bool) {
+    ) -> (Box<RuleRun>, Carried, bool) {
         let at = context.watermark;
-        let mut next = RuleRun::new(rule.clone(), delay);
+        let mut next = Box::new(RuleRun::new(rule.clone(), delay));
         next.closed = self.closed;
         next.realign();
         next.stats = std::mem::take(&mut self.stats);

@@ -240,7 +240,8 @@ impl RuleRun {
             }
         }
         self.close_bases(number, end, any);
-        let absent = self.groups[number].quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        let absent =
+            self.groups[number].more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         if absent || !any && matches!(self.rule.shape, Shape::Count { .. }) {
             // A window's remains do not end an absence, and `last(n)` waits until it is full.
             return if any || !absent { View::Held } else { View::NoData };
@@ -249,7 +250,7 @@ impl RuleRun {
             return if any { View::Held } else { View::NoData };
         }
         let group = &self.groups[number];
-        if !changed && !group.stale && group.quiet.is_none() && !self.programs.is_stateful() {
+        if !changed && !group.stale && group.more.quiet.is_none() && !self.programs.is_stateful() {
             return View::Unchanged;
         }
         let values: Option<Vec<f64>> =
@@ -261,7 +262,7 @@ impl RuleRun {
         let Some(spec) = self.base_spec else { return };
         for (at, (input, reduction)) in self.base_columns().into_iter().enumerate() {
             let value = if any { self.reduce(number, input, reduction) } else { None };
-            self.groups[number].bases[at].close(&spec, end, value);
+            self.groups[number].more.bases[at].close(&spec, end, value);
         }
     }
 
@@ -272,7 +273,7 @@ impl RuleRun {
             Column::Base { input, reduction, stat } => {
                 let bases = self.base_columns();
                 let at = bases.iter().position(|base| *base == (*input, *reduction))?;
-                let value = self.groups[number].bases[at].stat(*stat);
+                let value = self.groups[number].more.bases[at].stat(*stat);
                 // A condition guards by the count, so the other figures may be read without one.
                 if *stat == BaseStat::Count { value } else { Some(value.unwrap_or(f64::NAN)) }
             }

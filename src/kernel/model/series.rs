@@ -49,7 +49,7 @@ impl Labels {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+        self.iter().find(name)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -58,9 +58,7 @@ impl Labels {
 
     /// The labels with these names, those that are there.
     pub fn only<S: AsRef<str>>(&self, names: &[S]) -> Labels {
-        Labels::new(
-            self.iter().filter(|(name, _)| names.iter().any(|wanted| wanted.as_ref() == *name)),
-        )
+        self.iter().only(names)
     }
 
     /// These labels with `others` laid over them.
@@ -124,7 +122,7 @@ impl Series {
     }
 
     pub fn label(&self, name: &str) -> Option<&str> {
-        self.pairs().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+        self.pairs().find(name)
     }
 
     /// The canonical bytes: `metric 0xFF`, then as [`Labels::bytes`].
@@ -161,19 +159,53 @@ pub struct Pairs<'a> {
     rest: &'a [u8],
 }
 
+/// One label as bytes, and the bytes of both with their ends.
+struct RawPair<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    whole: &'a [u8],
+}
+
+impl<'a> Pairs<'a> {
+    fn next_raw(&mut self) -> Option<RawPair<'a>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        // Names and values are short: a plain loop finds their ends before a wide one has begun.
+        let end = |bytes: &[u8]| bytes.iter().position(|byte| *byte == END);
+        let name = end(self.rest).expect("a label's name has an end");
+        let value = end(&self.rest[name + 1..]).expect("a label's value has an end");
+        let (whole, rest) = self.rest.split_at(name + value + 2);
+        self.rest = rest;
+        Some(RawPair { name: &whole[..name], value: &whole[name + 1..whole.len() - 1], whole })
+    }
+
+    fn find(mut self, name: &str) -> Option<&'a str> {
+        while let Some(pair) = self.next_raw() {
+            if pair.name == name.as_bytes() {
+                return Some(text_of(pair.value));
+            }
+        }
+        None
+    }
+
+    /// The labels with these names, those that are there.
+    pub fn only<S: AsRef<str>>(mut self, names: &[S]) -> Labels {
+        let mut text = Vec::with_capacity(self.rest.len());
+        while let Some(pair) = self.next_raw() {
+            if names.iter().any(|wanted| wanted.as_ref().as_bytes() == pair.name) {
+                text.extend_from_slice(pair.whole);
+            }
+        }
+        Labels(Arc::from(text))
+    }
+}
+
 impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<(&'a str, &'a str)> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let name = memchr::memchr(END, self.rest).expect("a label's name has an end");
-        let after = &self.rest[name + 1..];
-        let value = memchr::memchr(END, after).expect("a label's value has an end");
-        let pair = (text_of(&self.rest[..name]), text_of(&after[..value]));
-        self.rest = &after[value + 1..];
-        Some(pair)
+        self.next_raw().map(|pair| (text_of(pair.name), text_of(pair.value)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::program::{Fault, RulePlugin};
-use super::selector::NamePattern;
+use super::selector::{NamePattern, Selector};
 use super::{Judge, Rule};
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{Duration, Series, Version};
@@ -37,8 +37,16 @@ pub struct Ruleset {
     /// For each rule: how far behind the watermark its time is (its own lateness and that of the
     /// rules that feed it).
     delays: Vec<Duration>,
-    exact: Lookup<Arc<str>, Vec<Binding>>,
+    exact: Lookup<Arc<str>, Named>,
     globs: Vec<Binding>,
+}
+
+/// The inputs that name one metric. Those that also want a label to have a value lie under it, so
+/// that a thousand rules for a thousand services cost a series no more than one rule.
+#[derive(Debug, Default)]
+struct Named {
+    all: Vec<Binding>,
+    labelled: Vec<(Arc<str>, Lookup<Arc<str>, Vec<Binding>>)>,
 }
 
 /// Why a set of rules cannot stand together.
@@ -144,9 +152,9 @@ impl Ruleset {
 
     /// The inputs that take a series, in rule order, and the closures that failed on its labels.
     pub fn bindings(&self, series: &Series) -> (Vec<Binding>, Vec<(RuleIndex, Fault)>) {
-        let exact = self.exact.get(series.name()).map_or(&[][..], Vec::as_slice);
         let (mut taken, mut faults) = (Vec::new(), Vec::new());
-        for binding in exact.iter().chain(&self.globs) {
+        let named = self.exact.get(series.name()).into_iter();
+        for binding in named.flat_map(|named| named.candidates(series)).chain(&self.globs) {
             let input = &self.rule(binding.rule).inputs[binding.input as usize];
             match input.selector.takes(series) {
                 Ok(true) => taken.push(*binding),
@@ -159,23 +167,52 @@ impl Ruleset {
     }
 }
 
-type Index = (Lookup<Arc<str>, Vec<Binding>>, Vec<Binding>);
+impl Named {
+    fn add(&mut self, binding: Binding, selector: &Selector) {
+        let Some((label, value)) = selector.wanted_label() else { return self.all.push(binding) };
+        let known = self.labelled.iter().position(|(known, _)| known == label);
+        let at = known.unwrap_or_else(|| {
+            self.labelled.push((label.clone(), Lookup::default()));
+            self.labelled.len() - 1
+        });
+        let values = &mut self.labelled[at].1;
+        match values.get_mut(value) {
+            Some(bindings) => bindings.push(binding),
+            None => {
+                values.insert(value.clone(), vec![binding]);
+            }
+        }
+    }
+
+    /// Every input that may take the series, and few others.
+    fn candidates<'a>(&'a self, series: &'a Series) -> impl Iterator<Item = &'a Binding> {
+        let wanted = self
+            .labelled
+            .iter()
+            .filter_map(|(label, values)| series.label(label).and_then(|value| values.get(value)));
+        self.all.iter().chain(wanted.flatten())
+    }
+}
+
+type Index = (Lookup<Arc<str>, Named>, Vec<Binding>);
 
 fn index(rules: &[Arc<Rule>]) -> Index {
-    let mut exact: BTreeMap<Arc<str>, Vec<Binding>> = BTreeMap::new();
+    let mut exact: BTreeMap<Arc<str>, Named> = BTreeMap::new();
     let mut globs = Vec::new();
     for (at, rule) in rules.iter().enumerate() {
         for (input, declared) in rule.inputs.iter().enumerate() {
             let binding = Binding { rule: RuleIndex(at as u32), input: input as u8 };
             match &declared.selector.metric {
-                NamePattern::Exact(name) => exact.entry(name.clone()).or_default().push(binding),
+                NamePattern::Exact(name) => {
+                    exact.entry(name.clone()).or_default().add(binding, &declared.selector);
+                }
                 NamePattern::Glob(_) => globs.push(binding),
             }
         }
     }
     let mut lookup = Lookup::default();
-    for (name, bindings) in exact {
-        lookup.insert(name, bindings);
+    for (name, named) in exact {
+        lookup.insert(name, named);
     }
     (lookup, globs)
 }

@@ -56,6 +56,15 @@ impl Selector {
         self.filter.as_ref().map_or(Ok(true), |filter| filter.admits(series))
     }
 
+    /// A label and the value that it must have, by the first matcher that says so.
+    pub fn wanted_label(&self) -> Option<(&Arc<str>, &Arc<str>)> {
+        self.matchers.iter().find_map(|matcher| match &matcher.test {
+            // A series without the label takes the empty value.
+            Test::Equal(value) if !value.is_empty() => Some((&matcher.label, value)),
+            Test::Equal(_) | Test::NotEqual(_) | Test::Like(_) | Test::Unlike(_) => None,
+        })
+    }
+
     /// Whether the selector names one series in full: exact metric, only `=` matchers, no closure.
     pub fn names_in_full(&self) -> Option<Series> {
         let NamePattern::Exact(metric) = &self.metric else { return None };

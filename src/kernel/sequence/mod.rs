@@ -7,13 +7,15 @@
 
 pub mod progress;
 pub mod router;
+mod samples;
 pub mod sequencer;
 pub mod table;
 
 use std::sync::Arc;
 
 use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
-use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
+use crate::kernel::rule::program::Fault;
+use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 
 /// The watermark moves in steps of this much event time.
 pub const STEP: Duration = Duration::from_millis(10);
@@ -60,6 +62,19 @@ pub struct Rows {
     pub cuts: Vec<Cut>,
 }
 
+impl Rows {
+    pub fn with_room(source: Option<SourceId>, rows: usize) -> Rows {
+        Rows {
+            source,
+            series: Vec::with_capacity(rows),
+            at: Vec::with_capacity(rows),
+            value: Vec::with_capacity(rows),
+            position: Vec::with_capacity(rows),
+            ..Rows::default()
+        }
+    }
+}
+
 /// Before row `row` (an index into this shard's columns) the watermark moves to `watermark`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -68,8 +83,7 @@ pub struct Cut {
     pub watermark: EventTime,
 }
 
-/// A series that a shard hears of for the first time. For the rules of `overflow` it belongs to
-/// the overflow group, because they have as many groups as they may.
+/// A series that a shard hears of for the first time, or anew because its groups changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Introduction {
     /// Where in the sequence it was first named, and the watermark there.
@@ -77,7 +91,18 @@ pub struct Introduction {
     pub watermark: EventTime,
     pub id: SeriesId,
     pub series: Series,
-    pub overflow: Vec<RuleIndex>,
+    /// The inputs that take it and whose group lies on the shard, in rule order.
+    pub entries: Vec<Entry>,
+    /// Closures that failed on its labels; told to one shard only.
+    pub faults: Vec<(RuleIndex, Fault)>,
+}
+
+/// One input that takes a series, and the group that the series falls in: the overflow group when
+/// the rule has as many groups as it may.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub binding: Binding,
+    pub key: Labels,
 }
 
 #[derive(Clone, Debug)]

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{Labels, Series};
 use crate::kernel::rule::Grouping;
+use crate::kernel::rule::program::Fault;
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 use crate::kernel::shard::{group_key, overflow_key, shard_of};
+
+use super::Entry;
 
 #[derive(Debug)]
 pub struct Router {
@@ -26,12 +29,30 @@ struct Groups {
 }
 
 /// Where a series goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Route {
     /// One bit for each shard.
     pub shards: u64,
     /// Rules for which it belongs to the overflow group.
     pub overflow: Vec<RuleIndex>,
+    /// The inputs that take it: each with its group's key and shard, in rule order.
+    pub entries: Vec<(u32, Entry)>,
+    /// Closures that failed on its labels.
+    pub faults: Vec<(RuleIndex, Fault)>,
+}
+
+impl Route {
+    /// What one shard is told.
+    pub fn entries_of(&self, shard: u32) -> Vec<Entry> {
+        let own = self.entries.iter().filter(|(of, _)| *of == shard);
+        own.map(|(_, entry)| entry.clone()).collect()
+    }
+
+    /// Faults are told once, by the first shard that hears of the series.
+    pub fn faults_of(&self, shard: u32) -> Vec<(RuleIndex, Fault)> {
+        let first = self.shards.trailing_zeros() == shard;
+        if first { self.faults.clone() } else { Vec::new() }
+    }
 }
 
 impl Router {
@@ -51,16 +72,25 @@ impl Router {
 
     /// Enters a series into the groups of the rules that take it.
     pub fn enter(&mut self, series: &Series) -> Route {
-        let mut route = Route::default();
-        for binding in self.ruleset.bindings(series).0 {
+        let (bindings, faults) = self.ruleset.bindings(series);
+        let entries = Vec::with_capacity(bindings.len());
+        let mut route = Route { entries, faults, ..Route::default() };
+        for binding in bindings {
             let rule = self.ruleset.rule(binding.rule);
             let mut key = group_key(rule, binding.input, series);
+            // Rules that group alike share the key's text.
+            if let Some((_, known)) = route.entries.iter().rev().find(|(_, known)| known.key == key)
+            {
+                key = known.key.clone();
+            }
             let groups = &mut self.groups[binding.rule.index()];
             if !groups.enter(&key, &rule.by, self.groups_max) {
                 route.overflow.push(binding.rule);
                 key = overflow_key();
             }
-            route.shards |= 1 << shard_of(&key, self.shards);
+            let shard = shard_of(&key, self.shards);
+            route.shards |= 1 << shard;
+            route.entries.push((shard, Entry { binding, key }));
         }
         route.overflow.dedup();
         route

@@ -6,22 +6,20 @@
 use std::sync::Arc;
 
 use crate::kernel::model::{
-    Announcement, Batch, Duration, EventTime, Labels, Limits, Now, Op, Refusal, RefusalCounts,
-    Series, SeriesId, Slot, SourceId,
+    Batch, Duration, EventTime, Labels, Limits, Now, RefusalCounts, Series, SeriesId, SourceId,
 };
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 
 use super::progress::{Progress, Standing};
 use super::router::Router;
-use super::table::{Interned, SeriesTable};
-use super::{Cut, Derived, Input, Introduction, Rows, STEP, Swap};
+use super::samples::{Source, Suspect, introduction, place};
+use super::table::SeriesTable;
+use super::{Cut, Derived, Input, Rows, STEP, Swap};
 
 /// Series are kept at least this long after their last sample, whatever the rules say.
 const RETENTION_MIN: Duration = Duration::from_secs(3_600);
 /// How often silent series are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Later samples that must agree before a replay believes a jump in time.
-const WITNESSES: usize = 3;
 
 /// What the shell tells the sequencer. Recorded in this order, it is the whole truth of a run.
 #[derive(Debug)]
@@ -63,47 +61,23 @@ pub enum Arrived {
 
 #[derive(Debug)]
 pub struct Sequencer {
-    limits: Limits,
+    pub(super) limits: Limits,
     shards: u32,
-    router: Router,
-    table: SeriesTable,
-    sources: Vec<Option<Source>>,
-    watermark: EventTime,
+    pub(super) router: Router,
+    pub(super) table: SeriesTable,
+    pub(super) sources: Vec<Option<Source>>,
+    pub(super) watermark: EventTime,
+    /// The next time that the watermark may move to.
+    pub(super) next_step: EventTime,
     /// The position that the next element gets.
-    position: u64,
-    newest: EventTime,
+    pub(super) position: u64,
+    pub(super) newest: EventTime,
     retention: Duration,
     swept: EventTime,
-    suspects: Vec<Suspect>,
+    pub(super) suspects: Vec<Suspect>,
     /// What was recorded since the last watermark step: the next one hands it to the next layer.
     recorded: Vec<Derived>,
-    accepted: u64,
-}
-
-#[derive(Debug)]
-struct Source {
-    progress: Progress,
-    slots: Vec<Option<SlotEntry>>,
-    accepted: u64,
-    refused: RefusalCounts,
-    /// Known from before a restart, and not opened since.
-    restored: bool,
-}
-
-#[derive(Clone, Debug)]
-struct SlotEntry {
-    series: Series,
-    id: SeriesId,
-    generation: u32,
-}
-
-/// A sample of a replay that jumped ahead, kept until others agree or disagree.
-#[derive(Clone, Copy, Debug)]
-struct Suspect {
-    source: SourceId,
-    id: SeriesId,
-    at: EventTime,
-    value: f64,
+    pub(super) accepted: u64,
 }
 
 /// What the sequencer knows of a source, for status pages.
@@ -141,6 +115,7 @@ impl Sequencer {
             table: SeriesTable::default(),
             sources: Vec::new(),
             watermark: EventTime::MIN,
+            next_step: EventTime::MIN,
             position: 0,
             newest: EventTime::MIN,
             retention: retention(&ruleset),
@@ -245,7 +220,7 @@ impl Sequencer {
     /// Samples that recording rules emitted at a watermark step, for the next layer of rules. They
     /// take the step's position; the caller passes them in their order.
     pub fn derive(&mut self, cut: Cut, derived: Vec<Derived>) -> Vec<Rows> {
-        let mut out = self.rows(None);
+        let mut out = self.rows(None, 0);
         // The batch was sequenced to its end before its steps run; new series begin at this one.
         let end = (self.position, self.watermark);
         (self.position, self.watermark) = (cut.position, cut.watermark);
@@ -279,10 +254,9 @@ impl Sequencer {
             let rule = self.ruleset().rule(derived.rule).name.clone();
             (rule, derived.series.clone(), derived.at, derived.value)
         };
-        let series = self.table.iter().filter_map(|(_, entry)| {
-            let series = entry.series.clone()?;
-            Some((series, entry.newest, entry.heard, entry.last))
-        });
+        let series = self.table.iter();
+        let series = series
+            .map(|(_, series, entry)| (series.clone(), entry.newest, entry.heard, entry.last));
         let sources = self.sources.iter().enumerate().filter_map(|(at, source)| {
             Some((SourceId(at as u16), source.as_ref()?.progress.clone()))
         });
@@ -300,11 +274,11 @@ impl Sequencer {
     /// snapshot's series to the shards.
     pub fn restore(&mut self, snapshot: Snapshot) -> Vec<Input> {
         assert!(self.position == 0 && self.table.live() == 0);
-        self.watermark = snapshot.watermark;
+        self.set_watermark(snapshot.watermark);
         self.position = snapshot.position;
         self.newest = snapshot.newest;
         self.swept = snapshot.watermark;
-        let mut out = self.rows(None);
+        let mut out = self.rows(None, 0);
         for (series, newest, heard, last) in snapshot.series {
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
@@ -321,213 +295,6 @@ impl Sequencer {
         out.into_iter().map(Input::Rows).collect()
     }
 
-    fn batch(&mut self, source: SourceId, batch: Batch) -> Vec<Input> {
-        let Some(mut from) = self.slot_of(source).take() else { return Vec::new() };
-        from.refused.merge(&batch.refused);
-        from.progress.batch(batch.arrival);
-        let mut out = self.rows(Some(source));
-        let others = self.holding_mark(source);
-        let mut announced = batch.announced.iter().peekable();
-        for row in 0..batch.rows() {
-            while let Some(next) = announced.next_if(|next| next.row as usize <= row) {
-                from.announce(next);
-            }
-            let sample = (batch.slots[row], batch.at[row], batch.value[row], batch.op(row));
-            match self.sample(source, &mut from, sample, batch.arrival, others, &mut out) {
-                Ok(()) => {}
-                Err(refusal) => from.refused.add(refusal, 1),
-            }
-        }
-        announced.for_each(|next| from.announce(next));
-        *self.slot_of(source) = Some(from);
-        self.finish(out)
-    }
-
-    fn sample(
-        &mut self,
-        source: SourceId,
-        from: &mut Source,
-        (slot, time, value, op): (Slot, EventTime, f64, Op),
-        arrival: Option<Now>,
-        others: EventTime,
-        out: &mut [Rows],
-    ) -> Result<(), Refusal> {
-        let id = self.resolve(source, from, slot, out)?;
-        let entry = self.table.entry_mut(id);
-        let value = match op {
-            Op::Set => value,
-            Op::Add => entry.last + value,
-        };
-        if !value.is_finite() {
-            return Err(Refusal::NotFinite);
-        }
-        let stamped = time == EventTime::MIN;
-        let at = match (stamped, arrival) {
-            (false, _) => time,
-            (true, Some(arrival)) => arrival.as_arrival().max(entry.newest.next()),
-            (true, None) => return Err(Refusal::NoTime),
-        };
-        if at == entry.newest && !entry.overflow {
-            return Err(Refusal::Duplicate);
-        }
-        match arrival {
-            Some(arrival) if at > arrival.as_arrival() + self.limits.future_max => {
-                return Err(Refusal::Future);
-            }
-            None if self.is_suspect(at) => {
-                if self.suspects.iter().any(|known| known.id == id && known.at == at) {
-                    return Err(Refusal::Duplicate);
-                }
-                self.suspects.push(Suspect { source, id, at, value });
-                if self.suspects.len() > WITNESSES {
-                    self.believe(source, from, others, out);
-                }
-                return Ok(());
-            }
-            _ => {}
-        }
-        for suspect in std::mem::take(&mut self.suspects) {
-            self.count_refused((source, from), suspect.source, Refusal::Future);
-        }
-        let sample = Suspect { source, id, at, value };
-        self.accept(from, sample, arrival, stamped, others, out);
-        Ok(())
-    }
-
-    /// Enough samples agree that time jumped: those that waited are taken in, each for its source.
-    fn believe(
-        &mut self,
-        source: SourceId,
-        from: &mut Source,
-        others: EventTime,
-        out: &mut [Rows],
-    ) {
-        for suspect in std::mem::take(&mut self.suspects) {
-            if suspect.source == source {
-                self.accept(from, suspect, None, false, others, out);
-            } else if let Some(mut other) = self.slot_of(suspect.source).take() {
-                let mark = self.holding_mark(suspect.source).min(from.progress.mark());
-                self.accept(&mut other, suspect, None, false, mark, out);
-                *self.slot_of(suspect.source) = Some(other);
-            }
-        }
-    }
-
-    /// Counts a refusal for `of`, which may be the source at hand.
-    fn count_refused(
-        &mut self,
-        (source, from): (SourceId, &mut Source),
-        of: SourceId,
-        refusal: Refusal,
-    ) {
-        if of == source {
-            from.refused.add(refusal, 1);
-        } else if let Some(other) = self.slot_of(of) {
-            other.refused.add(refusal, 1);
-        }
-    }
-
-    fn is_suspect(&self, at: EventTime) -> bool {
-        self.newest != EventTime::MIN && at > self.newest + self.limits.future_max
-    }
-
-    fn accept(
-        &mut self,
-        from: &mut Source,
-        sample: Suspect,
-        arrival: Option<Now>,
-        stamped: bool,
-        others: EventTime,
-        out: &mut [Rows],
-    ) {
-        from.progress.sample(sample.at, arrival, stamped);
-        from.progress.wake(arrival, &self.limits);
-        self.newest = self.newest.max(sample.at);
-        if from.progress.standing() == Standing::Holding {
-            self.advance(others.min(from.progress.mark()).floor(STEP), out);
-        }
-        let (position, watermark) = (self.take_position(), self.watermark);
-        let entry = self.table.entry_mut(sample.id);
-        entry.newest = entry.newest.max(sample.at);
-        entry.heard = entry.heard.max(watermark).max(sample.at);
-        (entry.source, entry.last) = (sample.source, sample.value);
-        from.accepted += 1;
-        self.accepted += 1;
-        place(out, entry.shards, position, sample.id, sample.at, sample.value);
-    }
-
-    /// The number of the series that a slot stands for; introduces it when it is new or retired.
-    fn resolve(
-        &mut self,
-        source: SourceId,
-        from: &mut Source,
-        slot: Slot,
-        out: &mut [Rows],
-    ) -> Result<SeriesId, Refusal> {
-        let entry = from.slots.get_mut(slot.0 as usize).and_then(Option::as_mut);
-        let entry = entry.expect("a batch announces a slot before it uses it");
-        if entry.generation != NEW && self.table.entry(entry.id).generation == entry.generation {
-            return Ok(entry.id);
-        }
-        let id = self.intern(&entry.series, source, out).ok_or(Refusal::TooManySeries)?;
-        let overflow = self.table.entry(id).overflow;
-        (entry.id, entry.generation) = (id, self.table.entry(id).generation);
-        if overflow {
-            from.refused.add(Refusal::TooManySeries, 1);
-        }
-        Ok(id)
-    }
-
-    fn intern(&mut self, series: &Series, source: SourceId, out: &mut [Rows]) -> Option<SeriesId> {
-        match self.table.intern(series, source, self.limits.series_max) {
-            Interned::Known(id) | Interned::Overflow { id, new: false } => Some(id),
-            Interned::New(id) | Interned::Overflow { id, new: true } => {
-                self.introduce(id, out);
-                Some(id)
-            }
-            Interned::Refused => None,
-        }
-    }
-
-    fn introduce(&mut self, id: SeriesId, out: &mut [Rows]) {
-        let (position, watermark) = (self.position, self.watermark);
-        let entry = self.table.entry_mut(id);
-        let series = entry.series.clone().expect("an interned series is live");
-        let route = self.router.enter(&series);
-        entry.shards = route.shards;
-        entry.overflowing.clone_from(&route.overflow);
-        for (shard, rows) in out.iter_mut().enumerate() {
-            if route.shards >> shard & 1 == 1 {
-                let (series, overflow) = (series.clone(), route.overflow.clone());
-                rows.introduced.push(Introduction { position, watermark, id, series, overflow });
-            }
-        }
-    }
-
-    /// The lowest mark of the other sources that hold time back.
-    fn holding_mark(&self, except: SourceId) -> EventTime {
-        self.sources
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| *at != usize::from(except.0))
-            .filter_map(|(_, source)| source.as_ref())
-            .filter(|source| source.progress.standing() == Standing::Holding)
-            .map(|source| source.progress.mark())
-            .min()
-            .unwrap_or(EventTime::MAX)
-    }
-
-    fn advance(&mut self, to: EventTime, out: &mut [Rows]) {
-        if to <= self.watermark {
-            return;
-        }
-        self.watermark = to;
-        for rows in out {
-            let row = rows.series.len();
-            rows.cuts.push(Cut { row, position: self.position, watermark: to });
-        }
-    }
-
     fn tick(&mut self, now: Now) -> Vec<Input> {
         let mut latest = Duration::ZERO;
         for source in self.sources.iter_mut().flatten() {
@@ -540,7 +307,7 @@ impl Sequencer {
     }
 
     fn move_to(&mut self, to: EventTime) -> Vec<Input> {
-        let mut out = self.rows(None);
+        let mut out = self.rows(None, 0);
         if to <= self.watermark {
             return Vec::new();
         }
@@ -550,14 +317,8 @@ impl Sequencer {
     }
 
     fn end(&mut self) -> Vec<Input> {
-        let mut out = self.rows(self.suspects.first().map(|suspect| suspect.source));
-        for suspect in std::mem::take(&mut self.suspects) {
-            if let Some(mut from) = self.slot_of(suspect.source).take() {
-                let others = self.holding_mark(suspect.source);
-                self.accept(&mut from, suspect, None, false, others, &mut out);
-                *self.slot_of(suspect.source) = Some(from);
-            }
-        }
+        let mut out = self.rows(self.suspects.first().map(|suspect| suspect.source), 0);
+        self.accept_suspects(&mut out);
         if self.newest != EventTime::MIN {
             self.advance(self.newest.next(), &mut out);
             self.take_position();
@@ -588,21 +349,21 @@ impl Sequencer {
         self.retention = retention(&ruleset);
         self.router = Router::new(ruleset.clone(), self.shards, self.limits.groups_per_rule_max);
         let mut introduced = vec![Vec::new(); self.shards as usize];
-        let ids: Vec<SeriesId> = self.table.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            let entry = self.table.entry_mut(id);
-            let series = entry.series.clone().expect("iter gives live series");
+        let known = self.table.iter().map(|(id, series, _)| (id, series.clone()));
+        let known: Vec<(SeriesId, Series)> = known.collect();
+        for (id, series) in known {
             let route = self.router.enter(&series);
+            let overflowed = !self.table.overflowing(id).is_empty() || !route.overflow.is_empty();
+            self.table.set_overflowing(id, &route.overflow);
+            let entry = self.table.entry_mut(id);
             let fresh = route.shards & !entry.shards;
             // A shard that held the series goes on holding it: its samples may be needed again.
             entry.shards |= route.shards;
-            let overflowed = !entry.overflowing.is_empty() || !route.overflow.is_empty();
-            entry.overflowing.clone_from(&route.overflow);
             let told = if overflowed { entry.shards } else { fresh };
             for (shard, list) in introduced.iter_mut().enumerate() {
                 if told >> shard & 1 == 1 {
-                    let (series, overflow) = (series.clone(), route.overflow.clone());
-                    list.push(Introduction { position, watermark, id, series, overflow });
+                    let (place, series) = ((position, watermark), series.clone());
+                    list.push(introduction(place, (id, series), &route, shard as u32));
                 }
             }
         }
@@ -618,32 +379,32 @@ impl Sequencer {
             return;
         }
         self.swept = self.watermark.floor(SWEEP);
-        let silent: Vec<SeriesId> = self
+        let silent: Vec<(SeriesId, Series)> = self
             .table
             .iter()
-            .filter(|(_, entry)| entry.heard != EventTime::MIN)
-            .filter(|(_, entry)| self.watermark.since(entry.heard) > self.retention)
-            .map(|(id, _)| id)
+            .filter(|(_, _, entry)| entry.heard != EventTime::MIN)
+            .filter(|(_, _, entry)| self.watermark.since(entry.heard) > self.retention)
+            .map(|(id, series, _)| (id, series.clone()))
             .collect();
-        for id in silent {
-            let entry = self.table.entry(id);
-            let series = entry.series.clone().expect("iter gives live series");
+        for (id, series) in silent {
+            let shards = self.table.entry(id).shards;
             for (shard, rows) in out.iter_mut().enumerate() {
-                if entry.shards >> shard & 1 == 1 {
+                if shards >> shard & 1 == 1 {
                     rows.retired.push(id);
                 }
             }
-            let overflowing = std::mem::take(&mut self.table.entry_mut(id).overflowing);
-            self.router.leave(&series, &overflowing);
+            self.router.leave(&series, self.table.overflowing(id));
             self.table.retire(id);
         }
     }
 
-    fn rows(&self, source: Option<SourceId>) -> Vec<Rows> {
-        (0..self.shards).map(|_| Rows { source, ..Rows::default() }).collect()
+    /// One empty batch for each shard, with room for its part of so many samples.
+    pub(super) fn rows(&self, source: Option<SourceId>, samples: usize) -> Vec<Rows> {
+        let room = samples / self.shards as usize + samples.min(64);
+        (0..self.shards).map(|_| Rows::with_room(source, room)).collect()
     }
 
-    fn finish(&mut self, mut out: Vec<Rows>) -> Vec<Input> {
+    pub(super) fn finish(&mut self, mut out: Vec<Rows>) -> Vec<Input> {
         self.sweep(&mut out);
         for rows in &mut out {
             rows.end = self.position;
@@ -651,52 +412,26 @@ impl Sequencer {
         out.into_iter().map(Input::Rows).collect()
     }
 
+    pub(super) fn set_watermark(&mut self, to: EventTime) {
+        self.watermark = to;
+        self.next_step = to.floor(STEP) + STEP;
+    }
+
     fn everyone(&self, make: impl Fn() -> Input) -> Vec<Input> {
         (0..self.shards).map(|_| make()).collect()
     }
 
-    fn take_position(&mut self) -> u64 {
+    pub(super) fn take_position(&mut self) -> u64 {
         self.position += 1;
         self.position - 1
     }
 
-    fn slot_of(&mut self, source: SourceId) -> &mut Option<Source> {
+    pub(super) fn slot_of(&mut self, source: SourceId) -> &mut Option<Source> {
         let at = usize::from(source.0);
         if self.sources.len() <= at {
             self.sources.resize_with(at + 1, || None);
         }
         &mut self.sources[at]
-    }
-}
-
-/// A slot's generation before its series was looked up.
-const NEW: u32 = u32::MAX;
-
-impl Source {
-    fn new(progress: Progress, restored: bool) -> Source {
-        let (slots, refused) = (Vec::new(), RefusalCounts::default());
-        Source { progress, slots, accepted: 0, refused, restored }
-    }
-
-    fn announce(&mut self, announced: &Announcement) {
-        let at = announced.slot.0 as usize;
-        if self.slots.len() <= at {
-            self.slots.resize(at + 1, None);
-        }
-        let series = announced.series.clone();
-        self.slots[at] = Some(SlotEntry { series, id: SeriesId(0), generation: NEW });
-    }
-}
-
-fn place(out: &mut [Rows], shards: u64, position: u64, id: SeriesId, at: EventTime, value: f64) {
-    let mut rest = shards;
-    while rest != 0 {
-        let rows = &mut out[rest.trailing_zeros() as usize];
-        rows.series.push(id);
-        rows.at.push(at);
-        rows.value.push(value);
-        rows.position.push(position);
-        rest &= rest - 1;
     }
 }
 

@@ -1,5 +1,7 @@
 //! The series table: one number for each live series, and what is known of each without any rule.
 
+use std::collections::BTreeMap;
+
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 use crate::kernel::rule::ruleset::RuleIndex;
@@ -11,6 +13,11 @@ const OVERFLOW_NAMES_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct SeriesTable {
     entries: Vec<Entry>,
+    /// Of each number; `None` once retired, when the number is free for another series. Apart from
+    /// the entries, since samples need those alone.
+    series: Vec<Option<Series>>,
+    /// Rules whose overflow group a series belongs to. Few series have any.
+    overflowing: BTreeMap<SeriesId, Vec<RuleIndex>>,
     ids: Lookup<Series, SeriesId>,
     free: Vec<SeriesId>,
     overflow_names: usize,
@@ -18,20 +25,16 @@ pub struct SeriesTable {
 
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// `None` once retired; the number is then free for another series.
-    pub series: Option<Series>,
-    /// Told apart from the series that had this number before.
-    pub generation: u32,
-    /// One bit for each shard that holds a group of it.
-    pub shards: u64,
     pub newest: EventTime,
     /// The watermark, or the newest event time if that is later, at its last sample.
     pub heard: EventTime,
     /// The last value, which increments add to.
     pub last: f64,
+    /// One bit for each shard that holds a group of it.
+    pub shards: u64,
+    /// Told apart from the series that had this number before.
+    pub generation: u32,
     pub source: SourceId,
-    /// Rules whose overflow group it belongs to.
-    pub overflowing: Vec<RuleIndex>,
     /// It stands for keys past the limit, so many samples may have one time.
     pub overflow: bool,
 }
@@ -55,6 +58,11 @@ impl SeriesTable {
         self.ids.len()
     }
 
+    /// The generation of a number; one that was never given has none.
+    pub fn generation(&self, id: SeriesId) -> u32 {
+        self.entries.get(id.index()).map_or(0, |entry| entry.generation)
+    }
+
     pub fn entry(&self, id: SeriesId) -> &Entry {
         &self.entries[id.index()]
     }
@@ -64,12 +72,27 @@ impl SeriesTable {
     }
 
     /// Live series in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (SeriesId, &Entry)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| entry.series.is_some())
-            .map(|(index, entry)| (SeriesId(index as u32), entry))
+    pub fn iter(&self) -> impl Iterator<Item = (SeriesId, &Series, &Entry)> {
+        self.series.iter().enumerate().filter_map(|(index, series)| {
+            let id = SeriesId(index as u32);
+            series.as_ref().map(|series| (id, series, &self.entries[index]))
+        })
+    }
+
+    pub fn series(&self, id: SeriesId) -> &Series {
+        self.series[id.index()].as_ref().expect("only live series are asked for")
+    }
+
+    pub fn overflowing(&self, id: SeriesId) -> &[RuleIndex] {
+        self.overflowing.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn set_overflowing(&mut self, id: SeriesId, rules: &[RuleIndex]) {
+        if rules.is_empty() {
+            self.overflowing.remove(&id);
+        } else {
+            self.overflowing.insert(id, rules.to_vec());
+        }
     }
 
     pub fn find(&self, series: &Series) -> Option<SeriesId> {
@@ -101,7 +124,8 @@ impl SeriesTable {
     /// Frees a series' number.
     pub fn retire(&mut self, id: SeriesId) {
         let entry = &mut self.entries[id.index()];
-        let series = entry.series.take().expect("only a live series is retired");
+        let series = self.series[id.index()].take().expect("only a live series is retired");
+        self.overflowing.remove(&id);
         entry.generation = entry.generation.wrapping_add(1);
         self.overflow_names -= usize::from(entry.overflow);
         self.ids.remove(&series);
@@ -110,25 +134,18 @@ impl SeriesTable {
 
     fn add(&mut self, series: Series, source: SourceId, overflow: bool) -> SeriesId {
         let (newest, heard) = (EventTime::MIN, EventTime::MIN);
-        let mut entry = Entry {
-            series: Some(series.clone()),
-            generation: 0,
-            shards: 0,
-            newest,
-            heard,
-            last: 0.0,
-            source,
-            overflowing: Vec::new(),
-            overflow,
-        };
+        let (generation, shards, last) = (0, 0, 0.0);
+        let mut entry = Entry { newest, heard, last, shards, generation, source, overflow };
         let id = match self.free.pop() {
             Some(id) => {
                 entry.generation = self.entries[id.index()].generation;
                 self.entries[id.index()] = entry;
+                self.series[id.index()] = Some(series.clone());
                 id
             }
             None => {
                 self.entries.push(entry);
+                self.series.push(Some(series.clone()));
                 SeriesId(self.entries.len() as u32 - 1)
             }
         };

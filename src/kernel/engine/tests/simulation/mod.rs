@@ -81,7 +81,7 @@ pub fn all_rules(version: usize) -> Vec<Arc<Rule>> {
         rule(name, "cpu").by(&["host"]).sliding("1m", "5s").when(reduced_over(reduction, limit))
     };
     rules.extend([
-        over_reduced("f-p90", "p90").flapping(30.0, 25.0).version(version as u64).make(),
+        over_reduced("f-p90", "p90").flapping(30.0, 25.0).make(),
         over_reduced("g-slope", "slope").when(reduced_over("slope", 0.01)).make(),
         over_reduced("h-max", "max").no_data_clear().cool("20s").soak("10s").repeat("30s").make(),
         over_reduced("i-low", "mean").no_data_breach().soak("12s").make(),
@@ -120,6 +120,10 @@ pub fn all_rules(version: usize) -> Vec<Arc<Rule>> {
     if version == 2 {
         rules.retain(|rule| !["h-max", "k-session"].contains(&rule.name.as_ref()));
         rules.push(rule("k-renamed", "cpu").by(&["dc"]).when(over(110.0)).make());
+    }
+    // A rule's version is a hash of its text, and the limit is in most of these texts.
+    for rule in &mut rules {
+        Arc::make_mut(rule).version = Version(version as u64 + 1);
     }
     rules
 }

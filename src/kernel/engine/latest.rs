@@ -1,0 +1,77 @@
+//! What the engine knows of a series on its shard, apart from any rule: one small record each, which
+//! every sample touches.
+
+use crate::kernel::model::{EventTime, SeriesId, SourceId};
+
+/// A class number that stands for none: the series is not bound here.
+pub const NO_CLASS: u32 = u32::MAX;
+
+/// Places in a class that a bit of [`Latest::busy`] stands for.
+pub const PLACES: usize = 64;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Latest {
+    /// The newest sample; [`EventTime::MIN`] before the first.
+    pub at: EventTime,
+    pub value: f64,
+    /// When the last sample came: the watermark then, or its event time if that was later.
+    pub heard: EventTime,
+    /// One bit for each of the first [`PLACES`] bindings of its class: set while the group that the
+    /// binding leads to must see each sample, clear while it is at rest.
+    pub busy: u64,
+    /// The stretch of rows that it was last seen in.
+    pub stretch: u64,
+    pub class: u32,
+    pub source: Option<SourceId>,
+}
+
+impl Latest {
+    pub const NONE: Latest = Latest {
+        at: EventTime::MIN,
+        value: 0.0,
+        heard: EventTime::MIN,
+        busy: u64::MAX,
+        stretch: 0,
+        class: NO_CLASS,
+        source: None,
+    };
+}
+
+/// The records of all series of a shard, by their numbers.
+#[derive(Debug, Default)]
+pub struct LatestTable(Vec<Latest>);
+
+impl LatestTable {
+    /// The record of a series that is bound here.
+    pub fn bound(&mut self, id: SeriesId) -> Option<&mut Latest> {
+        self.0.get_mut(id.index()).filter(|latest| latest.class != NO_CLASS)
+    }
+
+    /// Puts a series into a class, in which all of its groups are busy until they come to rest.
+    pub fn enter(&mut self, id: SeriesId, class: u32) {
+        if self.0.len() <= id.index() {
+            self.0.resize(id.index() + 1, Latest::NONE);
+        }
+        let latest = &mut self.0[id.index()];
+        (latest.class, latest.busy) = (class, u64::MAX);
+    }
+
+    pub fn leave(&mut self, id: SeriesId) {
+        if let Some(latest) = self.0.get_mut(id.index()) {
+            *latest = Latest::NONE;
+        }
+    }
+}
+
+impl std::ops::Index<SeriesId> for LatestTable {
+    type Output = Latest;
+    fn index(&self, id: SeriesId) -> &Latest {
+        &self.0[id.index()]
+    }
+}
+
+impl std::ops::IndexMut<SeriesId> for LatestTable {
+    fn index_mut(&mut self, id: SeriesId) -> &mut Latest {
+        &mut self.0[id.index()]
+    }
+}

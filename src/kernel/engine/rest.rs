@@ -1,0 +1,109 @@
+//! Groups at rest: nothing is wrong with them, so a sample that is no breach changes nothing but
+//! what its series said last, which is kept once for all rules.
+//!
+//! A group at rest is not touched by such samples. What it would have noted lies in its series'
+//! [`Latest`](super::latest::Latest) records and is brought over before anything looks at it.
+//! Everything that does more than judge a sample that is no breach must rouse the group first.
+
+use crate::kernel::alert::lifecycle::Verdict;
+use crate::kernel::model::EventTime;
+use crate::kernel::rule::{Judge, Shape};
+
+use super::latest::{LatestTable, PLACES};
+use super::run::RuleRun;
+
+impl RuleRun {
+    /// Whether samples that are no breach leave nothing behind in this rule: it judges each sample
+    /// by itself and keeps nothing but the alert.
+    pub fn is_plain(&self) -> bool {
+        let rule = &self.rule;
+        matches!(rule.shape, Shape::Each)
+            && matches!(rule.judge, Judge::Levels(_) | Judge::Absent(_))
+            && rule.inputs.len() == 1
+            && rule.state.is_none()
+            && rule.record.is_none()
+            && rule.flapping.is_none()
+    }
+
+    /// Brings a group at rest up to what its series said since; it stays at rest.
+    pub fn sync(&mut self, latest: &LatestTable, number: u32) {
+        let Some(group) = self.groups.get_mut(number).filter(|group| group.at_rest) else { return };
+        let (mut newest, mut value, mut source) = (EventTime::MIN, group.value, group.source);
+        for member in &group.members {
+            let member = &mut self.members[*member];
+            let known = &latest[member.id];
+            (member.last, member.heard) = (Some((known.at, known.value)), known.heard);
+            group.heard = group.heard.max(known.heard);
+            group.judged = group.judged.max(known.at);
+            if newest < known.at {
+                (newest, value, source) = (known.at, Some(known.value), known.source.or(source));
+            }
+        }
+        group.source = source;
+        // An absent rule judges that a sample came, not what it said.
+        group.value = value.filter(|_| !matches!(self.rule.judge, Judge::Absent(_)));
+    }
+
+    pub fn sync_all(&mut self, latest: &LatestTable) {
+        for number in self.groups.numbers() {
+            self.sync(latest, number);
+        }
+    }
+
+    /// From here on the group sees each of its samples, until it [rests](RuleRun::rest) again.
+    pub fn rouse(&mut self, latest: &mut LatestTable, number: u32) {
+        self.sync(latest, number);
+        if let Some(group) = self.groups.get_mut(number)
+            && std::mem::take(&mut group.at_rest)
+        {
+            for member in &group.members {
+                let member = &self.members[*member];
+                latest[member.id].busy |= 1 << member.place;
+            }
+        }
+    }
+
+    pub fn rouse_all(&mut self, latest: &mut LatestTable) {
+        for number in self.groups.numbers() {
+            self.rouse(latest, number);
+        }
+    }
+
+    /// Lays the group to rest if nothing is going on in it.
+    pub fn rest(&mut self, latest: &mut LatestTable, number: u32) {
+        if !self.is_calm(latest, number) {
+            return;
+        }
+        let group = &mut self.groups[number];
+        group.at_rest = true;
+        group.alert.tidy();
+        group.more.tidy();
+        for member in &group.members {
+            let member = &self.members[*member];
+            latest[member.id].busy &= !(1 << member.place);
+        }
+    }
+
+    fn is_calm(&self, latest: &LatestTable, number: u32) -> bool {
+        let Some(group) = self.groups.get(number) else { return false };
+        self.plain
+            && !self.quarantined
+            && group.alert.is_idle()
+            && group.alert.history.is_none()
+            && group.verdict == Verdict::Clear
+            && group.more.quiet.is_none()
+            && group.more.late.is_none()
+            && group.more.faults_in_row == 0
+            && group.wake != EventTime::MAX
+            && !group.members.is_empty()
+            && group.members.iter().all(|member| {
+                let member = &self.members[*member];
+                // A series that began anew has not said yet what its record says.
+                let heard_all = member.last.is_some_and(|(at, _)| latest[member.id].at <= at);
+                member.live
+                    && member.verdict.is_none()
+                    && heard_all
+                    && usize::from(member.place) < PLACES
+            })
+    }
+}

@@ -1,0 +1,341 @@
+//! The way of a batch's samples into the sequence: what each refers to, whether it is taken, how far
+//! it moves the watermark, and to which shards it goes.
+
+use crate::kernel::model::{
+    Announcement, Batch, EventTime, Now, Op, Refusal, RefusalCounts, Series, SeriesId, Slot,
+    SourceId,
+};
+
+use super::progress::{Progress, Standing};
+use super::router::Route;
+use super::sequencer::Sequencer;
+use super::table::Interned;
+use super::{Cut, Input, Introduction, Rows, STEP};
+
+/// Later samples that must agree before a replay believes a jump in time.
+const WITNESSES: usize = 3;
+/// A slot's generation before its series was looked up.
+const NEW: u32 = u32::MAX;
+
+/// A source as the sequencer knows it.
+#[derive(Debug)]
+pub struct Source {
+    pub progress: Progress,
+    slots: Vec<SlotEntry>,
+    /// What each slot stands for; apart from the entries, since samples need those alone.
+    series: Vec<Option<Series>>,
+    pub accepted: u64,
+    pub refused: RefusalCounts,
+    /// Known from before a restart, and not opened since.
+    pub restored: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SlotEntry {
+    id: SeriesId,
+    generation: u32,
+}
+
+/// A sample of a replay that jumped ahead, kept until others agree or disagree.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspect {
+    pub source: SourceId,
+    id: SeriesId,
+    at: EventTime,
+    value: f64,
+}
+
+/// What is the same for all samples of a batch.
+#[derive(Clone, Copy)]
+struct Arrival {
+    source: SourceId,
+    now: Option<Now>,
+    /// The lowest mark of the other sources that hold time back.
+    others: EventTime,
+}
+
+impl Sequencer {
+    pub(super) fn batch(&mut self, source: SourceId, batch: Batch) -> Vec<Input> {
+        let Some(mut from) = self.slot_of(source).take() else { return Vec::new() };
+        from.refused.merge(&batch.refused);
+        from.progress.batch(batch.arrival);
+        let mut out = self.rows(Some(source), batch.rows());
+        let others = self.holding_mark(source);
+        let arrival = Arrival { source, now: batch.arrival, others };
+        let mut announced = batch.announced.iter().peekable();
+        let mut next = announced.peek().map_or(usize::MAX, |next| next.row as usize);
+        for row in 0..batch.rows() {
+            while next <= row {
+                announced.next().into_iter().for_each(|next| from.announce(next));
+                next = announced.peek().map_or(usize::MAX, |next| next.row as usize);
+            }
+            let sample = (batch.slots[row], batch.at[row], batch.value[row], batch.op(row));
+            if let Err(refusal) = self.sample(&mut from, sample, arrival, &mut out) {
+                from.refused.add(refusal, 1);
+            }
+        }
+        announced.for_each(|next| from.announce(next));
+        *self.slot_of(source) = Some(from);
+        self.finish(out)
+    }
+
+    fn sample(
+        &mut self,
+        from: &mut Source,
+        (slot, time, value, op): (Slot, EventTime, f64, Op),
+        arrival: Arrival,
+        out: &mut [Rows],
+    ) -> Result<(), Refusal> {
+        let known = from.slots[slot.0 as usize];
+        let id = if known.generation == self.table.generation(known.id) {
+            known.id
+        } else {
+            self.resolve(arrival.source, from, slot, out)?
+        };
+        let entry = self.table.entry(id);
+        let value = match op {
+            Op::Set => value,
+            Op::Add => entry.last + value,
+        };
+        if !value.is_finite() {
+            return Err(Refusal::NotFinite);
+        }
+        let stamped = time == EventTime::MIN;
+        let at = match (stamped, arrival.now) {
+            (false, _) => time,
+            (true, Some(now)) => now.as_arrival().max(entry.newest.next()),
+            (true, None) => return Err(Refusal::NoTime),
+        };
+        if at == entry.newest && !entry.overflow {
+            return Err(Refusal::Duplicate);
+        }
+        let sample = Suspect { source: arrival.source, id, at, value };
+        match arrival.now {
+            Some(now) if at > now.as_arrival() + self.limits.future_max => {
+                return Err(Refusal::Future);
+            }
+            None if self.is_suspect(at) => return self.suspect(from, sample, arrival, out),
+            Some(_) | None => {}
+        }
+        if !self.suspects.is_empty() {
+            for suspect in std::mem::take(&mut self.suspects) {
+                self.count_refused((arrival.source, from), suspect.source, Refusal::Future);
+            }
+        }
+        self.accept(from, sample, arrival, stamped, out);
+        Ok(())
+    }
+
+    /// Keeps a sample that jumped ahead until enough others agree.
+    #[cold]
+    fn suspect(
+        &mut self,
+        from: &mut Source,
+        sample: Suspect,
+        arrival: Arrival,
+        out: &mut [Rows],
+    ) -> Result<(), Refusal> {
+        if self.suspects.iter().any(|known| known.id == sample.id && known.at == sample.at) {
+            return Err(Refusal::Duplicate);
+        }
+        self.suspects.push(sample);
+        if self.suspects.len() > WITNESSES {
+            self.believe(from, arrival, out);
+        }
+        Ok(())
+    }
+
+    /// Enough samples agree that time jumped: those that waited are taken in, each for its source.
+    fn believe(&mut self, from: &mut Source, arrival: Arrival, out: &mut [Rows]) {
+        for suspect in std::mem::take(&mut self.suspects) {
+            if suspect.source == arrival.source {
+                self.accept(from, suspect, arrival, false, out);
+            } else if let Some(mut other) = self.slot_of(suspect.source).take() {
+                let mark = self.holding_mark(suspect.source).min(from.progress.mark());
+                let theirs = Arrival { source: suspect.source, now: None, others: mark };
+                self.accept(&mut other, suspect, theirs, false, out);
+                *self.slot_of(suspect.source) = Some(other);
+            }
+        }
+    }
+
+    /// Takes in what waits for witnesses that will not come any more.
+    pub(super) fn accept_suspects(&mut self, out: &mut [Rows]) {
+        for suspect in std::mem::take(&mut self.suspects) {
+            if let Some(mut from) = self.slot_of(suspect.source).take() {
+                let others = self.holding_mark(suspect.source);
+                let arrival = Arrival { source: suspect.source, now: None, others };
+                self.accept(&mut from, suspect, arrival, false, out);
+                *self.slot_of(suspect.source) = Some(from);
+            }
+        }
+    }
+
+    /// Counts a refusal for `of`, which may be the source at hand.
+    fn count_refused(
+        &mut self,
+        (source, from): (SourceId, &mut Source),
+        of: SourceId,
+        refusal: Refusal,
+    ) {
+        if of == source {
+            from.refused.add(refusal, 1);
+        } else if let Some(other) = self.slot_of(of) {
+            other.refused.add(refusal, 1);
+        }
+    }
+
+    fn is_suspect(&self, at: EventTime) -> bool {
+        self.newest != EventTime::MIN && at > self.newest + self.limits.future_max
+    }
+
+    fn accept(
+        &mut self,
+        from: &mut Source,
+        sample: Suspect,
+        arrival: Arrival,
+        stamped: bool,
+        out: &mut [Rows],
+    ) {
+        from.progress.sample(sample.at, arrival.now, stamped);
+        from.progress.wake(arrival.now, &self.limits);
+        self.newest = self.newest.max(sample.at);
+        if from.progress.standing() == Standing::Holding {
+            let mark = arrival.others.min(from.progress.mark());
+            // Asked before the division, which is dear and seldom needed.
+            if mark >= self.next_step {
+                self.advance(mark.floor(STEP), out);
+            }
+        }
+        let (position, watermark) = (self.take_position(), self.watermark);
+        let entry = self.table.entry_mut(sample.id);
+        entry.newest = entry.newest.max(sample.at);
+        entry.heard = entry.heard.max(watermark).max(sample.at);
+        (entry.source, entry.last) = (sample.source, sample.value);
+        from.accepted += 1;
+        self.accepted += 1;
+        place(out, entry.shards, position, sample.id, sample.at, sample.value);
+    }
+
+    /// The number of the series that a slot stands for; introduces it when it is new or retired.
+    #[cold]
+    fn resolve(
+        &mut self,
+        source: SourceId,
+        from: &mut Source,
+        slot: Slot,
+        out: &mut [Rows],
+    ) -> Result<SeriesId, Refusal> {
+        let slot = slot.0 as usize;
+        let series =
+            from.series[slot].as_ref().expect("a batch announces a slot before it uses it");
+        let id = self.intern(series, source, out).ok_or(Refusal::TooManySeries)?;
+        from.slots[slot] = SlotEntry { id, generation: self.table.generation(id) };
+        if self.table.entry(id).overflow {
+            from.refused.add(Refusal::TooManySeries, 1);
+        }
+        Ok(id)
+    }
+
+    pub(super) fn intern(
+        &mut self,
+        series: &Series,
+        source: SourceId,
+        out: &mut [Rows],
+    ) -> Option<SeriesId> {
+        match self.table.intern(series, source, self.limits.series_max) {
+            Interned::Known(id) | Interned::Overflow { id, new: false } => Some(id),
+            Interned::New(id) | Interned::Overflow { id, new: true } => {
+                self.introduce(id, out);
+                Some(id)
+            }
+            Interned::Refused => None,
+        }
+    }
+
+    fn introduce(&mut self, id: SeriesId, out: &mut [Rows]) {
+        let place = (self.position, self.watermark);
+        let series = self.table.series(id).clone();
+        let route = self.router.enter(&series);
+        self.table.entry_mut(id).shards = route.shards;
+        self.table.set_overflowing(id, &route.overflow);
+        for (shard, rows) in out.iter_mut().enumerate() {
+            if route.shards >> shard & 1 == 1 {
+                let told = introduction(place, (id, series.clone()), &route, shard as u32);
+                rows.introduced.push(told);
+            }
+        }
+    }
+
+    /// The lowest mark of the other sources that hold time back.
+    pub(super) fn holding_mark(&self, except: SourceId) -> EventTime {
+        self.sources
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != usize::from(except.0))
+            .filter_map(|(_, source)| source.as_ref())
+            .filter(|source| source.progress.standing() == Standing::Holding)
+            .map(|source| source.progress.mark())
+            .min()
+            .unwrap_or(EventTime::MAX)
+    }
+
+    pub(super) fn advance(&mut self, to: EventTime, out: &mut [Rows]) {
+        if to <= self.watermark {
+            return;
+        }
+        self.set_watermark(to);
+        for rows in out {
+            let row = rows.series.len();
+            rows.cuts.push(Cut { row, position: self.position, watermark: to });
+        }
+    }
+}
+
+impl Source {
+    pub fn new(progress: Progress, restored: bool) -> Source {
+        let (slots, series, refused) = (Vec::new(), Vec::new(), RefusalCounts::default());
+        Source { progress, slots, series, accepted: 0, refused, restored }
+    }
+
+    fn announce(&mut self, announced: &Announcement) {
+        let at = announced.slot.0 as usize;
+        let unknown = SlotEntry { id: SeriesId(0), generation: NEW };
+        if self.slots.len() <= at {
+            self.slots.resize(at + 1, unknown);
+            self.series.resize(at + 1, None);
+        }
+        self.slots[at] = unknown;
+        self.series[at] = Some(announced.series.clone());
+    }
+}
+
+/// What one shard is told of a series.
+pub fn introduction(
+    (position, watermark): (u64, EventTime),
+    (id, series): (SeriesId, Series),
+    route: &Route,
+    shard: u32,
+) -> Introduction {
+    let (entries, faults) = (route.entries_of(shard), route.faults_of(shard));
+    Introduction { position, watermark, id, series, entries, faults }
+}
+
+pub fn place(
+    out: &mut [Rows],
+    shards: u64,
+    position: u64,
+    id: SeriesId,
+    at: EventTime,
+    value: f64,
+) {
+    let mut rest = shards;
+    while rest != 0 {
+        let rows = &mut out[rest.trailing_zeros() as usize];
+        rows.series.push(id);
+        rows.at.push(at);
+        rows.value.push(value);
+        rows.position.push(position);
+        rest &= rest - 1;
+    }
+}
