@@ -14,6 +14,8 @@ use driver::format::Format;
 
 use crate::command::watchfire;
 use crate::guests::{drop_into, guest};
+use crate::instance::Site;
+use crate::loopback::{post, wait_for};
 
 const EXTENT: Extent = Extent { seed: 3, hosts: 20, ticks: 260, cadence_ms: 1_000 };
 
@@ -88,4 +90,17 @@ fn a_replay_keeps_to_the_limits_of_its_settings() {
     let limited = told(&["--config", "watchfire.toml"]);
     assert!(limited.contains("refused: too_many_labels 1"), "{limited}");
     assert!(told(&["--config", "gone.toml"]).contains("cannot read the settings"));
+}
+
+#[test]
+fn every_shards_pause_is_counted() {
+    let site = Site::new();
+    site.write("rules/rule.rhai", "rule(\"r\").on(\"m\").when(|v| v > 1.0);");
+    let instance = site.start("[engine]\nshards = 2\n");
+    let count = || instance.metric("watchfire_reload_pause_seconds_count");
+    assert_eq!(count(), Some(0.0), "a start is no reload");
+    instance.site.write("rules/rule.rhai", "rule(\"r\").on(\"m\").when(|v| v > 2.0);");
+    post(instance.address, "/api/v1/reload", b"");
+    let count = wait_for("the reload", || count().filter(|count| *count > 0.0));
+    assert_eq!(count % 2.0, 0.0, "one for each shard");
 }
