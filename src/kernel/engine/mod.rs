@@ -352,7 +352,7 @@ impl Engine {
         let Some(rule) = self.ruleset.find(rule) else { return };
         let at = self.watermark;
         self.with_rule(rule.0, None, out, |run, context| {
-            if let Some(group) = run.by_key.get(key).copied() {
+            if let Some(group) = run.group_of(key) {
                 run.rouse(context.latest, group);
                 run.end_group(context, group, at, Cause::Forgotten);
                 run.drop_group(context, group);

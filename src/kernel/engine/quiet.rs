@@ -45,10 +45,13 @@ impl RuleRun {
         };
         let join = group.more.join.as_ref().and_then(|join| join.due());
         let session = if self.is_session() {
-            let own =
-                group.members.iter().filter_map(|member| self.members[*member].window.as_deref());
-            let busy = group.windows.iter().chain(own).filter(|window| !window.is_idle());
-            busy.filter_map(|window| window.next_judgement()).min()
+            let own = group.members.iter().filter_map(|member| {
+                let member = &self.members[*member];
+                Some((member.window.as_deref()?, &self.specs[member.input as usize]))
+            });
+            let busy = group.windows.iter().zip(&self.specs).chain(own);
+            let busy = busy.filter(|(window, _)| !window.is_idle());
+            busy.filter_map(|(window, spec)| window.next_judgement(spec)).min()
         } else {
             None
         };
@@ -103,7 +106,7 @@ impl RuleRun {
             }
             match timer {
                 Timer::Session => {
-                    self.judge_windows(context, &[number], at);
+                    self.judge_windows(context, &[number], at, &mut Vec::new());
                 }
                 Timer::Join => return self.judge_joins(context, number),
                 Timer::Expire => self.expire(context, number, at),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::Cause;
-use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::index::Index;
 use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
 use crate::kernel::rule::program::{Evaluator, Fault};
 use crate::kernel::rule::view::{Column, Reduction};
@@ -38,7 +38,8 @@ pub struct RuleRun {
     pub base_spec: Option<BaselineSpec>,
     pub share: Option<Box<dyn Evaluator>>,
     pub groups: Slab<Group>,
-    pub by_key: Lookup<Labels, u32>,
+    /// Groups by key.
+    by_key: Index,
     pub members: Slab<Member>,
     /// (due, group); void when the group's `wake` says otherwise.
     pub timers: BTreeSet<(EventTime, u32)>,
@@ -91,7 +92,7 @@ impl RuleRun {
             specs,
             base_spec,
             groups: Slab::default(),
-            by_key: Lookup::default(),
+            by_key: Index::default(),
             members: Slab::default(),
             timers: BTreeSet::new(),
             awake: Vec::new(),
@@ -119,7 +120,7 @@ impl RuleRun {
     ) -> Option<u32> {
         let place = (input, series.clone());
         let known = self.waiting.get(&place).map(|known| known.group);
-        if known.is_some() && known == self.by_key.get(&key).copied() {
+        if known.is_some() && known == self.group_of(&key) {
             let mut known = self.waiting.remove(&place).expect("it was just seen");
             known.id = id;
             return Some(self.join_group(context, known));
@@ -127,8 +128,8 @@ impl RuleRun {
         if key.get(OVERFLOW).is_some() && !self.takes_overflow() {
             return None;
         }
-        let group = match self.by_key.get(&key) {
-            Some(group) => *group,
+        let group = match self.group_of(&key) {
+            Some(group) => group,
             None => {
                 let group = self.open_group(context, key.clone());
                 self.groups[group].heard = context.seen;
@@ -215,9 +216,19 @@ impl RuleRun {
         if key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);
         }
+        self.enter_group(group)
+    }
+
+    pub fn enter_group(&mut self, group: Group) -> u32 {
+        let key = group.key.clone();
         let number = self.groups.insert(group);
-        self.by_key.insert(key, number);
+        let groups = &self.groups;
+        self.by_key.insert(key.bytes(), number, |number| groups[number].key.bytes());
         number
+    }
+
+    pub fn group_of(&self, key: &Labels) -> Option<u32> {
+        self.by_key.find(key.bytes(), |number| self.groups[number].key.bytes())
     }
 
     /// A window none of whose panes is judged yet that the watermark has not passed.
@@ -276,8 +287,8 @@ impl RuleRun {
             let Member { series, input, overflows, .. } = &self.members[member];
             let key =
                 if *overflows { overflow_key() } else { group_key(&self.rule, *input, series) };
-            let group = match self.by_key.get(&key) {
-                Some(group) => *group,
+            let group = match self.group_of(&key) {
+                Some(group) => group,
                 None => self.open_group(context, key),
             };
             self.members[member].group = group;
@@ -467,7 +478,7 @@ impl RuleRun {
             member.group = NO_GROUP;
             self.members[*number] = member;
         }
-        self.by_key.remove(&group.key);
+        self.by_key.remove(group.key.bytes(), number);
         self.awake.retain(|other| *other != number);
         if group.key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, -1);

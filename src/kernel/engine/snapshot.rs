@@ -203,8 +203,8 @@ impl RuleRun {
         saved: &GroupSnapshot,
         continues: bool,
     ) {
-        let number = match self.by_key.get(&saved.key) {
-            Some(number) => *number,
+        let number = match self.group_of(&saved.key) {
+            Some(number) => number,
             None => self.open_group(context, saved.key.clone()),
         };
         let flapping = self.rule.flapping.is_some();

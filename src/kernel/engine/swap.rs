@@ -264,7 +264,7 @@ impl Engine {
             let key = group_key(&rule, 0, &series);
             if shard_of(&key, self.shards) == self.shard {
                 self.with_rule(index.0, None, out, |run, context| {
-                    if run.by_key.get(&key).is_none() {
+                    if run.group_of(&key).is_none() {
                         let group = run.open_group(context, key);
                         run.schedule(context, group);
                     }
@@ -427,11 +427,9 @@ impl RuleRun {
         for number in self.groups.numbers() {
             let mut group: Group = self.groups[number].clone();
             let members = std::mem::take(&mut group.members);
-            let key = group.key.clone();
             group.awake = false;
             group.wake = EventTime::MAX;
-            let moved = next.groups.insert(group);
-            next.by_key.insert(key, moved);
+            let moved = next.enter_group(group);
             for member in members {
                 let mut member = self.members[member].clone();
                 member.group = moved;

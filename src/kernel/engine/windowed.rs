@@ -9,7 +9,7 @@ use crate::kernel::sequence::Rows;
 
 use crate::kernel::window::across;
 
-use crate::kernel::window::{Folded, GroupWindow, Placed, hash_of_label, hash_of_value};
+use crate::kernel::window::{Folded, GroupWindow, Placed, Work, hash_of_label, hash_of_value};
 
 use super::emit;
 use super::group::Silence;
@@ -18,6 +18,7 @@ use super::run::RuleRun;
 use super::{Context, Phase};
 
 /// What a window's columns came to.
+#[derive(Clone, Copy)]
 enum View {
     /// Nothing to judge: the window is empty, or what is read is undefined.
     NoData,
@@ -25,14 +26,26 @@ enum View {
     Unchanged,
     /// Not to be judged: the group is suspended or its rule quarantined.
     Held,
-    Changed(Vec<f64>),
+    /// Its numbers are a new row of the table.
+    Changed,
 }
+
+/// The reductions that have a baseline, in the order of a group's `bases`.
+type Bases = [(u8, Reduction)];
+
+/// So many groups are asked for at once before the first of them is worked on: what waits for
+/// memory then waits for all of them together.
+const AT_ONCE: usize = 16;
 
 impl RuleRun {
     pub fn window_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
         self.catch_up(context.watermark);
         let shares = self.share_hits(rows, inbox);
         for (at, (row, member)) in inbox.iter().enumerate() {
+            if at % AT_ONCE == 0 {
+                let next = inbox[at..].iter().take(AT_ONCE);
+                self.warm(Work::Fold, next.map(|(_, member)| self.members[*member].group));
+            }
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
         }
@@ -45,7 +58,7 @@ impl RuleRun {
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
             let number = self.members[*member].group;
-            self.judge_windows(context, &[number], rows.at[*row as usize]);
+            self.judge_windows(context, &[number], rows.at[*row as usize], &mut Vec::new());
         }
     }
 
@@ -129,11 +142,14 @@ impl RuleRun {
 
     /// Windows of a group that slept catch up with the panes that closed meanwhile.
     fn move_up(&mut self, number: u32, watermark: EventTime) {
-        let group = &mut self.groups[number];
-        group.windows.iter_mut().for_each(|window| window.catch_up(watermark));
+        let specs = &self.specs;
+        for (window, spec) in self.groups[number].windows.iter_mut().zip(specs) {
+            window.catch_up(spec, watermark);
+        }
         for member in &self.groups[number].members {
-            if let Some(window) = &mut self.members[*member].window {
-                window.catch_up(watermark);
+            let member = &mut self.members[*member];
+            if let Some(window) = &mut member.window {
+                window.catch_up(&specs[member.input as usize], watermark);
             }
         }
     }
@@ -142,59 +158,68 @@ impl RuleRun {
     pub fn close_panes(&mut self, context: &mut Context<'_>, end: EventTime) {
         context.phase = Phase::Due;
         let groups = std::mem::take(&mut self.awake);
-        let awake = match (&self.rule.judge, self.rule.shape) {
-            (Judge::Guest(_), _) => self.tick(context, groups, end),
-            (_, Shape::Latest { .. }) => {
-                let live = |number: &u32| self.close_latest(context, *number, end);
-                groups.into_iter().filter(live).collect()
+        self.awake = match (&self.rule.judge, self.rule.shape) {
+            (Judge::Guest(_), _) => {
+                self.sleep(&groups);
+                let live = self.tick(context, groups, end);
+                self.stay_awake(live)
             }
-            _ => self.judge_windows(context, &groups, end),
+            (_, Shape::Latest { .. }) => {
+                self.sleep(&groups);
+                let live = |number: &u32| self.close_latest(context, *number, end);
+                let live = groups.into_iter().filter(live).collect();
+                self.stay_awake(live)
+            }
+            _ => {
+                let mut awake = Vec::with_capacity(groups.len());
+                self.judge_windows(context, &groups, end, &mut awake);
+                awake
+            }
         };
-        for number in groups_asleep(&self.groups, &awake) {
-            self.groups[number].awake = false;
-        }
-        self.awake = awake;
     }
 
-    /// Judges the windows of some groups at `end`; gives the groups that have more to come.
+    fn sleep(&mut self, groups: &[u32]) {
+        groups.iter().for_each(|number| self.groups[*number].awake = false);
+    }
+
+    fn stay_awake(&mut self, groups: Vec<u32>) -> Vec<u32> {
+        groups.iter().for_each(|number| self.groups[*number].awake = true);
+        groups
+    }
+
+    /// Judges the windows of some groups at `end`; groups that have more to come go to `awake`,
+    /// the others sleep until their next sample.
     pub fn judge_windows(
         &mut self,
         context: &mut Context<'_>,
         numbers: &[u32],
         end: EventTime,
-    ) -> Vec<u32> {
+        awake: &mut Vec<u32>,
+    ) {
         let mut table = std::mem::take(&mut self.table);
         table.clear(self.programs.columns.len());
-        let (mut changed, mut awake) = (Vec::new(), Vec::with_capacity(numbers.len()));
-        for number in numbers {
-            match self.view(*number, end) {
-                View::Changed(values) => {
-                    table.at.push(end);
-                    for (numbers, value) in table.columns.iter_mut().zip(values) {
-                        numbers.push(value);
-                    }
-                    changed.push(*number);
-                    awake.push(*number);
-                }
-                View::Unchanged => {
-                    self.repeat_verdict(context, *number, end, |run| {
-                        let numbers: Option<Vec<f64>> = run
-                            .programs
-                            .columns
-                            .iter()
-                            .map(|column| run.read(*number, column))
-                            .collect();
-                        run.facts_of(numbers.unwrap_or_default(), run.bounds(*number, end))
-                    });
-                    awake.push(*number);
-                }
-                View::Held => awake.push(*number),
+        let bases = if self.base_spec.is_some() { self.base_columns() } else { Vec::new() };
+        let mut changed = Vec::with_capacity(numbers.len());
+        for (at, number) in numbers.iter().enumerate() {
+            if at % AT_ONCE == 0 {
+                self.warm(Work::Close, numbers[at..].iter().take(AT_ONCE).copied());
+            }
+            match self.view(*number, end, &bases, &mut table) {
+                View::Changed => changed.push(*number),
+                View::Held => {}
+                View::Unchanged => self.repeat_verdict(context, *number, end, |run| {
+                    let read = |column: &Column| run.read(*number, column, &bases);
+                    let numbers: Option<Vec<f64>> = run.programs.columns.iter().map(read).collect();
+                    run.facts_of(numbers.unwrap_or_default(), run.bounds(*number, end))
+                }),
                 View::NoData => {
-                    if self.no_data(context, *number, end) {
-                        awake.push(*number);
+                    if !self.no_data(context, *number, end) {
+                        self.groups[*number].awake = false;
+                        continue;
                     }
                 }
             }
+            awake.push(*number);
         }
         let bounds = changed.first().and_then(|number| self.bounds(*number, end));
         if self.programs.is_stateful() {
@@ -207,30 +232,78 @@ impl RuleRun {
             self.judge_groups(context, &table, &changed, bounds);
         }
         self.table = table;
-        awake
+    }
+
+    /// Reads a little of each group and its windows and makes nothing of it.
+    fn warm(&self, work: Work, numbers: impl Iterator<Item = u32>) {
+        let mut seen = 0;
+        for number in numbers {
+            if let Some(group) = self.groups.get(number) {
+                let times = [group.heard, group.judged, group.wake];
+                seen ^= group.windows.first().map_or(0, |window| window.touch(work))
+                    ^ times
+                        .map(EventTime::nanos)
+                        .into_iter()
+                        .fold(0, |all, time| all ^ time as u64)
+                    ^ u64::from(group.more.faults_in_row)
+                    ^ u64::from(group.alert.state.is_inactive())
+                    ^ u64::from(group.alert.history.is_some());
+            }
+        }
+        std::hint::black_box(seen);
     }
 
     fn bounds(&self, number: u32, end: EventTime) -> Option<Bounds> {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {
-                self.groups[number].windows.first().and_then(GroupWindow::bounds)
+                let window = self.groups[number].windows.first()?;
+                window.bounds(self.specs.first()?)
             }
             Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => None,
         }
     }
 
-    /// Moves a group's windows to `end` and reads the rule's columns.
-    fn view(&mut self, number: u32, end: EventTime) -> View {
+    /// Moves a group's windows to `end` and reads the rule's columns into a row of the table.
+    fn view(&mut self, number: u32, end: EventTime, bases: &Bases, table: &mut Table) -> View {
+        let (changed, any) = self.close_windows(number, end);
+        self.close_bases(number, end, any, bases);
+        let group = &self.groups[number];
+        let absent = group.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        if absent || !any && matches!(self.rule.shape, Shape::Count { .. }) {
+            // A window's remains do not end an absence, and `last(n)` waits until it is full.
+            return if any || !absent { View::Held } else { View::NoData };
+        }
+        if !any || self.is_suspended(number) || self.quarantined {
+            return if any { View::Held } else { View::NoData };
+        }
+        if !changed && !group.stale && group.more.quiet.is_none() && !self.programs.is_stateful() {
+            return View::Unchanged;
+        }
+        for (at, column) in self.programs.columns.iter().enumerate() {
+            let Some(value) = self.read(number, column, bases) else {
+                table.columns[..at].iter_mut().for_each(|column| column.truncate(table.at.len()));
+                return View::NoData;
+            };
+            table.columns[at].push(value);
+        }
+        table.at.push(end);
+        View::Changed
+    }
+
+    /// Whether a sample entered or left any of the group's windows, and whether any holds one.
+    fn close_windows(&mut self, number: u32, end: EventTime) -> (bool, bool) {
         let (mut changed, mut any) = (false, false);
-        let specs = &self.specs;
-        let group = &mut self.groups[number];
+        let (specs, group) = (&self.specs, &mut self.groups[number]);
         for (window, spec) in group.windows.iter_mut().zip(specs) {
             let judged = window.close(spec, end);
             changed |= judged.changed;
             any |= !judged.empty;
         }
-        for member in &self.groups[number].members {
+        if self.rule.across.is_none() {
+            return (changed, any);
+        }
+        for member in &group.members {
             let member = &mut self.members[*member];
             if let Some(window) = &mut member.window {
                 let judged = window.close(&specs[member.input as usize], end);
@@ -239,39 +312,22 @@ impl RuleRun {
                 member.live = !judged.empty;
             }
         }
-        self.close_bases(number, end, any);
-        let absent =
-            self.groups[number].more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
-        if absent || !any && matches!(self.rule.shape, Shape::Count { .. }) {
-            // A window's remains do not end an absence, and `last(n)` waits until it is full.
-            return if any || !absent { View::Held } else { View::NoData };
-        }
-        if !any || self.is_suspended(number) || self.quarantined {
-            return if any { View::Held } else { View::NoData };
-        }
-        let group = &self.groups[number];
-        if !changed && !group.stale && group.more.quiet.is_none() && !self.programs.is_stateful() {
-            return View::Unchanged;
-        }
-        let values: Option<Vec<f64>> =
-            self.programs.columns.iter().map(|column| self.read(number, column)).collect();
-        values.map_or(View::NoData, View::Changed)
+        (changed, any)
     }
 
-    fn close_bases(&mut self, number: u32, end: EventTime, any: bool) {
+    fn close_bases(&mut self, number: u32, end: EventTime, any: bool, bases: &Bases) {
         let Some(spec) = self.base_spec else { return };
-        for (at, (input, reduction)) in self.base_columns().into_iter().enumerate() {
-            let value = if any { self.reduce(number, input, reduction) } else { None };
+        for (at, (input, reduction)) in bases.iter().enumerate() {
+            let value = if any { self.reduce(number, *input, *reduction) } else { None };
             self.groups[number].more.bases[at].close(&spec, end, value);
         }
     }
 
     /// One column of one group; `None` when it is undefined.
-    fn read(&self, number: u32, column: &Column) -> Option<f64> {
+    fn read(&self, number: u32, column: &Column, bases: &Bases) -> Option<f64> {
         match column {
             Column::Reduced { input, reduction } => self.reduce(number, *input, *reduction),
             Column::Base { input, reduction, stat } => {
-                let bases = self.base_columns();
                 let at = bases.iter().position(|base| *base == (*input, *reduction))?;
                 let value = self.groups[number].more.bases[at].stat(*stat);
                 // A condition guards by the count, so the other figures may be read without one.
@@ -321,14 +377,4 @@ impl Table {
         let cell = |column: &Vec<f64>| column.get(row).copied().into_iter().collect();
         Table { columns: self.columns.iter().map(cell).collect(), at: vec![self.at[row]] }
     }
-}
-
-fn groups_asleep(groups: &super::slab::Slab<super::group::Group>, awake: &[u32]) -> Vec<u32> {
-    let mut is_awake: Vec<u32> = awake.to_vec();
-    is_awake.sort_unstable();
-    groups
-        .iter()
-        .filter(|(number, group)| group.awake && is_awake.binary_search(number).is_err())
-        .map(|(number, _)| number)
-        .collect()
 }

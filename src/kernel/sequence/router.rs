@@ -22,7 +22,8 @@ pub struct Router {
 
 #[derive(Debug, Default)]
 struct Groups {
-    members: Lookup<Labels, u32>,
+    /// By hash of the key: if two keys ever had one, the rule would get one group more than it may.
+    members: Lookup<u64, u32>,
     count: usize,
     /// Series that were put into the overflow group.
     overflowed: u64,
@@ -119,7 +120,7 @@ impl Groups {
             self.overflowed += u64::from(!fits);
             return fits;
         }
-        if let Some(series) = self.members.get_mut(key) {
+        if let Some(series) = self.members.get_mut(&hash(key)) {
             *series += 1;
             return true;
         }
@@ -128,7 +129,7 @@ impl Groups {
             return false;
         }
         self.count += 1;
-        self.members.insert(key.clone(), 1);
+        self.members.insert(hash(key), 1);
         true
     }
 
@@ -137,11 +138,15 @@ impl Groups {
             self.count = self.count.saturating_sub(1);
             return;
         }
-        let Some(series) = self.members.get_mut(key) else { return };
+        let Some(series) = self.members.get_mut(&hash(key)) else { return };
         *series -= 1;
         if *series == 0 {
-            self.members.remove(key);
+            self.members.remove(&hash(key));
             self.count -= 1;
         }
     }
+}
+
+fn hash(key: &Labels) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key.bytes())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::model::lookup::Lookup;
+use crate::kernel::model::index::Index;
 use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 use crate::kernel::rule::ruleset::RuleIndex;
 use crate::kernel::shard::OVERFLOW;
@@ -18,7 +18,7 @@ pub struct SeriesTable {
     series: Vec<Option<Series>>,
     /// Rules whose overflow group a series belongs to. Few series have any.
     overflowing: BTreeMap<SeriesId, Vec<RuleIndex>>,
-    ids: Lookup<Series, SeriesId>,
+    ids: Index,
     free: Vec<SeriesId>,
     overflow_names: usize,
 }
@@ -96,7 +96,7 @@ impl SeriesTable {
     }
 
     pub fn find(&self, series: &Series) -> Option<SeriesId> {
-        self.ids.get(series).copied()
+        self.ids.find(series.bytes(), key_of(&self.series)).map(SeriesId)
     }
 
     /// The series' number; a new one while fewer than `series_max` are live.
@@ -128,7 +128,7 @@ impl SeriesTable {
         self.overflowing.remove(&id);
         entry.generation = entry.generation.wrapping_add(1);
         self.overflow_names -= usize::from(entry.overflow);
-        self.ids.remove(&series);
+        self.ids.remove(series.bytes(), id.0);
         self.free.push(id);
     }
 
@@ -149,9 +149,13 @@ impl SeriesTable {
                 SeriesId(self.entries.len() as u32 - 1)
             }
         };
-        self.ids.insert(series, id);
+        self.ids.insert(series.bytes(), id.0, key_of(&self.series));
         id
     }
+}
+
+fn key_of<'a>(series: &'a [Option<Series>]) -> impl Fn(u32) -> &'a [u8] {
+    |number| series[number as usize].as_ref().expect("only live series are in the index").bytes()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const PANES_MAX: i64 = 10_000;
 /// Samples that `last(n)` may hold.
 const LAST_MAX: usize = 10_000;
 /// The watermark moves in steps of this length; nothing can be judged more often.
-const EVERY_MIN: Duration = Duration::from_millis(10);
+pub(super) const EVERY_MIN: Duration = Duration::from_millis(10);
 
 /// Without `every` a window is judged 60 times per length, or 12 to 16 times with sketches, ..
 const PANES_WANTED: i64 = 60;

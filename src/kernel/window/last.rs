@@ -8,25 +8,28 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::Cells;
-use super::pane::{Folded, Lateness};
+use super::ewma::{self, Ewma};
+use super::pane::Folded;
+use super::record::{Halves, Kept as KeptParts};
+use super::ring::Ring;
 use super::sketch::Sketch;
 use super::spec::{Parts, WindowSpec};
 use super::stacks::TwoStacks;
 use super::trend::{self, Trend};
 
-/// Each sample is a slice of its own: some 170 bytes, and up to 100 more for quantiles, distinct
-/// and slope. Every reduction costs O(log n) merges or less per sample, however large `n` is.
+/// Each sample is a record of its own: 24 bytes for a mean, 160 for all that records hold, and up to
+/// 100 more for quantiles, distinct and slope. Every reduction costs O(log n) merges or less per sample, however large `n` is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Last {
     count: usize,
-    cells: TwoStacks<Cells>,
+    ring: Ring,
     /// What is needed to take a sample back out; kept only when a part needs it.
     kept: VecDeque<Kept>,
     sketch: Sketch,
     /// How many of the samples have each hash.
     hashes: BTreeMap<u64, u32>,
     trends: BTreeMap<u64, TwoStacks<Trend>>,
+    ewma: Option<Ewma>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,24 +40,24 @@ struct Kept {
 }
 
 impl Last {
-    pub fn new(count: usize) -> Last {
+    pub fn new(count: usize, parts: &Parts) -> Last {
         Last {
             count,
-            cells: TwoStacks::default(),
+            ring: Ring::new(KeptParts::new(parts)),
             kept: VecDeque::new(),
             sketch: Sketch::default(),
             hashes: BTreeMap::new(),
             trends: BTreeMap::new(),
+            ewma: None,
         }
     }
 
     pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded) {
-        while self.cells.len() >= self.count {
+        while self.len() >= self.count {
             self.leave(&spec.parts);
         }
-        let mut cells = Cells::default();
-        cells.fold(&spec.parts, sample, Lateness::OnTime);
-        self.cells.push(cells);
+        self.ring.push(spec, sample);
+        self.ring.changed = true;
         if spec.parts.sketch || spec.parts.distinct || spec.parts.trends {
             let (member, value, hash) = (sample.member, sample.value, sample.distinct_hash);
             self.kept.push_back(Kept { member, value, hash });
@@ -69,19 +72,35 @@ impl Last {
             let trend = Trend::of(sample.at, sample.value);
             self.trends.entry(sample.member).or_default().push(trend);
         }
+        if let Some(half_life) = spec.half_life {
+            ewma::take_in(&mut self.ewma, Ewma::of(sample.at, sample.value), half_life);
+        }
+    }
+
+    /// Whether a sample entered since it was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.ring.changed)
+    }
+
+    pub fn changed(&self) -> bool {
+        self.ring.changed
     }
 
     pub fn len(&self) -> usize {
-        self.cells.len()
+        self.ring.judged()
     }
 
     pub fn is_full(&self) -> bool {
-        self.cells.len() == self.count
+        self.len() == self.count
     }
 
     /// `None` while there are fewer than `n` samples.
-    pub fn cells(&self) -> Option<Cells> {
-        self.cells.total().filter(|_| self.is_full())
+    pub fn halves(&self) -> Option<Halves<'_>> {
+        self.ring.halves().filter(|_| self.is_full())
+    }
+
+    pub fn ewma(&self) -> Option<f64> {
+        self.ewma?.value()
     }
 
     pub fn sketch(&self) -> &Sketch {
@@ -97,7 +116,7 @@ impl Last {
     }
 
     fn leave(&mut self, parts: &Parts) {
-        self.cells.pop();
+        self.ring.pop();
         let Some(kept) = self.kept.pop_front() else { return };
         if parts.sketch {
             self.sketch.remove(kept.value);

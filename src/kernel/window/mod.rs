@@ -19,11 +19,13 @@ pub mod across;
 pub mod baseline;
 pub mod every;
 
-mod cells;
 mod distinct;
 mod ewma;
 mod last;
 mod pane;
+mod parts;
+mod record;
+mod ring;
 mod session;
 mod sketch;
 mod sliding;
@@ -35,6 +37,7 @@ mod trend;
 
 pub use distinct::{hash_of_label, hash_of_value};
 pub use pane::{Folded, Placed};
+pub use ring::Work;
 pub use spec::WindowSpec;
 pub use store::{GroupWindow, Judged};
 

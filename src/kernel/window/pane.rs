@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::Cells;
 use super::distinct::Distinct;
 use super::ewma::{self, Ewma};
+use super::record::{Halves, Kept};
 use super::sketch::Sketch;
 use super::spec::WindowSpec;
 use super::stacks::Merge;
@@ -52,17 +52,15 @@ pub enum Lateness {
     Late,
 }
 
-/// What a run of samples comes to; merges with that of another run.
+/// What grows with a group's series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Fold {
-    pub cells: Cells,
+pub struct Heavy {
     pub trends: Option<Box<Trends>>,
     pub distinct: Option<Box<Distinct>>,
 }
 
-impl Fold {
+impl Heavy {
     pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded, lateness: Lateness) {
-        self.cells.fold(&spec.parts, sample, lateness);
         if spec.parts.trends && lateness == Lateness::OnTime {
             let trends = self.trends.get_or_insert_default();
             trends.add(sample.member, sample.at, sample.value);
@@ -73,9 +71,8 @@ impl Fold {
     }
 }
 
-impl Merge for Fold {
-    fn merge(&mut self, newer: &Fold) {
-        self.cells.merge(&newer.cells);
+impl Merge for Heavy {
+    fn merge(&mut self, newer: &Heavy) {
         if let Some(newer) = &newer.trends {
             self.trends.get_or_insert_default().merge(newer);
         }
@@ -85,22 +82,64 @@ impl Merge for Fold {
     }
 }
 
+/// What a run of samples comes to; merges with that of another run. It begins with a sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fold {
+    count: u64,
+    kept: Kept,
+    record: Box<[u64]>,
+    pub heavy: Heavy,
+}
+
+impl Fold {
+    pub fn of(spec: &WindowSpec, sample: &Folded) -> Fold {
+        let kept = Kept::new(&spec.parts);
+        let mut record = vec![0; kept.words()].into_boxed_slice();
+        kept.begin(&mut record, sample, Lateness::OnTime);
+        let mut heavy = Heavy::default();
+        heavy.fold(spec, sample, Lateness::OnTime);
+        Fold { count: 1, kept, record, heavy }
+    }
+
+    pub fn fold(&mut self, spec: &WindowSpec, sample: &Folded, lateness: Lateness) {
+        self.count += 1;
+        self.kept.add(&mut self.record, sample, lateness);
+        self.heavy.fold(spec, sample, lateness);
+    }
+
+    pub fn merge(&mut self, newer: &Fold) {
+        self.count += newer.count;
+        self.kept.merge(&mut self.record, &newer.record);
+        self.heavy.merge(&newer.heavy);
+    }
+
+    pub fn halves(&self) -> Halves<'_> {
+        Halves { kept: self.kept, count: self.count, older: Some(&self.record), newer: None }
+    }
+}
+
 /// The samples in `(end - every, end]`. Open until the watermark is past its end.
 ///
-/// Invariant: it holds a sample, and `first_at <= last_at <= end`.
+/// Invariant: `first_at <= last_at <= end`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pane {
     pub end: EventTime,
     pub first_at: EventTime,
     pub last_at: EventTime,
     pub fold: Fold,
-    /// Not in the fold: it is subtracted again when the pane leaves, which no other part can be.
     pub sketch: Option<Box<Sketch>>,
     /// Not in the fold: it outlives the window.
     pub ewma: Option<Ewma>,
 }
 
-/// The panes whose end was not yet judged, by time; only those that hold a sample.
+impl Pane {
+    fn of(end: EventTime, spec: &WindowSpec, sample: &Folded) -> Pane {
+        let (first_at, last_at) = (sample.at, sample.at);
+        Pane { end, first_at, last_at, fold: Fold::of(spec, sample), sketch: None, ewma: None }
+    }
+}
+
+/// A session's panes whose end was not yet judged, by time; only those that hold a sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpenPanes(VecDeque<Pane>);
 
@@ -114,10 +153,17 @@ impl OpenPanes {
     }
 
     pub fn fold(&mut self, spec: &WindowSpec, every: Duration, sample: &Folded) {
-        let pane = self.pane_of(sample.at, every);
-        pane.first_at = pane.first_at.min(sample.at);
-        pane.last_at = pane.last_at.max(sample.at);
-        pane.fold.fold(spec, sample, Lateness::OnTime);
+        let end = sample.at.pane_end(every);
+        let index = self.0.partition_point(|pane| pane.end < end);
+        if self.0.get(index).is_some_and(|pane| pane.end == end) {
+            let pane = &mut self.0[index];
+            pane.first_at = pane.first_at.min(sample.at);
+            pane.last_at = pane.last_at.max(sample.at);
+            pane.fold.fold(spec, sample, Lateness::OnTime);
+        } else {
+            self.0.insert(index, Pane::of(end, spec, sample));
+        }
+        let pane = &mut self.0[index];
         if spec.parts.sketch {
             pane.sketch.get_or_insert_default().add(sample.value);
         }
@@ -129,22 +175,5 @@ impl OpenPanes {
     /// Takes out the first pane when it ends at or before `end`.
     pub fn take_due(&mut self, end: EventTime) -> Option<Pane> {
         self.0.pop_front_if(|pane| pane.end <= end)
-    }
-
-    fn pane_of(&mut self, at: EventTime, every: Duration) -> &mut Pane {
-        // Nearly every sample falls in the newest pane; asking it first saves a division.
-        let newest = self.0.back().is_some_and(|pane| pane.end - every < at && at <= pane.end);
-        let index = if newest { self.0.len() - 1 } else { self.index_of(at, every) };
-        &mut self.0[index]
-    }
-
-    fn index_of(&mut self, at: EventTime, every: Duration) -> usize {
-        let end = at.pane_end(every);
-        let index = self.0.partition_point(|pane| pane.end < end);
-        if self.0.get(index).is_none_or(|pane| pane.end != end) {
-            let (fold, sketch, ewma) = (Fold::default(), None, None);
-            self.0.insert(index, Pane { end, first_at: at, last_at: at, fold, sketch, ewma });
-        }
-        index
     }
 }

@@ -10,7 +10,6 @@ use super::ewma::{self, Ewma};
 use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane, Placed};
 use super::sketch::Sketch;
 use super::spec::WindowSpec;
-use super::stacks::Merge;
 use crate::kernel::model::{Duration, EventTime};
 
 /// Panes are no wider than `gap`, so the samples of one pane belong to one session.
@@ -20,6 +19,9 @@ pub struct Session {
     every: Duration,
     open: OpenPanes,
     held: Option<Held>,
+    ewma: Option<Ewma>,
+    /// A sample entered since the last judgement.
+    changed: bool,
 }
 
 /// The session's panes that were judged.
@@ -35,7 +37,8 @@ struct Held {
 
 impl Session {
     pub fn new(gap: Duration, every: Duration) -> Session {
-        Session { gap, every, open: OpenPanes::default(), held: None }
+        let (open, held) = (OpenPanes::default(), None);
+        Session { gap, every, open, held, ewma: None, changed: false }
     }
 
     /// `closed` is the time that was judged last. A late sample belongs to the session that is
@@ -57,16 +60,21 @@ impl Session {
         if spec.parts.sketch {
             held.sketch.get_or_insert_default().add(sample.value);
         }
+        if let Some(half_life) = spec.half_life {
+            ewma::take_in(&mut self.ewma, Ewma::of(sample.at, sample.value), half_life);
+        }
+        self.changed = true;
         Placed::LateInWindow
     }
 
-    /// Moves on to `end`. Returns whether a sample entered or left.
-    pub fn close(&mut self, spec: &WindowSpec, end: EventTime, ewma: &mut Option<Ewma>) -> bool {
+    /// Moves on to `end`. Returns whether a sample entered or left since the last time.
+    pub fn close(&mut self, spec: &WindowSpec, end: EventTime) -> bool {
         let gap = self.gap;
-        let mut changed = self.held.take_if(|held| held.ended).is_some();
+        let mut changed = std::mem::take(&mut self.changed);
+        changed |= self.held.take_if(|held| held.ended).is_some();
         while let Some(pane) = self.open.take_due(end) {
             if let (Some(half_life), Some(more)) = (spec.half_life, pane.ewma) {
-                ewma::take_in(ewma, more, half_life);
+                ewma::take_in(&mut self.ewma, more, half_life);
             }
             self.held.take_if(|held| held.last_at + gap < pane.first_at);
             self.enter(pane);
@@ -110,6 +118,20 @@ impl Session {
 
     pub fn sketch(&self) -> Option<&Sketch> {
         self.held.as_ref()?.sketch.as_deref()
+    }
+
+    pub fn ewma(&self) -> Option<f64> {
+        self.ewma?.value()
+    }
+
+    /// The last session is over and told, and no judged sample has begun another.
+    pub fn is_between_two(&self) -> bool {
+        self.held.is_none() && !self.changed
+    }
+
+    /// A sample entered since the last judgement.
+    pub fn changed(&self) -> bool {
+        self.changed
     }
 
     pub fn panes(&self) -> usize {

@@ -1,113 +1,129 @@
 //! The window `(t - length, t]`, judged at every multiple `t` of `every`; tumbling when both are
 //! equal.
+//!
+//! A pane's number is its end over `every`. What all rules read of a pane lies in the [`Ring`];
+//! what only some read (quantiles, slopes, distinct counts, averages that fade) in the [`Rich`]
+//! beside it, which other windows do without.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::Cells;
 use super::distinct::Distinct;
 use super::ewma::{self, Ewma};
-use super::pane::{Fold, Folded, Lateness, OpenPanes, Pane, Placed};
+use super::pane::{Folded, Heavy, Lateness, Placed};
+use super::ring::Ring;
 use super::sketch::Sketch;
-use super::spec::WindowSpec;
+use super::spec::{Grid, WindowSpec};
 use super::stacks::{Merge, TwoStacks};
 use super::trend::Trends;
-use crate::kernel::model::{Duration, EventTime};
+use crate::kernel::model::EventTime;
 
-/// Invariant: `slices` and `folds` hold one item for each pane in the window, oldest first, and
-/// `sketch` is the merge of the slices' sketches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sliding {
-    length: Duration,
-    every: Duration,
-    open: OpenPanes,
-    slices: VecDeque<Slice>,
-    folds: TwoStacks<Fold>,
+/// Invariants: `panes` holds one item for each record of the ring, `folds` one for each record of
+/// a judged pane, and `sketch` is the merge of the judged panes' sketches.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rich {
+    panes: VecDeque<RichPane>,
+    folds: TwoStacks<Heavy>,
     sketch: Sketch,
+    ewma: Option<Ewma>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Slice {
-    end: EventTime,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct RichPane {
+    /// Until the pane is judged; then it is in the folds.
+    heavy: Heavy,
+    /// Not in the folds: it is subtracted again when the pane leaves, which no other part can be.
     sketch: Option<Box<Sketch>>,
+    /// Not in the folds: it outlives the window.
+    ewma: Option<Ewma>,
 }
 
-impl Sliding {
-    pub fn new(length: Duration, every: Duration) -> Sliding {
-        let (open, slices, folds) = (OpenPanes::default(), VecDeque::new(), TwoStacks::default());
-        Sliding { length, every, open, slices, folds, sketch: Sketch::default() }
-    }
-
-    /// `closed` is the end that was judged last.
-    pub fn fold(&mut self, spec: &WindowSpec, closed: EventTime, sample: &Folded) -> Placed {
-        if closed < sample.at {
-            self.open.fold(spec, self.every, sample);
-            return Placed::Open;
-        }
-        // The start of the next window to be judged.
-        if sample.at <= closed + self.every - self.length {
-            return Placed::LateGone;
-        }
-        self.fold_late(spec, sample);
-        Placed::LateInWindow
-    }
-
-    /// Moves the window to `(end - length, end]`. Returns whether a sample entered or left.
-    pub fn close(&mut self, spec: &WindowSpec, end: EventTime, ewma: &mut Option<Ewma>) -> bool {
-        assert!(end == end.floor(self.every), "a window ends where a pane does");
-        let start = end - self.length;
-        let mut changed = false;
-        while let Some(slice) = self.slices.pop_front_if(|slice| slice.end <= start) {
-            self.folds.pop();
-            if let Some(sketch) = slice.sketch {
-                self.sketch.subtract(&sketch);
+/// Takes in a sample. `closed` is the end that was judged last.
+pub fn fold(
+    (ring, rich): (&mut Ring, Option<&mut Rich>),
+    spec: &WindowSpec,
+    closed: EventTime,
+    sample: &Folded,
+) -> Placed {
+    let grid = spec.grid();
+    if closed < sample.at {
+        let spot = ring.fold(spec, number_of(ring, &grid, sample.at), sample);
+        if let Some(rich) = rich {
+            if spot.fresh {
+                rich.panes.insert(spot.at, RichPane::default());
             }
+            rich.panes[spot.at].fold(spec, sample);
+        }
+        return Placed::Open;
+    }
+    // The start of the next window to be judged.
+    if sample.at <= closed + grid.every - grid.length {
+        return Placed::LateGone;
+    }
+    let spot = ring.fold_late(spec, grid.number(sample.at), sample);
+    if let Some(rich) = rich {
+        rich.fold_late(spec, (spot.at, spot.fresh), sample);
+    }
+    ring.changed = true;
+    Placed::LateInWindow
+}
+
+/// Moves the window to `(end - length, end]`. Returns whether a sample entered or left since the
+/// last time.
+pub fn close(
+    (ring, mut rich): (&mut Ring, Option<&mut Rich>),
+    spec: &WindowSpec,
+    end: EventTime,
+) -> bool {
+    let grid = spec.grid();
+    let start = end - grid.length;
+    let mut changed = std::mem::take(&mut ring.changed);
+    while ring.oldest().is_some_and(|oldest| grid.end(oldest) <= start) {
+        ring.pop();
+        if let Some(rich) = &mut rich {
+            rich.pop();
+        }
+        changed = true;
+    }
+    while let Some(number) = ring.first_open().filter(|number| grid.end(*number) <= end) {
+        // A close that skips ends may find panes that the window has passed already.
+        let passed = grid.end(number) <= start;
+        if let Some(rich) = &mut rich {
+            rich.enter(spec, ring.judged(), passed);
+        }
+        if passed {
+            ring.skip();
+        } else {
+            ring.enter();
             changed = true;
         }
-        while let Some(pane) = self.open.take_due(end) {
-            if let (Some(half_life), Some(more)) = (spec.half_life, pane.ewma) {
-                ewma::take_in(ewma, more, half_life);
-            }
-            // A close that skips ends may find panes that the window has passed already.
-            if pane.end > start {
-                self.enter(pane);
-                changed = true;
-            }
+    }
+    if let Some(rich) = rich {
+        rich.tidy(ring.judged());
+    }
+    if ring.len() == 0 {
+        // Most groups are idle at most times; they should not hold on to buffers.
+        ring.clear();
+    }
+    changed
+}
+
+/// As [`Grid::number`]; asking the newest pane first saves a division for nearly every sample.
+fn number_of(ring: &Ring, grid: &Grid, at: EventTime) -> i64 {
+    if let Some(newest) = ring.newest() {
+        let end = grid.end(newest);
+        if end - grid.every < at && at <= end {
+            return newest;
         }
-        if self.sketch.is_needlessly_coarse() {
-            self.refine_sketch();
-        }
-        if self.panes() == 0 {
-            // Most groups are idle at most times; they should not hold on to buffers.
-            *self = Sliding::new(self.length, self.every);
-        }
-        changed
-    }
-
-    pub fn length(&self) -> Duration {
-        self.length
-    }
-
-    pub fn every(&self) -> Duration {
-        self.every
-    }
-
-    pub fn first_open(&self) -> Option<EventTime> {
-        self.open.first().map(|pane| pane.end)
-    }
-
-    pub fn cells(&self) -> Option<Cells> {
-        match self.folds.halves() {
-            (Some(older), Some(newer)) => {
-                let mut cells = older.cells;
-                cells.merge(&newer.cells);
-                Some(cells)
-            }
-            (older, newer) => older.or(newer).map(|fold| fold.cells),
+        if end < at && at <= end + grid.every {
+            return newest + 1;
         }
     }
+    grid.number(at)
+}
 
+impl Rich {
     pub fn trends(&self) -> Option<Trends> {
         let (older, newer) = self.folds.halves();
         merged([older, newer].map(|fold| fold?.trends.as_deref()))
@@ -122,40 +138,72 @@ impl Sliding {
         &self.sketch
     }
 
-    pub fn panes(&self) -> usize {
-        self.open.len() + self.slices.len()
+    pub fn ewma(&self) -> Option<f64> {
+        self.ewma?.value()
     }
 
-    /// Folds a sample into a pane that was judged and will be seen again.
-    fn fold_late(&mut self, spec: &WindowSpec, sample: &Folded) {
-        let end = sample.at.pane_end(self.every);
-        let index = self.slices.partition_point(|slice| slice.end < end);
-        if self.slices.get(index).is_some_and(|slice| slice.end == end) {
-            self.folds.update(index, |fold| fold.fold(spec, sample, Lateness::Late));
+    fn fold_late(&mut self, spec: &WindowSpec, (at, fresh): (usize, bool), sample: &Folded) {
+        if fresh {
+            let mut heavy = Heavy::default();
+            heavy.fold(spec, sample, Lateness::Late);
+            self.folds.insert(at, heavy);
+            self.panes.insert(at, RichPane::default());
         } else {
-            let mut fold = Fold::default();
-            fold.fold(spec, sample, Lateness::Late);
-            self.folds.insert(index, fold);
-            self.slices.insert(index, Slice { end, sketch: None });
+            self.folds.update(at, |heavy| heavy.fold(spec, sample, Lateness::Late));
         }
         if spec.parts.sketch {
-            self.slices[index].sketch.get_or_insert_default().add(sample.value);
+            self.panes[at].sketch.get_or_insert_default().add(sample.value);
             self.sketch.add(sample.value);
+        }
+        if let Some(half_life) = spec.half_life {
+            ewma::take_in(&mut self.ewma, Ewma::of(sample.at, sample.value), half_life);
         }
     }
 
-    fn enter(&mut self, pane: Pane) {
+    fn pop(&mut self) {
+        self.folds.pop();
+        let pane = self.panes.pop_front().expect("there is one for each record");
+        if let Some(sketch) = pane.sketch {
+            self.sketch.subtract(&sketch);
+        }
+    }
+
+    /// The pane at `at` is judged, or left out when the window has passed it.
+    fn enter(&mut self, spec: &WindowSpec, at: usize, passed: bool) {
+        let pane = &mut self.panes[at];
+        if let (Some(half_life), Some(more)) = (spec.half_life, pane.ewma.take()) {
+            ewma::take_in(&mut self.ewma, more, half_life);
+        }
+        if passed {
+            self.panes.remove(at);
+            return;
+        }
         if let Some(sketch) = &pane.sketch {
             self.sketch.merge(sketch);
         }
-        self.slices.push_back(Slice { end: pane.end, sketch: pane.sketch });
-        self.folds.push(pane.fold);
+        self.folds.push(std::mem::take(&mut pane.heavy));
     }
 
-    fn refine_sketch(&mut self) {
-        self.sketch = Sketch::default();
-        for sketch in self.slices.iter().filter_map(|slice| slice.sketch.as_ref()) {
-            self.sketch.merge(sketch);
+    /// Puts in order what a close left behind.
+    fn tidy(&mut self, judged: usize) {
+        if self.panes.is_empty() {
+            *self = Rich { ewma: self.ewma, ..Rich::default() };
+        } else if self.sketch.is_needlessly_coarse() {
+            self.sketch = Sketch::default();
+            let sketches = self.panes.iter().take(judged).filter_map(|pane| pane.sketch.as_ref());
+            sketches.for_each(|sketch| self.sketch.merge(sketch));
+        }
+    }
+}
+
+impl RichPane {
+    fn fold(&mut self, spec: &WindowSpec, sample: &Folded) {
+        self.heavy.fold(spec, sample, Lateness::OnTime);
+        if spec.parts.sketch {
+            self.sketch.get_or_insert_default().add(sample.value);
+        }
+        if let Some(half_life) = spec.half_life {
+            ewma::take_in(&mut self.ewma, Ewma::of(sample.at, sample.value), half_life);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::model::Duration;
+use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::view::Reduction;
 use crate::kernel::rule::{Rule, Shape};
 
@@ -13,6 +13,16 @@ pub struct WindowSpec {
     pub(super) parts: Parts,
     /// There when the rule declares and reads an ewma.
     pub(super) half_life: Option<Duration>,
+    /// How many panes, or samples of a `last(n)`, a window holds when all goes well.
+    pub(super) panes: u32,
+}
+
+/// How a sliding window cuts time into panes. A pane's number is its end over `every`, so panes
+/// are numbered from the epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    pub length: Duration,
+    pub every: Duration,
 }
 
 /// What panes keep besides a count: nobody pays for what no condition reads.
@@ -48,7 +58,8 @@ impl WindowSpec {
             Shape::Each | Shape::Latest { .. } => None,
             Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. } => {
                 let half_life = half_life.filter(|_| reads.contains(&Reduction::Ewma));
-                Some(WindowSpec { shape, parts: Parts::for_reading(reads), half_life })
+                let parts = Parts::for_reading(reads);
+                Some(WindowSpec { shape, parts, half_life, panes: panes_of(shape) })
             }
         }
     }
@@ -62,7 +73,7 @@ impl WindowSpec {
     pub fn for_overflow(&self) -> WindowSpec {
         let Parts { sum, range, .. } = self.parts;
         let parts = Parts { sum, range, ..Parts::default() };
-        WindowSpec { shape: self.shape, parts, half_life: None }
+        WindowSpec { parts, half_life: None, ..self.clone() }
     }
 
     /// Whether a window that was kept for `old` can go on under this spec: the shape is the same
@@ -71,6 +82,16 @@ impl WindowSpec {
         let kept = self.parts.list().iter().zip(old.parts.list()).all(|(new, old)| old || !new);
         let faded = self.half_life.is_none() || self.half_life == old.half_life;
         self.shape == old.shape && kept && faded
+    }
+
+    /// The panes of a sliding window.
+    pub(super) fn grid(&self) -> Grid {
+        match self.shape {
+            Shape::Sliding { length, every } => Grid { length, every },
+            Shape::Each | Shape::Latest { .. } | Shape::Session { .. } | Shape::Count { .. } => {
+                panic!("only a sliding window has a grid")
+            }
+        }
     }
 
     pub(super) fn keeps(&self, reduction: Reduction) -> bool {
@@ -90,7 +111,25 @@ impl WindowSpec {
     }
 }
 
+impl Grid {
+    /// The number of the pane that a time falls in.
+    pub fn number(&self, at: EventTime) -> i64 {
+        let (at, every) = (at.nanos(), self.every.nanos());
+        at.div_euclid(every) + i64::from(at.rem_euclid(every) > 0)
+    }
+
+    /// The end of a pane; saturates at the end of time.
+    pub fn end(&self, number: i64) -> EventTime {
+        EventTime::from_nanos(number.saturating_mul(self.every.nanos()))
+    }
+}
+
 impl Parts {
+    /// What is kept beside the panes' records.
+    pub fn are_rich(&self) -> bool {
+        self.trends || self.sketch || self.distinct
+    }
+
     fn for_reading(reads: &[Reduction]) -> Parts {
         let mut parts = Parts::default();
         for reduction in reads {
@@ -114,6 +153,15 @@ impl Parts {
     fn list(&self) -> [bool; 9] {
         let Parts { sum, range, moments, ends, moves, trends, sketch, share, distinct } = *self;
         [sum, range, moments, ends, moves, trends, sketch, share, distinct]
+    }
+}
+
+fn panes_of(shape: Shape) -> u32 {
+    match shape {
+        // One more is open.
+        Shape::Sliding { length, every } => length.whole(every).saturating_add(1),
+        Shape::Count { count } => u32::try_from(count).unwrap_or(u32::MAX),
+        Shape::Each | Shape::Latest { .. } | Shape::Session { .. } => 0,
     }
 }
 

@@ -13,6 +13,15 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// The running total and what it lost, as [`Sum::halves`] gave them.
+    pub fn from_halves(total: f64, lost: f64) -> Sum {
+        Sum { total, lost }
+    }
+
+    pub fn halves(self) -> (f64, f64) {
+        (self.total, self.lost)
+    }
+
     pub fn add(&mut self, value: f64) {
         let next = self.total + value;
         self.lost += if self.total.abs() >= value.abs() {

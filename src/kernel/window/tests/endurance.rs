@@ -131,8 +131,34 @@ fn noise_over_the_whole_range_spoils_quantiles_only_while_it_stays() {
     }
 }
 
+/// Bytes of a window that was fed once a pane until it was full, judged or not, by what it reads.
+fn bytes_of(panes: i64, reads: &[Reduction]) -> usize {
+    let shape = Shape::Sliding { length: EVERY * panes, every: EVERY };
+    let spec = super::WindowSpec::of(shape, reads, None).expect("the shape has a window");
+    let mut window = GroupWindow::new(&spec, EventTime::from_nanos(1));
+    for turn in 1..=3 * panes {
+        let at = EventTime::from_nanos(turn * EVERY.nanos());
+        window.fold(&spec, &sample(at, turn as u64, 0, 1.0));
+        window.close(&spec, at);
+    }
+    assert_eq!(window.panes() as i64, panes);
+    size_of::<GroupWindow>() + window.heap_bytes()
+}
+
 #[test]
-fn a_pane_is_as_small_as_it_says() {
-    assert_eq!(size_of::<super::super::cells::Cells>(), 152);
-    assert_eq!(size_of::<super::super::pane::Fold>(), 168);
+fn a_window_is_as_small_as_it_says() {
+    use Reduction::{Increase, Last, Max, Mean, Share, Stddev, Sum};
+    assert_eq!(size_of::<GroupWindow>(), 48);
+    // 72 bytes, and 24 for each pane, the open one too; large windows have up to an eighth to
+    // spare.
+    for (panes, live) in [(1, 2), (6, 7), (60, 61)] {
+        let (bytes, least) = (bytes_of(panes, &[Mean, Sum]), 72 + 24 * live);
+        assert!(least <= bytes && bytes <= least + 24 * (live / 8), "{panes}: {bytes}");
+    }
+    // A pane pays for what its rule reads: six judged ones, one open, and one for the totals.
+    assert_eq!(bytes_of(6, &[Reduction::Count]), 48 + 8 * 8);
+    assert_eq!(bytes_of(6, &[Mean, Max]), 48 + 8 * 40);
+    assert_eq!(bytes_of(6, &[Increase]), 48 + 8 * 48);
+    let all = [Mean, Max, Stddev, Last, Increase, Share];
+    assert_eq!(bytes_of(6, &all), 48 + 8 * 160);
 }

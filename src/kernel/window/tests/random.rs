@@ -124,7 +124,9 @@ impl Pair {
 
     /// Judges all that is due at `watermark`.
     fn advance(&mut self, watermark: EventTime, skips: bool) {
-        while let Some(end) = self.window.next_judgement().filter(|end| *end < watermark) {
+        while let Some(end) =
+            self.window.next_judgement(&spec(self.shape)).filter(|end| *end < watermark)
+        {
             let end = match self.shape {
                 Shape::Sliding { every, .. } if skips => {
                     EventTime::from_nanos(watermark.nanos() - 1).floor(every)

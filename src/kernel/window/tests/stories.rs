@@ -336,30 +336,30 @@ fn the_next_judgement_is_the_next_end_or_the_end_of_the_session() {
     let at = |text| Some(time(text));
     let spec = spec(session(10, 6));
     let mut window = GroupWindow::new(&spec, EventTime::MIN);
-    assert_eq!((window.next_judgement(), window.is_idle()), (None, true));
+    assert_eq!((window.next_judgement(&spec), window.is_idle()), (None, true));
     window.fold(&spec, &sample(time("13s"), 1, 1, 1.0));
-    assert_eq!((window.next_judgement(), window.is_idle()), (at("18s"), false));
+    assert_eq!((window.next_judgement(&spec), window.is_idle()), (at("18s"), false));
     window.close(&spec, time("18s"));
-    assert_eq!(window.next_judgement(), at("23s"));
-    assert_eq!(window.bounds().map(|bounds| bounds.start), at("13s"));
+    assert_eq!(window.next_judgement(&spec), at("23s"));
+    assert_eq!(window.bounds(&spec).map(|bounds| bounds.start), at("13s"));
     // A sample that goes on with the session moves its end; one after the end does not.
     let mut longer = window.clone();
     longer.fold(&spec, &sample(time("23s"), 2, 1, 1.0));
-    assert_eq!(longer.next_judgement(), at("24s"));
+    assert_eq!(longer.next_judgement(&spec), at("24s"));
     longer.close(&spec, time("24s"));
-    assert_eq!(longer.next_judgement(), at("30s"));
+    assert_eq!(longer.next_judgement(&spec), at("30s"));
     window.fold(&spec, &sample(time("23s+"), 2, 1, 1.0));
-    assert_eq!(window.next_judgement(), at("23s"));
+    assert_eq!(window.next_judgement(&spec), at("23s"));
     window.close(&spec, time("23s"));
-    assert_eq!(window.next_judgement(), at("24s"));
+    assert_eq!(window.next_judgement(&spec), at("24s"));
 
     let sliding = super::spec(sliding(10, 5));
     for (watermark, next) in [("10s-", "10s"), ("10s", "10s"), ("10s+", "15s"), ("15s", "15s")] {
         let window = GroupWindow::new(&sliding, time(watermark));
-        assert_eq!(window.next_judgement(), at(next), "{watermark}");
+        assert_eq!(window.next_judgement(&sliding), at(next), "{watermark}");
     }
-    let last = GroupWindow::new(&super::spec(Shape::Count { count: 1 }), time("10s"));
-    assert_eq!(last.next_judgement(), None);
+    let count = super::spec(Shape::Count { count: 1 });
+    assert_eq!(GroupWindow::new(&count, time("10s")).next_judgement(&count), None);
 }
 
 #[test]
@@ -368,17 +368,17 @@ fn a_window_left_alone_while_idle_catches_up_before_the_next_sample() {
     let mut window = GroupWindow::new(&spec, time("0s"));
     window.fold(&spec, &sample(time("3s"), 1, 1, 1.0));
     window.close(&spec, time("5s"));
-    window.catch_up(time("1h"));
-    assert_eq!(window.next_judgement(), Some(time("10s")), "it is not idle yet");
+    window.catch_up(&spec, time("1h"));
+    assert_eq!(window.next_judgement(&spec), Some(time("10s")), "it is not idle yet");
     window.close(&spec, time("15s"));
     assert!(window.is_idle());
-    window.catch_up(time("1h"));
-    assert_eq!(window.next_judgement(), Some(time("1h")));
+    window.catch_up(&spec, time("1h"));
+    assert_eq!(window.next_judgement(&spec), Some(time("1h")));
     let placed = |at| window.clone().fold(&spec, &sample(time(at), 2, 1, 1.0));
     assert_eq!(placed("59m55s+"), Placed::Open);
     assert_eq!(placed("59m55s"), Placed::LateInWindow);
     assert_eq!(placed("59m50s"), Placed::LateGone);
     // The watermark of a restart may lie behind; time does not go back.
-    window.catch_up(time("1m"));
-    assert_eq!(window.next_judgement(), Some(time("1h")));
+    window.catch_up(&spec, time("1m"));
+    assert_eq!(window.next_judgement(&spec), Some(time("1h")));
 }
