@@ -71,6 +71,7 @@ fn check_component(work: Work, component: &str) {
 #[test]
 fn components_give_the_same_answers() {
     check_component(Work::T1, "works");
+    check_component(Work::W1, "window_mean");
 }
 
 #[test]

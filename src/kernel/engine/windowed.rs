@@ -159,7 +159,7 @@ impl RuleRun {
         context.phase = Phase::Due;
         let groups = std::mem::take(&mut self.awake);
         self.awake = match (&self.rule.judge, self.rule.shape) {
-            (Judge::Guest(_), _) => {
+            (Judge::Guest(_), Shape::Each) => {
                 self.sleep(&groups);
                 let live = self.tick(context, groups, end);
                 self.stay_awake(live)
