@@ -28,7 +28,6 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/kernel/sequence/sequencer.rs", 707),
     ("src/shell/bus/tests.rs", 406),
     ("src/shell/facts.rs", 407),
-    ("src/shell/reload.rs", 434),
     ("src/shell/sink/hub/tests.rs", 492),
 ];
 
