@@ -5,26 +5,84 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::kernel::model::{EventTime, Labels, SeriesId};
-use crate::kernel::rule::ruleset::Binding;
+use crate::kernel::rule::program::Threshold;
+use crate::kernel::rule::ruleset::{Binding, RuleIndex};
 use crate::kernel::sequence::Rows;
 
-use super::Engine;
 use super::latest::{LatestTable, PLACES};
 use super::output::Output;
+use super::programs::Programs;
 use super::run::RuleRun;
+use super::{Bound, Engine};
 
 /// Series that are bound to the same inputs of the same rules.
-#[derive(Default)]
 pub struct Class {
     pub bindings: Vec<Binding>,
-    /// Rows of the stretch at hand.
+    /// How the bindings are judged; made when rows come, void after a swap.
+    plan: Option<Plan>,
+    /// Rows of the stretch at hand, and what they have in common.
     rows: Vec<u32>,
+    seen: Seen,
+}
+
+/// What the rows of a class have in common.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Places that are busy in any of them.
+    busy: u64,
+    low: f64,
+    high: f64,
+    last: EventTime,
+}
+
+impl Seen {
+    const NOTHING: Seen =
+        Seen { busy: 0, low: f64::INFINITY, high: f64::NEG_INFINITY, last: EventTime::MIN };
+}
+
+/// The bindings of a class by how they are judged. What every batch asks lies together: a thousand
+/// rules of a few series each would else cost a thousand walks through memory.
+#[derive(Default)]
+struct Plan {
+    thresholds: Vec<Line>,
+    /// Places of all other bindings.
+    others: Vec<usize>,
+}
+
+/// A binding to a rule that only holds values against constants.
+struct Line {
+    place: usize,
+    rule: RuleIndex,
+    /// One for each level.
+    thresholds: SmallVec<[Threshold; 1]>,
+    /// Rows that left their groups at rest, and the time of the last, since the rule was told.
+    rested: u64,
+    last: Option<EventTime>,
 }
 
 impl Class {
     pub fn new(bindings: Vec<Binding>) -> Class {
-        Class { bindings, rows: Vec::new() }
+        Class { bindings, plan: None, rows: Vec::new(), seen: Seen::NOTHING }
+    }
+
+    fn make_plan(&mut self, runs: &[Box<RuleRun>]) {
+        let mut plan = Plan::default();
+        for (place, binding) in self.bindings.iter().enumerate() {
+            let run = &runs[binding.rule.index()];
+            let thresholds =
+                Programs::thresholds(&run.rule).filter(|_| run.plain && place < PLACES);
+            match thresholds.map(SmallVec::from_vec) {
+                Some(thresholds) => {
+                    let (rule, rested, last) = (binding.rule, 0, None);
+                    plan.thresholds.push(Line { place, rule, thresholds, rested, last });
+                }
+                None => plan.others.push(place),
+            }
+        }
+        self.plan = Some(plan);
     }
 }
 
@@ -36,6 +94,8 @@ pub struct Stretch {
     rules: Vec<u32>,
     /// Rows older than what their series said last.
     late: Vec<u32>,
+    /// The columns of the class at hand, once somebody wants them.
+    gathered: bool,
     at: Vec<EventTime>,
     value: Vec<f64>,
     marks: Vec<bool>,
@@ -77,8 +137,14 @@ impl Engine {
             let class = &mut self.classes[latest.class as usize];
             if class.rows.is_empty() {
                 self.stretch.classes.push(latest.class);
+                class.seen = Seen::NOTHING;
             }
             class.rows.push(row as u32);
+            let value = rows.value[row];
+            class.seen.busy |= latest.busy;
+            class.seen.low = class.seen.low.min(value);
+            class.seen.high = class.seen.high.max(value);
+            class.seen.last = rows.at[row];
         }
         range.end
     }
@@ -108,47 +174,55 @@ impl Engine {
     }
 
     fn judge_class(&mut self, rows: &Rows, number: usize) {
-        let Engine { stretch, classes, runs, series, latest, .. } = self;
-        let class = &classes[number];
-        let busy = stretch.gather(rows, class, latest);
-        for (place, binding) in class.bindings.iter().enumerate() {
-            let run = &mut runs[binding.rule.index()];
-            let member = |id: SeriesId| {
-                series[id.index()].as_ref().expect("its class is bound").members[place]
-            };
-            if run.asks_guest() {
-                for row in &class.rows {
-                    let id = rows.series[*row as usize];
-                    let is_busy = place >= PLACES || latest[id].busy >> place & 1 == 1;
-                    stretch.pass(run, *binding, (*row, member(id)), is_busy);
-                }
-                continue;
-            }
-            if !run.plain {
-                for row in &class.rows {
-                    stretch.hand(run, *binding, *row, member(rows.series[*row as usize]));
-                }
-                continue;
-            }
-            let ids = class.rows.iter().map(|row| rows.series[*row as usize]);
-            let marked = !run.quarantined && stretch.mark(run, ids.map(member));
-            let held = place >= PLACES || busy >> place & 1 == 1;
-            let mut handed = 0;
-            if marked || held {
-                for (at, row) in class.rows.iter().enumerate() {
-                    let id = rows.series[*row as usize];
-                    let is_busy = place >= PLACES || latest[id].busy >> place & 1 == 1;
-                    if is_busy || marked && stretch.marks[at] {
-                        handed += u64::from(stretch.offer(run, *binding, *row, member(id)));
-                    }
-                }
-            }
-            // Rows that are handed over are counted when they are judged one by one.
-            let rested = class.rows.len() as u64 - handed;
-            run.stats.samples += rested;
-            run.stats.evaluations += rested;
-            run.stats.last_judged = run.stats.last_judged.max(stretch.at.last().copied());
+        if self.classes[number].plan.is_none() {
+            self.classes[number].make_plan(&self.runs);
         }
+        let Engine { stretch, classes, runs, series, latest, .. } = self;
+        let Class { bindings, plan, rows: mine, seen } = &mut classes[number];
+        let plan = plan.as_mut().expect("it was just made");
+        stretch.gathered = false;
+        let around = Around { rows, mine, series, latest };
+        for line in &mut plan.thresholds {
+            let may = |threshold: &Threshold| threshold.may_hold(seen.low, seen.high);
+            let mut rested = mine.len() as u64;
+            if seen.busy >> line.place & 1 == 1 || line.thresholds.iter().any(may) {
+                let run = &mut runs[line.rule.index()];
+                rested -= around.judge_plain(stretch, run, bindings[line.place], line.place);
+            }
+            line.rested += rested;
+            line.last = line.last.max(Some(seen.last));
+        }
+        for place in &plan.others {
+            let run = &mut runs[bindings[*place].rule.index()];
+            let binding = bindings[*place];
+            if run.plain {
+                let rested = mine.len() as u64 - around.judge_plain(stretch, run, binding, *place);
+                run.count_rested(rested, Some(seen.last));
+            } else {
+                around.hand_all(stretch, run, binding, *place);
+            }
+        }
+    }
+
+    /// Tells the rules what was counted for them.
+    pub fn tell_counts(&mut self) {
+        for class in &mut self.classes {
+            for line in class.plan.iter_mut().flat_map(|plan| &mut plan.thresholds) {
+                let rested = std::mem::take(&mut line.rested);
+                self.runs[line.rule.index()].count_rested(rested, line.last.take());
+            }
+        }
+        for run in &mut self.runs {
+            let twice = std::mem::take(&mut run.counted_twice);
+            run.stats.samples -= twice;
+            run.stats.evaluations -= twice;
+        }
+    }
+
+    /// Makes all classes look anew at how their rules judge.
+    pub fn forget_plans(&mut self) {
+        self.tell_counts();
+        self.classes.iter_mut().for_each(|class| class.plan = None);
     }
 
     /// Late rows go to all of their rules, which count them.
@@ -183,8 +257,7 @@ impl Engine {
                 let group = run.groups.get(run.members[member].group);
                 if group.is_some_and(|group| group.seen_in == stretch.number) {
                     stretch.hand(run, *binding, *row, member);
-                    run.stats.samples -= 1;
-                    run.stats.evaluations -= 1;
+                    run.counted_twice += 1;
                 }
             }
         }
@@ -222,19 +295,72 @@ impl Engine {
     }
 }
 
+/// A class's rows with what is known of their series.
+struct Around<'a> {
+    rows: &'a Rows,
+    mine: &'a [u32],
+    series: &'a [Option<Bound>],
+    latest: &'a LatestTable,
+}
+
+impl Around<'_> {
+    /// Hands over the rows that breach, or fault, or whose group is busy; gives how many. Of
+    /// groups of several series they are only noted.
+    fn judge_plain(
+        &self,
+        stretch: &mut Stretch,
+        run: &mut RuleRun,
+        binding: Binding,
+        place: usize,
+    ) -> u64 {
+        stretch.gather(self.rows, self.mine);
+        // Under quarantine all groups are busy.
+        let marked = !run.quarantined
+            && stretch.mark(run, self.mine.iter().map(|row| self.member(*row, place)));
+        let mut handed = 0;
+        for (at, row) in self.mine.iter().enumerate() {
+            if marked && stretch.marks[at] || self.is_busy(*row, place) {
+                let member = self.member(*row, place);
+                handed += u64::from(stretch.offer(run, binding, *row, member));
+            }
+        }
+        // Rows that are handed over are counted when they are judged one by one.
+        handed
+    }
+
+    /// Hands over all rows; a component's rows of groups at rest only it is to see.
+    fn hand_all(&self, stretch: &mut Stretch, run: &mut RuleRun, binding: Binding, place: usize) {
+        for row in self.mine {
+            let member = self.member(*row, place);
+            if run.guest && !self.is_busy(*row, place) {
+                stretch.pass(run, binding, *row, member);
+            } else {
+                stretch.hand(run, binding, *row, member);
+            }
+        }
+    }
+
+    fn member(&self, row: u32, place: usize) -> u32 {
+        let id = self.rows.series[row as usize];
+        self.series[id.index()].as_ref().expect("its class is bound").members[place]
+    }
+
+    fn is_busy(&self, row: u32, place: usize) -> bool {
+        let id = self.rows.series[row as usize];
+        place >= PLACES || self.latest[id].busy >> place & 1 == 1
+    }
+}
+
 impl Stretch {
-    /// Brings a class's rows together in columns. Gives the places that are busy in any of them.
-    fn gather(&mut self, rows: &Rows, class: &Class, latest: &LatestTable) -> u64 {
+    /// Brings a class's rows together in columns, unless they are already.
+    fn gather(&mut self, rows: &Rows, mine: &[u32]) {
+        if std::mem::replace(&mut self.gathered, true) {
+            return;
+        }
         self.at.clear();
         self.value.clear();
-        let mut busy = 0;
-        for row in &class.rows {
-            let row = *row as usize;
-            self.at.push(rows.at[row]);
-            self.value.push(rows.value[row]);
-            busy |= latest[rows.series[row]].busy;
-        }
-        busy
+        self.at.extend(mine.iter().map(|row| rows.at[*row as usize]));
+        self.value.extend(mine.iter().map(|row| rows.value[*row as usize]));
     }
 
     /// Marks the gathered rows that breach, or fault; true when there is one.
@@ -265,12 +391,12 @@ impl Stretch {
         true
     }
 
-    /// Gives a component's rule a row; of a group at rest only the component is to see it.
-    fn pass(&mut self, run: &mut RuleRun, binding: Binding, row: (u32, u32), is_busy: bool) {
-        if run.inbox.is_empty() && run.passing.is_empty() {
+    /// Gives a component's rule a row of a group at rest.
+    fn pass(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) {
+        if run.passing.is_empty() {
             self.rules.push(binding.rule.0);
         }
-        if is_busy { run.inbox.push(row) } else { run.passing.push(row) }
+        run.passing.push((row, member));
     }
 
     fn hand(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) {

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::kernel::model::{EventTime, Labels, Level};
-use crate::kernel::rule::program::{Evaluator, Fault, Program};
+use crate::kernel::rule::program::{Evaluator, Fault, Program, Threshold};
 use crate::kernel::rule::view::{Column, Frame};
 use crate::kernel::rule::{Judge, Rule, State};
 
@@ -79,6 +79,18 @@ impl Programs {
         let reads_labels = columns.iter().any(|column| matches!(column, Column::Label(_)));
         let (truth, stateful) = (Vec::new(), rule.state.is_some());
         Programs { columns, levels, record, truth, reads_labels, stateful }
+    }
+
+    /// One comparison for each level, when the rule's conditions are nothing else; see
+    /// [`Program::threshold`].
+    pub fn thresholds(rule: &Rule) -> Option<Vec<Threshold>> {
+        match &rule.judge {
+            Judge::Levels(levels) => {
+                levels.iter().flatten().map(|level| level.when.threshold()).collect()
+            }
+            Judge::Absent(_) => Some(Vec::new()),
+            Judge::Guest(_) | Judge::Never => None,
+        }
     }
 
     pub fn reads_labels(&self) -> bool {

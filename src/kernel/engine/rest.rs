@@ -95,7 +95,7 @@ impl RuleRun {
 
     fn is_calm(&self, latest: &LatestTable, number: u32) -> bool {
         let Some(group) = self.groups.get(number) else { return false };
-        let may = self.plain || self.asks_guest() && group.members.len() == 1;
+        let may = self.plain || self.guest && group.members.len() == 1;
         may && !self.quarantined
             && group.alert.is_idle()
             && group.alert.history.is_none()

@@ -56,8 +56,12 @@ pub struct RuleRun {
     pub passing: Vec<(u32, u32)>,
     /// See [`RuleRun::is_plain`].
     pub plain: bool,
+    /// See [`RuleRun::asks_guest`].
+    pub guest: bool,
     /// All rows of some groups of several series are to be handed over.
     pub crowded: bool,
+    /// Rows that were counted as leaving their group at rest and were handed over after all.
+    pub counted_twice: u64,
     pub quarantined: bool,
     /// Scratch for the rows at hand.
     pub table: Table,
@@ -104,11 +108,13 @@ impl RuleRun {
             stats: Stats::default(),
             passing: Vec::new(),
             plain: false,
+            guest: false,
             crowded: false,
+            counted_twice: 0,
             quarantined: false,
             table: Table::default(),
         };
-        run.plain = run.is_plain();
+        (run.plain, run.guest) = (run.is_plain(), run.asks_guest());
         run
     }
 
@@ -316,6 +322,13 @@ impl RuleRun {
         // depend on when somebody looked.
         let remembered = self.rule.remembers();
         previous.filter(|(last, _)| *last < at && at.since(*last) <= remembered)
+    }
+
+    /// Counts samples that left their groups at rest.
+    pub fn count_rested(&mut self, samples: u64, last: Option<EventTime>) {
+        self.stats.samples += samples;
+        self.stats.evaluations += samples;
+        self.stats.last_judged = self.stats.last_judged.max(last);
     }
 
     /// Counts a sample that came too late to be judged.

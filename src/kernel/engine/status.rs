@@ -74,12 +74,14 @@ impl RuleReport {
 }
 
 impl Engine {
-    pub fn rule_reports(&self) -> Vec<RuleReport> {
+    pub fn rule_reports(&mut self) -> Vec<RuleReport> {
+        self.tell_counts();
         self.runs.iter().map(|run| run.report()).collect()
     }
 
     /// Each rule's evaluations and faults so far; cheap enough to ask often.
     pub fn fault_counts(&mut self) -> Vec<(Arc<str>, u64, u64)> {
+        self.tell_counts();
         let counts =
             |run: &Box<RuleRun>| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
         self.runs.iter().map(counts).collect()

@@ -22,6 +22,7 @@ impl Engine {
     /// Adopts the ruleset for everything after this position.
     pub fn swap(&mut self, swap: Swap, out: &mut Output) {
         self.position = swap.position;
+        self.forget_plans();
         let next = swap.ruleset;
         self.plugins.adopt(next.plugins());
         let mut old = std::mem::take(&mut self.runs).into_iter().peekable();
@@ -300,7 +301,7 @@ impl RuleRun {
         let why = self.why_not_kept(&fresh);
         let (specs, base_spec) = (fresh.specs, fresh.base_spec);
         self.programs = Programs::new(rule);
-        self.plain = fresh.plain;
+        (self.plain, self.guest) = (fresh.plain, fresh.guest);
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
         self.refresh_groups(context, &old, why.is_some());

@@ -36,11 +36,44 @@ pub trait Program: Send + Sync + fmt::Debug {
     /// A fresh evaluator for one shard.
     fn evaluator(&self) -> Box<dyn Evaluator>;
 
+    /// The comparison that it comes to, when it does nothing but hold a sample's value against a
+    /// constant. Such conditions are ruled out for many rows at once.
+    fn threshold(&self) -> Option<Threshold> {
+        None
+    }
+
     /// The source text, for `explain`; one line when it can be.
     fn source(&self) -> &str;
 
     /// How it runs, for `explain`: "native" or "interpreted, because ..".
     fn path(&self) -> String;
+}
+
+/// A value held against a constant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    pub comparison: Comparison,
+    pub limit: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
+}
+
+impl Threshold {
+    /// Whether it holds for some value in `low..=high`, if each of both is such a value.
+    pub fn may_hold(self, low: f64, high: f64) -> bool {
+        match self.comparison {
+            Comparison::Above => high > self.limit,
+            Comparison::AtLeast => high >= self.limit,
+            Comparison::Below => low < self.limit,
+            Comparison::AtMost => low <= self.limit,
+        }
+    }
 }
 
 /// One shard's copy of a [`Program`]. Results are appended, one for each row.

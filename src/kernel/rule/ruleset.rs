@@ -37,6 +37,9 @@ pub struct Ruleset {
     /// For each rule: how far behind the watermark its time is (its own lateness and that of the
     /// rules that feed it).
     delays: Vec<Duration>,
+    /// Both are asked for at every watermark step.
+    depth: u8,
+    records: bool,
     exact: Lookup<Arc<str>, Named>,
     globs: Vec<Binding>,
 }
@@ -108,7 +111,9 @@ impl Ruleset {
         let delays = delays(&rules, &producers, &layers);
         let (exact, globs) = index(&rules);
         let version = version_of(&rules, &plugins);
-        Ok(Ruleset { version, rules, plugins, layers, delays, exact, globs })
+        let depth = layers.iter().max().map_or(1, |deepest| deepest + 1);
+        let records = rules.iter().any(|rule| rule.record.is_some());
+        Ok(Ruleset { version, rules, plugins, layers, delays, depth, records, exact, globs })
     }
 
     pub fn version(&self) -> Version {
@@ -138,12 +143,12 @@ impl Ruleset {
 
     /// The number of layers; 1 when no rule reads a recorded series.
     pub fn depth(&self) -> u8 {
-        self.layers.iter().max().map_or(1, |deepest| deepest + 1)
+        self.depth
     }
 
     /// Whether any rule emits a series.
     pub fn records(&self) -> bool {
-        self.rules.iter().any(|rule| rule.record.is_some())
+        self.records
     }
 
     pub fn delay(&self, index: RuleIndex) -> Duration {

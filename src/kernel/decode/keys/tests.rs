@@ -22,7 +22,8 @@ impl Model {
     }
 
     fn insert(&mut self, raw: &[u8]) -> usize {
-        let bytes = |model: &Model| model.keys.iter().flatten().map(|key| key.0.len()).sum::<usize>();
+        let bytes =
+            |model: &Model| model.keys.iter().flatten().map(|key| key.0.len()).sum::<usize>();
         let bytes_max = self.keys_max * Keys::BYTES_PER_KEY;
         while bytes(self) > 0
             && (self.keys.iter().flatten().count() >= self.keys_max
