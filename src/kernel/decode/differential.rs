@@ -227,6 +227,27 @@ proptest! {
     }
 }
 
+/// Every number and every time in every unit, behind a key that is expected.
+#[test]
+fn every_number_and_time() {
+    let units = [None, Some(TimeUnit::Nanos), Some(TimeUnit::Millis), Some(TimeUnit::Seconds)];
+    let numbers = NUMBERS.iter().map(|number| (*number, "1699999800"));
+    let times = TIMES.iter().map(|time| ("50.79", *time));
+    let pairs: Vec<_> = numbers.chain(times).collect();
+    for (format, unit) in Format::ALL.into_iter().flat_map(|each| units.map(|unit| (each, unit))) {
+        for shape in shapes(format) {
+            let mut pair = Pair::new(format, unit, &Limits::default(), 10);
+            for (number, time) in &pairs {
+                let usual = write(shape, 1, "1", "1699999800");
+                let line = write(shape, 1, number, time);
+                let payload = [&usual[..], &usual, &usual, &line, &usual].join(&b'\n');
+                pair.both(|decoder| decoder.decode(&payload));
+                pair.compare(&payload);
+            }
+        }
+    }
+}
+
 /// Every byte of a usual line, changed to every byte that may matter, where the line is expected.
 fn check_every_damage(format: Format, time: &str) {
     let limits = Limits::default();

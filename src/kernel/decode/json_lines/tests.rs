@@ -148,4 +148,11 @@ fn lines_that_begin_with_a_known_key() {
         line 3: not a JSON object: invalid number at byte 22
         line 4: `value` is not a number"#,
     );
+    // What the first line makes a key is what the second begins with.
+    check(
+        r#"{"value":1,"name":"x","labels":{"a":"b"}}
+        "x"{"a":"b"}"ts":1000,"value":2}"#,
+        r#"x{a="b"} = 1 @arrival
+        line 2: not a JSON object: invalid type: string "x", expected an object at byte 3"#,
+    );
 }

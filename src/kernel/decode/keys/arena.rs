@@ -30,9 +30,9 @@ struct Page {
 /// Where a key lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    page: u32,
+    pub page: u32,
     /// Of the record.
-    start: u16,
+    pub start: u16,
 }
 
 impl Arena {
