@@ -7,7 +7,7 @@
 
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::EventTime;
-use crate::kernel::rule::{Judge, Shape};
+use crate::kernel::rule::{Judge, Rule, Shape};
 
 use super::latest::{LatestTable, PLACES};
 use super::run::RuleRun;
@@ -15,8 +15,7 @@ use super::run::RuleRun;
 impl RuleRun {
     /// Whether samples that are no breach leave nothing behind in this rule: it judges each sample
     /// by itself and keeps nothing but the alert.
-    pub fn is_plain(&self) -> bool {
-        let rule = &self.rule;
+    pub fn is_plain(rule: &Rule) -> bool {
         matches!(rule.shape, Shape::Each)
             && matches!(rule.judge, Judge::Levels(_) | Judge::Absent(_))
             && rule.inputs.len() == 1

@@ -114,7 +114,7 @@ impl RuleRun {
             quarantined: false,
             table: Table::default(),
         };
-        (run.plain, run.guest) = (run.is_plain(), run.asks_guest());
+        (run.plain, run.guest) = (RuleRun::is_plain(&run.rule), run.asks_guest());
         run
     }
 

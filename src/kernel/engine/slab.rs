@@ -51,6 +51,10 @@ impl<T> Slab<T> {
             .filter_map(|(at, place)| place.as_ref().map(|value| (at as u32, value)))
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().filter_map(Option::as_mut)
+    }
+
     /// The numbers in use; for walks that change what they visit.
     pub fn numbers(&self) -> Vec<u32> {
         self.iter().map(|(at, _)| at).collect()

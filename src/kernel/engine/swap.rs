@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::event::Cause;
-use crate::kernel::model::{EventTime, Series, SeriesId};
+use crate::kernel::model::{Duration, EventTime, Series, SeriesId};
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::rule::selector::NamePattern;
-use crate::kernel::rule::{Grouping, Judge, Rule, State};
+use crate::kernel::rule::{Grouping, Input, Judge, Rule, State};
 use crate::kernel::sequence::{Entry, Swap};
 use crate::kernel::shard::{group_key, shard_of};
 
@@ -29,9 +29,7 @@ impl Engine {
         // The new number of each old rule whose series stay bound.
         let mut numbers = Vec::with_capacity(old.len());
         self.ruleset = next.clone();
-        self.agenda.clear();
         self.layer_marks = vec![self.watermark; next.depth() as usize];
-        self.agenda_at = vec![EventTime::MAX; next.rules().len()];
         let mut adoption = Adoption::default();
         let (mut unbound, mut removed) = (Vec::new(), Vec::new());
         let (mut moved, mut named) = (Vec::new(), Vec::new());
@@ -81,7 +79,14 @@ impl Engine {
             run.end_all(&mut context, at, Cause::RuleRemoved);
             adoption.rules.push((run.rule.name.clone(), Carried::Removed));
         }
-        self.remap_classes(&numbers);
+        let same =
+            |(at, number): (usize, &Option<RuleIndex>)| *number == Some(RuleIndex(at as u32));
+        let renumbered = numbers.len() != self.runs.len() || !numbers.iter().enumerate().all(same);
+        if renumbered {
+            self.agenda.clear();
+            self.agenda_at = vec![EventTime::MAX; self.runs.len()];
+            self.remap_classes(&numbers);
+        }
         self.bind_rules(&unbound, out);
         for introduction in &swap.introduced {
             self.introduce(introduction, out);
@@ -122,11 +127,6 @@ impl Engine {
     /// Renumbers the bindings of every class and takes out those of rules that are gone or will be
     /// bound anew.
     fn remap_classes(&mut self, numbers: &[Option<RuleIndex>]) {
-        let same =
-            |(at, number): (usize, &Option<RuleIndex>)| *number == Some(RuleIndex(at as u32));
-        if numbers.iter().enumerate().all(same) {
-            return;
-        }
         let kept: Vec<Vec<usize>> = self
             .classes
             .iter()
@@ -281,7 +281,7 @@ impl RuleRun {
         mut self: Box<Self>,
         context: &mut Context<'_>,
         rule: &Arc<Rule>,
-        delay: crate::kernel::model::Duration,
+        delay: Duration,
     ) -> (Box<RuleRun>, Carried, bool) {
         let old = self.rule.clone();
         // A rule that was read again but not edited: what its conditions say of their places still
@@ -291,10 +291,14 @@ impl RuleRun {
             self.rule = rule.clone();
             return (self, Carried::Unchanged, true);
         }
-        self.rouse_all(context.latest);
         // Reloading a rule lifts its quarantine.
-        self.quarantined = false;
-        if !selects_alike(&old, rule) {
+        let was_at_work = !std::mem::take(&mut self.quarantined);
+        let selects_alike = selects_alike(&old, rule);
+        if selects_alike && was_at_work && self.goes_on_at_rest(rule) {
+            return (self.with_new_conditions(rule, delay), carried_under(&old, rule), true);
+        }
+        self.rouse_all(context.latest);
+        if !selects_alike {
             return self.reselect(context, rule, delay);
         }
         let fresh = RuleRun::new(rule.clone(), delay);
@@ -308,10 +312,28 @@ impl RuleRun {
         self.realign();
         let carried = match why {
             Some(why) => Carried::Reset { why },
-            None if old.version == rule.version => Carried::Unchanged,
-            None => Carried::Kept,
+            None => carried_under(&old, rule),
         };
         (self, carried, true)
+    }
+
+    /// Whether groups at rest have nothing in them that the rule's new text could change: they are
+    /// judged by it from their next sample on.
+    fn goes_on_at_rest(&self, rule: &Rule) -> bool {
+        self.plain
+            && RuleRun::is_plain(rule)
+            && self.rule.timing == rule.timing
+            && self.rule.labels == rule.labels
+    }
+
+    fn with_new_conditions(mut self: Box<Self>, rule: &Arc<Rule>, delay: Duration) -> Box<RuleRun> {
+        self.programs = Programs::new(rule);
+        (self.rule, self.delay) = (rule.clone(), delay);
+        for group in self.groups.iter_mut().filter(|group| !group.at_rest) {
+            group.stale = true;
+            group.end_faults();
+        }
+        self
     }
 
     /// Why windows and `this` cannot go on under the new text; alerts always do.
@@ -398,7 +420,7 @@ impl RuleRun {
         mut self: Box<Self>,
         context: &mut Context<'_>,
         rule: &Arc<Rule>,
-        delay: crate::kernel::model::Duration,
+        delay: Duration,
     ) -> (Box<RuleRun>, Carried, bool) {
         let at = context.watermark;
         let mut next = Box::new(RuleRun::new(rule.clone(), delay));
@@ -444,18 +466,23 @@ impl RuleRun {
     }
 }
 
+fn carried_under(old: &Rule, new: &Rule) -> Carried {
+    if old.version == new.version { Carried::Unchanged } else { Carried::Kept }
+}
+
 /// The same series in the same groups. A closure over labels may have changed with any edit.
 fn selects_alike(old: &Rule, new: &Rule) -> bool {
     let closure = |rule: &Rule| rule.inputs.iter().any(|input| input.selector.filter.is_some());
-    let inputs = |rule: &Rule| -> Vec<(Arc<str>, String)> {
-        rule.inputs.iter().map(|input| (input.name.clone(), input.selector.to_string())).collect()
-    };
+    let same_input =
+        |(a, b): (&Input, &Input)| a.name == b.name && a.selector.reads_alike(&b.selector);
+    let same_inputs =
+        old.inputs.len() == new.inputs.len() && old.inputs.iter().zip(&new.inputs).all(same_input);
     let plugin = |rule: &Rule| match &rule.judge {
         Judge::Guest(guest) => Some(guest.plugin.clone()),
         Judge::Levels(_) | Judge::Absent(_) | Judge::Never => None,
     };
     old.by == new.by
-        && inputs(old) == inputs(new)
+        && same_inputs
         && plugin(old) == plugin(new)
         && (old.version == new.version || !(closure(old) || closure(new)))
 }

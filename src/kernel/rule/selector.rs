@@ -18,7 +18,7 @@ pub struct Selector {
     pub filter: Option<Arc<dyn SeriesFilter>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamePattern {
     Exact(Arc<str>),
     /// `*` takes any run of characters, `?` one, `[ab]` a set, `{a,b}` one of several.
@@ -56,6 +56,15 @@ impl Selector {
         self.filter.as_ref().map_or(Ok(true), |filter| filter.admits(series))
     }
 
+    /// Whether another selector says the same, but for a closure, which cannot be compared.
+    pub fn reads_alike(&self, other: &Selector) -> bool {
+        let same = |(a, b): (&Matcher, &Matcher)| a.label == b.label && a.test.reads_alike(&b.test);
+        self.metric == other.metric
+            && self.filter.is_some() == other.filter.is_some()
+            && self.matchers.len() == other.matchers.len()
+            && self.matchers.iter().zip(&other.matchers).all(same)
+    }
+
     /// A label and the value that it must have, by the first matcher that says so.
     pub fn wanted_label(&self) -> Option<(&Arc<str>, &Arc<str>)> {
         self.matchers.iter().find_map(|matcher| match &matcher.test {
@@ -77,6 +86,18 @@ impl Selector {
             pairs.push((matcher.label.clone(), value.clone()));
         }
         Some(Series::new(metric, pairs))
+    }
+}
+
+impl Test {
+    fn reads_alike(&self, other: &Test) -> bool {
+        match (self, other) {
+            (Test::Equal(a), Test::Equal(b)) | (Test::NotEqual(a), Test::NotEqual(b)) => a == b,
+            (Test::Like(a), Test::Like(b)) | (Test::Unlike(a), Test::Unlike(b)) => {
+                a.as_str() == b.as_str()
+            }
+            (Test::Equal(_) | Test::NotEqual(_) | Test::Like(_) | Test::Unlike(_), _) => false,
+        }
     }
 }
 
