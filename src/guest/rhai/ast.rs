@@ -5,6 +5,7 @@
 //! unknown kind of node is walked past: its uses of a parameter are then not seen, and reading them
 //! gives `()` at run time, which is a fault and never a wrong verdict.
 
+mod lower;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use rhai::{
 
 use super::SharedModule;
 use super::source::Source;
+pub use lower::{Field, Ground, Refusal, lower};
 use walk::{Link, chain};
 
 /// A compiled file.
@@ -79,6 +81,10 @@ impl Script {
 
     pub fn functions(&self) -> &SharedModule {
         self.ast.shared_lib()
+    }
+
+    pub fn has_function(&self, name: &str) -> bool {
+        self.ast.iter_fn_def().any(|def| def.name.as_str() == name)
     }
 
     /// The function of this name; of several the one with the fewest parameters, but at least

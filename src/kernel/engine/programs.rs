@@ -69,7 +69,9 @@ impl Programs {
             Judge::Guest(_) | Judge::Absent(_) | Judge::Never => [None, None, None],
         };
         let record = rule.record.as_ref().map(|record| bind(&record.value));
-        let reads_labels = columns.iter().any(|column| matches!(column, Column::Label(_)));
+        let programs = rule.programs();
+        let reads_labels = programs.iter().any(|program| program.has_label_facts())
+            || columns.iter().any(|column| matches!(column, Column::Label(_)));
         Programs { columns, levels, record, reads_labels, stateful: rule.state.is_some() }
     }
 
@@ -191,8 +193,9 @@ impl Bound {
             .map(|column| &table.columns[*column])
             .map(|column| if column.is_empty() { &[][..] } else { &column[rows.clone()] })
             .collect();
+        let facts = &[];
         let frame =
-            Frame { rows: rows.len(), numbers: &numbers, at: &table.at[rows.clone()], keys };
+            Frame { rows: rows.len(), numbers: &numbers, at: &table.at[rows.clone()], keys, facts };
         run(self.evaluator.as_mut(), &frame);
     }
 }

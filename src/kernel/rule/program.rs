@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::State;
 use super::view::{Column, Frame};
 use crate::kernel::event::Event;
-use crate::kernel::model::{EventTime, Level, Series, SeriesId};
+use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId};
 
 /// What went wrong in a program, in words, with its place in the source where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +41,17 @@ pub trait Program: Send + Sync + fmt::Debug {
 
     /// How it runs, for `explain`: "native" or "interpreted, because ..".
     fn path(&self) -> String;
+
+    /// Whether it asks anything of a group's labels that [`Program::label_facts`] answers.
+    fn has_label_facts(&self) -> bool {
+        false
+    }
+
+    /// What labels alone decide, as bits that [`Frame::facts`] hands back for each row.
+    fn label_facts(&self, key: &Labels) -> u64 {
+        let _ = key;
+        0
+    }
 }
 
 /// One shard's copy of a [`Program`]. Results are appended, one for each row.

@@ -15,6 +15,7 @@ use super::super::{alert, errors};
 use super::args::Said;
 use super::rule::{JoinInput, RuleDraft, Window, Words};
 use crate::guest::finding::Finding;
+use crate::kernel::expr::Kind;
 use crate::kernel::model::{Duration, Labels, Level, Version};
 use crate::kernel::rule::program::{Program, SeriesFilter, Template};
 use crate::kernel::rule::selector::Selector;
@@ -241,7 +242,10 @@ impl Checker<'_> {
             // With other numbers it may well work.
             Err(_) => {}
         }
-        Some(Arc::new(condition))
+        Some(condition.program(match gives {
+            Gives::Truth => Kind::Bool,
+            Gives::Number => Kind::Float,
+        }))
     }
 
     fn uses(&self, closure: &Closure) -> Uses {

@@ -1,0 +1,1 @@
+//! Plans against a slow evaluation of the same graph.
