@@ -22,7 +22,8 @@ const ROWS: usize = 24;
 const PROGRAMS: usize = 2_000;
 
 /// Programs that once went wrong or nearly did, as closures over `v` and `labels`.
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 15] = [
+    "|v| 1.0 / -v < 0.0 || 1.0 / (0.0 - v) < 0.0",
     "|v| (9223372036854775807 + v.to_int()) > \"x\"",
     "|v| v > 16777217 || v.to_int() < 16777217",
     "|v| max(v, 0.0 / 0.0) > 1.0 || max(0.0 / 0.0, v) < 1.0 || min(v, 0.0 / 0.0) == v",
@@ -109,7 +110,18 @@ impl Rows {
             9_223_372_036_854_775_807.0,
             9_007_199_254_740_993.0,
         ];
-        let counts = [0.0, 1.0, 2.0, 3.0, 7.0, 90.0, 100.0, 16_777_217.0, 9_007_199_254_740_992.0];
+        let counts = [
+            0.0,
+            1.0,
+            2.0,
+            3.0,
+            7.0,
+            90.0,
+            100.0,
+            16_777_216.0,
+            16_777_217.0,
+            9_007_199_254_740_992.0,
+        ];
         let lanes = |column: &Column, random: &mut Random| match column {
             Column::Label(_) => Vec::new(),
             column => {
@@ -219,7 +231,6 @@ fn native_programs_answer_as_the_interpreter_does() {
     println!("WATCHFIRE_SEED={seed}");
     let (mut random, host) = (Random::new(seed), host());
     let mut seen = Seen::default();
-    let mut planted: Vec<Mistake> = MISTAKES.to_vec();
     while seen.programs < programs {
         let text = writer::write(&mut random);
         let Some(pair) = pair(&text, &host) else { continue };
@@ -228,28 +239,45 @@ fn native_programs_answer_as_the_interpreter_does() {
         let rows = Rows::of(pair.reference.reads(), &mut random);
         let answers = hold_equal(&pair, plan, &rows, &format!("WATCHFIRE_SEED={seed}"));
         count(&mut seen, plan, &answers);
-        planted.retain(|mistake| {
-            let wrong = plan.with_mistake(*mistake);
-            wrong.is_none_or(|plan| {
-                rows.ask(&native(&pair, &plan, Lanes::BASELINE), ROWS) == answers
-            })
-        });
     }
     println!("{seen:?}");
-    assert_eq!(planted, [], "mistakes that nothing noticed, WATCHFIRE_SEED={seed}");
-    assert!(seen.native * 10 > seen.programs * 8, "{seen:?}");
+    assert!(seen.native * 10 > seen.programs * 7, "{seen:?}");
     let enough = seen.programs / 20;
     for many in [seen.facts, seen.traps, seen.breaches, seen.faults] {
         assert!(many > enough, "{seen:?}");
     }
 }
 
+/// The file of one of [`KEPT`].
+fn file_of(closure: &str) -> String {
+    format!("rule(\"r\").on(\"m\").by(\"host\", \"env\").when({closure});")
+}
+
+#[test]
+fn every_planted_mistake_is_noticed() {
+    let (mut random, host) = (Random::new(1), host());
+    let mut unnoticed: Vec<Mistake> = MISTAKES.to_vec();
+    let mut kept = KEPT.iter();
+    for _ in 0..PROGRAMS {
+        let text = kept.next().map_or_else(|| writer::write(&mut random), |kept| file_of(kept));
+        let Some(pair) = pair(&text, &host) else { continue };
+        let Ok(plan) = &pair.plan else { continue };
+        let rows = Rows::of(pair.reference.reads(), &mut random);
+        let answers = rows.ask(pair.reference.as_ref(), ROWS);
+        unnoticed.retain(|mistake| {
+            let wrong = plan.with_mistake(*mistake);
+            let wrong = wrong.map(|plan| native(&pair, &plan, Lanes::BASELINE));
+            wrong.is_none_or(|wrong| rows.ask(&wrong, ROWS) == answers)
+        });
+    }
+    assert_eq!(unnoticed, []);
+}
+
 #[test]
 fn programs_that_once_went_wrong_stay_right() {
     let (mut random, host) = (Random::new(7), host());
     for closure in KEPT {
-        let text = format!("rule(\"r\").on(\"m\").by(\"host\", \"env\").when({closure});");
-        let pair = pair(&text, &host).unwrap_or_else(|| panic!("{closure}"));
+        let pair = pair(&file_of(closure), &host).unwrap_or_else(|| panic!("{closure}"));
         let plan = pair.plan.as_ref().unwrap_or_else(|what| panic!("{closure}: {what}"));
         for _ in 0..20 {
             let rows = Rows::of(pair.reference.reads(), &mut random);

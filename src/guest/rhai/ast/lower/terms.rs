@@ -151,8 +151,13 @@ impl Lowering<'_> {
         let mut value = self.expr(base)?;
         for link in links {
             value = match (link, value) {
-                (Link::Field(name, _), Value::View(param, mut path)) => {
+                (Link::Field(name, at), Value::View(param, mut path)) => {
                     path.push(name.to_owned());
+                    let mut fields = self.ground.fields.iter();
+                    if !fields.any(|field| field.param == param && field.path.starts_with(&path)) {
+                        // A local that nobody asks brings no column.
+                        return Err(Refusal { what: format!("nothing uses its `{name}`"), at });
+                    }
                     self.view(param, path)
                 }
                 (Link::Field(name, at), value) => {
@@ -192,7 +197,12 @@ impl Lowering<'_> {
         }
         let args: Lowered<Vec<Value>> = call.args.iter().map(|arg| self.expr(arg)).collect();
         let args = args?;
-        if call.is_operator_call() {
+        // `in` is an operator by the name of this function.
+        let is_in = call.is_operator_call() && call.name == "contains";
+        if is_in && self.ground.script.has_function("contains") {
+            return Err(refused("the script has a `contains` of its own".into()));
+        }
+        if call.is_operator_call() && !is_in {
             let done = match args.as_slice() {
                 [a] => self.graph.sign(self.path, &call.name, a),
                 [a, b] => self.graph.operate(self.path, &call.name, a, b),

@@ -153,7 +153,8 @@ pub fn write(random: &mut Random) -> String {
     writer.names = fields.chain(captured).collect();
     let depth = 2 + writer.random.below(3);
     let body = writer.block(Kind::Bool, depth);
-    text + &format!("rule(\"r\"){}.when(|{}| {body});\n", shape.words, shape.params)
+    text.push_str(&format!("rule(\"r\"){}.when(|{}| {body});\n", shape.words, shape.params));
+    text
 }
 
 impl Writer<'_> {
