@@ -91,8 +91,8 @@ impl RuleRun {
             states.push(state.as_mut());
         }
         let judgements = self.programs.judge(&table, &keys, &mut states);
-        self.stats.evaluations += judgements.len() as u64;
         let recorded = self.programs.record(&table, &keys);
+        self.count_judged(context, judgements.len());
         let mut recorded = recorded.into_iter();
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
@@ -343,8 +343,8 @@ impl RuleRun {
             Vec::new()
         };
         let judgements = self.programs.judge(table, &keys, &mut states);
-        self.stats.evaluations += judgements.len() as u64;
         let recorded = self.programs.record(table, &keys);
+        self.count_judged(context, judgements.len());
         for (group, state) in numbers.iter().zip(held) {
             self.groups[*group].state = state;
         }

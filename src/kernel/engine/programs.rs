@@ -1,7 +1,7 @@
 //! One shard's evaluators of one rule, and how a batch of rows goes through them.
 
 use crate::kernel::model::{EventTime, Labels, Level};
-use crate::kernel::rule::program::{Evaluator, Fault, Program};
+use crate::kernel::rule::program::{Dispute, Evaluator, Fault, Program};
 use crate::kernel::rule::view::{Column, Frame};
 use crate::kernel::rule::{Judge, Rule, State};
 
@@ -13,6 +13,8 @@ pub struct Programs {
     record: Option<Bound>,
     reads_labels: bool,
     stateful: bool,
+    /// Rows on which a native program was wrong, so far.
+    pub disputed: u64,
 }
 
 struct LevelPrograms {
@@ -72,7 +74,8 @@ impl Programs {
         let programs = rule.programs();
         let reads_labels = programs.iter().any(|program| program.has_label_facts())
             || columns.iter().any(|column| matches!(column, Column::Label(_)));
-        Programs { columns, levels, record, reads_labels, stateful: rule.state.is_some() }
+        let stateful = rule.state.is_some();
+        Programs { columns, levels, record, reads_labels, stateful, disputed: 0 }
     }
 
     pub fn reads_labels(&self) -> bool {
@@ -139,6 +142,17 @@ impl Programs {
             Some((_, fault)) => Err(fault),
             None => Ok(truth[0]),
         }
+    }
+
+    /// Rows on which two ways of running a program differed since this was last asked.
+    pub fn take_disputes(&mut self) -> Vec<Dispute> {
+        let levels = self.levels.iter_mut().flatten();
+        let bound = levels.flat_map(|level| level.reset.iter_mut().chain([&mut level.when]));
+        let bound = bound.chain(&mut self.record);
+        let disputes: Vec<Dispute> =
+            bound.flat_map(|bound| bound.evaluator.take_disputes()).collect();
+        self.disputed += disputes.len() as u64;
+        disputes
     }
 
     /// The number a recording rule emits for each row.

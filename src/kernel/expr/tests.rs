@@ -4,7 +4,7 @@
 use super::*;
 use crate::kernel::model::{EventTime, Labels};
 use crate::kernel::rule::State;
-use crate::kernel::rule::program::{Evaluator, Fault, Program};
+use crate::kernel::rule::program::{Dispute, Evaluator, Fault, Program};
 use crate::kernel::rule::view::{Column, Frame};
 use std::sync::Arc;
 
@@ -81,7 +81,7 @@ fn a_column_is_judged_whatever_its_length_and_the_machine() {
         let values: Vec<f64> = (0..rows).map(|row| f64::from(row % 180)).collect();
         let expected: Vec<bool> = values.iter().map(|value| *value > 90.0).collect();
         for lanes in std::iter::once(Lanes::BASELINE).chain(Lanes::avx2()) {
-            let native = Native::new(over(90.0), value()).with_lanes(lanes);
+            let native = Native::new(over(90.0), value()).unconfirmed(lanes);
             let (mut evaluator, mut truth, mut faults) =
                 (native.evaluator(), Vec::new(), Vec::new());
             frame(&values, &[], |frame| {
@@ -96,7 +96,7 @@ fn a_column_is_judged_whatever_its_length_and_the_machine() {
 fn only_rows_that_trap_are_redone_and_their_faults_keep_their_place() {
     let mut values = vec![91.0; 600];
     (values[3], values[300], values[599]) = (1000.0, 1001.0, 2000.0);
-    let native = Native::new(over(90.0), value());
+    let native = Native::new(over(90.0), value()).unconfirmed(Lanes::best());
     let (mut evaluator, mut truth, mut faults) = (native.evaluator(), vec![true], Vec::new());
     frame(&values, &[], |frame| evaluator.test(frame, None, &mut truth, &mut faults));
     let faults: Vec<(u32, String)> =
@@ -113,12 +113,70 @@ fn numbers_are_redone_too() {
     let twice = graph.binary(Binary::FloatAdd, column, column);
     let fails = graph.binary(Binary::FloatLess, high, column);
     graph.trap(yes, fails);
-    let native = Native::new(Plan::new(&graph, twice).expect("no facts"), value());
+    let native = Native::new(Plan::new(&graph, twice).expect("no facts"), value())
+        .unconfirmed(Lanes::best());
     let (mut evaluator, mut numbers) = (native.evaluator(), Vec::new());
     frame(&[1.0, 6.0, -0.0], &[], |frame| {
         evaluator.measure(frame, None, &mut numbers, &mut Vec::new());
     });
     assert_eq!(numbers, [2.0, 6.5, -0.0]);
+}
+
+/// Over 90.0, but wrong above 100.
+fn nearly_over_90() -> Native {
+    let mut graph = Graph::default();
+    let (column, low, high) = (graph.column(0), graph.float(90.0), graph.float(100.0));
+    let (above, below) = (
+        graph.binary(Binary::FloatLess, low, column),
+        graph.binary(Binary::FloatLess, column, high),
+    );
+    let wrong = graph.and(above, below);
+    let right = Native::new(over(90.0), value()).unconfirmed(Lanes::best());
+    Native::new(Plan::new(&graph, wrong).expect("no facts"), Arc::new(right))
+}
+
+#[test]
+fn a_wrong_native_program_is_found_out_and_runs_by_its_reference() {
+    let native = nearly_over_90();
+    let (mut evaluator, mut truth, mut faults) = (native.evaluator(), Vec::new(), Vec::new());
+    let mut ask = |values: &[f64]| {
+        truth.clear();
+        frame(values, &[], |frame| evaluator.test(frame, None, &mut truth, &mut faults));
+        (truth.clone(), evaluator.take_disputes())
+    };
+    assert_eq!(ask(&[80.0, 95.0]), (vec![false, true], Vec::new()));
+    assert_eq!(native.path(), "native");
+    let dispute = Dispute { row: vec![120.0], native: "false".into(), reference: "true".into() };
+    assert_eq!(ask(&[95.0, 120.0]), (vec![true, true], vec![dispute]));
+    assert_eq!(native.path(), "interpreted, because its native form once gave another answer");
+    assert_eq!(ask(&[120.0; 99]), (vec![true; 99], Vec::new()));
+    // So do evaluators that confirmed nothing themselves.
+    let mut truth = Vec::new();
+    frame(&[120.0], &[], |frame| {
+        native.evaluator().test(frame, None, &mut truth, &mut Vec::new());
+    });
+    assert_eq!(truth, [true]);
+}
+
+#[test]
+fn only_the_first_rows_of_the_first_minute_are_confirmed() {
+    let judged = |rows: usize, at: i64| {
+        let (native, mut truth) = (nearly_over_90(), Vec::new());
+        let mut evaluator = native.evaluator();
+        let mut ask = |values: &[f64], at: i64| {
+            let times = vec![EventTime::from_nanos(at); values.len()];
+            let (rows, numbers) = (values.len(), &[values][..]);
+            let frame = Frame { rows, numbers, at: &times, keys: &[], facts: &[] };
+            evaluator.test(&frame, None, &mut truth, &mut Vec::new());
+        };
+        ask(&vec![95.0; rows], 0);
+        ask(&[120.0], at);
+        truth[rows]
+    };
+    let minute = 60_000_000_000;
+    assert!(judged(63, minute - 1), "the 64th row within the minute is confirmed");
+    assert!(!judged(64, minute - 1), "the 65th is not");
+    assert!(!judged(1, minute), "nor is one a minute later");
 }
 
 #[test]
@@ -160,7 +218,7 @@ fn the_largest_truths_that_labels_decide_are_facts() {
     assert_eq!(facts(&[("host", "a")]), 0b01);
     assert_eq!(facts(&[("env", "prod")]), 0b00);
     let reads = vec![Column::Value { input: 0 }, Column::Label("env".into())];
-    let native = Native::new(plan, Arc::new(Reference(reads)));
+    let native = Native::new(plan, Arc::new(Reference(reads))).unconfirmed(Lanes::best());
     assert!(native.has_label_facts() && native.reads().len() == 1);
     let mut truth = Vec::new();
     frame(&[85.0, 85.0, 95.0, 95.0], &[0b11, 0b01, 0b11, 0b00], |frame| {

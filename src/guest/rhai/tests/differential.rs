@@ -173,7 +173,7 @@ impl Rows {
 }
 
 fn native(pair: &Pair, plan: &Plan, lanes: Lanes) -> Native {
-    Native::new(plan.clone(), pair.reference.clone()).with_lanes(lanes)
+    Native::new(plan.clone(), pair.reference.clone()).unconfirmed(lanes)
 }
 
 /// What a run saw, so that a run which saw nothing does not pass.
