@@ -19,7 +19,10 @@ use rhai::{
 use super::SharedModule;
 use super::source::Source;
 pub use lower::{Field, Ground, Refusal, lower};
-use walk::{Link, chain};
+use walk::{CALLS_MAX, Link, chain};
+
+/// Terms beyond this are not counted.
+const TERMS_MAX: usize = 10_000;
 
 /// A compiled file.
 #[derive(Debug)]
@@ -105,6 +108,27 @@ impl Script {
         };
         let body = Arc::new(Expr::Stmt(Box::new(StmtBlock::new(statements, start, end))));
         Some(Function { name: found.name.clone(), params, at, body })
+    }
+
+    /// Terms of a function and of those of the script that it calls; a loop counts once.
+    pub fn size(&self, function: &Function) -> usize {
+        let mut terms = 0;
+        self.count_terms(&function.body, CALLS_MAX, &mut terms);
+        terms
+    }
+
+    fn count_terms(&self, body: &Expr, calls: usize, terms: &mut usize) {
+        body.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+            *terms += 1;
+            let called = match path.last() {
+                Some(ASTNode::Expr(Expr::FnCall(call, _))) => self.function(&call.name, 0),
+                _ => None,
+            };
+            if let Some(function) = called.filter(|_| calls > 0) {
+                self.count_terms(&function.body, calls - 1, terms);
+            }
+            *terms < TERMS_MAX
+        });
     }
 
     /// Method calls on chains that begin with a call of one of `starts`: the start's name, the

@@ -82,6 +82,11 @@ impl Closure {
         self.script.source.closure_text(self.function.at, &params)
     }
 
+    /// Terms of the body, those of its helpers included.
+    pub fn size(&self) -> usize {
+        self.script.size(&self.function)
+    }
+
     /// The closure as a native plan over these columns.
     pub fn lower(
         &self,

@@ -12,8 +12,12 @@ use super::state;
 use crate::kernel::expr::{Kind, Native, Plan};
 use crate::kernel::model::Labels;
 use crate::kernel::rule::State;
-use crate::kernel::rule::program::{Evaluator, Fault, Program};
+use crate::kernel::rule::program::{Cost, Evaluator, Fault, Program};
 use crate::kernel::rule::view::{Column, Frame};
+
+/// What an interpreted evaluation takes, measured on conditions of 3 to 35 terms: 230 to 1,540 ns.
+const CALL_NANOS: f64 = 150.0;
+const TERM_NANOS: f64 = 40.0;
 
 /// A closure with the columns it reads: a recipe shared by all shards.
 #[derive(Debug)]
@@ -83,6 +87,10 @@ impl Program for Condition {
 
     fn source(&self) -> &str {
         &self.text
+    }
+
+    fn cost(&self) -> Cost {
+        Cost { nanos: CALL_NANOS + TERM_NANOS * self.closure.size() as f64, operations: 0 }
     }
 
     fn path(&self) -> String {

@@ -82,6 +82,11 @@ impl Programs {
         self.reads_labels
     }
 
+    /// Whether all that is read is of a kind, and no labels are.
+    pub fn read_only(&self, kind: impl Fn(&Column) -> bool) -> bool {
+        !self.reads_labels && self.columns.iter().all(kind)
+    }
+
     pub fn is_stateful(&self) -> bool {
         self.stateful
     }

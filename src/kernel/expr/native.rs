@@ -215,31 +215,37 @@ impl Run {
         trapped: &[u32],
         (out, faults): (&mut [T], &mut Vec<(u32, Fault)>),
     ) {
-        for row in 0..frame.rows {
+        for (row, answer) in out.iter_mut().enumerate() {
             let until = *self.confirm_until.get_or_insert(frame.at[row] + CONFIRMED_FOR);
-            if self.to_confirm == 0 || frame.at[row] >= until {
-                (self.to_confirm, self.redo) = (0, None);
-                return;
+            if frame.at[row] >= until {
+                self.to_confirm = 0;
+            }
+            if self.to_confirm == 0 {
+                break;
             }
             if trapped.binary_search(&(row as u32)).is_ok() {
                 continue;
             }
             self.to_confirm -= 1;
             let (value, fault) = self.one::<T>(frame, row, state.as_deref_mut());
-            if fault.is_none() && value.same(out[row]) {
+            if fault.is_none() && value.same(*answer) {
                 continue;
             }
             self.distrusted.store(true, Ordering::Relaxed);
             self.disputes.push(Dispute {
                 row: frame.numbers.iter().filter_map(|column| column.get(row)).copied().collect(),
-                native: format!("{:?}", out[row]).into(),
+                native: format!("{answer:?}").into(),
                 reference: match &fault {
                     Some(fault) => fault.what.clone(),
                     None => format!("{value:?}").into(),
                 },
             });
-            out[row] = value;
+            *answer = value;
             faults.extend(fault.map(|fault| (row as u32, fault)));
+        }
+        if self.to_confirm == 0 {
+            // Most evaluators never need it again.
+            self.redo = None;
         }
     }
 

@@ -257,10 +257,8 @@ impl Graph {
             ("is_nan", Kind::Int) => self.bool(false),
             ("to_int", Kind::Float) => {
                 // 2^63, from which on no whole number is left; NaN is in no order with it.
-                let (low, high) = (
-                    self.float(-9.223_372_036_854_775_808e18),
-                    self.float(9.223_372_036_854_775_808e18),
-                );
+                let (low, high) =
+                    (self.float(-9.223_372_036_854_776e18), self.float(9.223_372_036_854_776e18));
                 let above = self.binary(Binary::FloatLessOrEqual, low, a);
                 let below = self.binary(Binary::FloatLess, a, high);
                 let inside = self.and(above, below);
