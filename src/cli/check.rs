@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::exit::{Exit, Failure};
 use crate::config::catalog::{LiveSink, Scan};
 use crate::config::error::ConfigError;
+use crate::config::forecast;
 use crate::config::settings::{Overrides, Settings};
 use crate::config::story::StoryFile;
 use crate::guest::finding::{Finding, Severity};
@@ -52,6 +53,8 @@ pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
             Err(error) => findings.push(of_config(error)),
         }
     }
+    let rules = scan.ruleset.rules().iter().map(|rule| rule.as_ref());
+    findings.extend(forecast::findings(rules, &settings.limits));
     findings.extend(sink_findings(&scan, &settings, args.paths.is_empty()));
     findings.sort();
     print(&findings, args.json, out)?;

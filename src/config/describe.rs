@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use super::forecast;
+use crate::kernel::rule::program::Program;
 use crate::kernel::rule::view::Column;
 use crate::kernel::rule::{Across, Grouping, Judge, OnNoData, Rule, Shape};
 
@@ -88,11 +90,10 @@ fn conditions(rule: &Rule, lines: &mut Vec<String>) {
             for (level, condition) in crate::kernel::model::Level::ALL.iter().zip(levels) {
                 let Some(condition) = condition else { continue };
                 lines.push(format!("  {:<11} {}", level.name(), condition.when.source()));
-                let reads: Vec<String> = condition.when.reads().iter().map(column).collect();
-                let path = condition.when.path();
-                lines.push(format!("              {path}, reads {}", reads.join(", ")));
+                lines.extend(runs(condition.when.as_ref()));
                 if let Some(reset) = &condition.reset {
                     lines.push(format!("    until     {}", reset.source()));
+                    lines.extend(runs(reset.as_ref()));
                 }
             }
         }
@@ -111,7 +112,24 @@ fn conditions(rule: &Rule, lines: &mut Vec<String>) {
     }
     if let Some(record) = &rule.record {
         lines.push(format!("  records     {} = {}", record.name, record.value.source()));
+        lines.extend(runs(record.value.as_ref()));
     }
+}
+
+/// How a program runs, what it reads, and what that costs.
+fn runs(program: &dyn Program) -> [String; 2] {
+    let mut reads: Vec<String> = program.reads().iter().map(column).collect();
+    reads.extend(program.has_label_facts().then(|| "labels, once for each group".to_owned()));
+    let mut path = program.path();
+    let operations = program.cost().operations;
+    if operations > 0 {
+        path += &format!(", {operations} operations");
+    }
+    let indent = " ".repeat(14);
+    [
+        format!("{indent}{path}, reads {}", reads.join(", ")),
+        format!("{indent}{}", forecast::words(program)),
+    ]
 }
 
 fn timing(rule: &Rule, lines: &mut Vec<String>) {

@@ -11,5 +11,6 @@ pub mod suggest;
 
 pub mod catalog;
 pub mod describe;
+pub mod forecast;
 pub mod settings;
 pub mod story;

@@ -187,6 +187,7 @@ fn absorb(all: &mut [Output], more: Vec<Output>) {
         mine.derived.extend(output.derived);
         mine.signals.extend(output.signals);
         mine.faults.extend(output.faults);
+        mine.disputes.extend(output.disputes);
         mine.adopted = output.adopted.or(mine.adopted.take());
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::engine::output::{
-    Adoption, Carried, Emitted, FaultNote, Output, Phase, Signal, Trouble,
+    Adoption, Carried, DisputeNote, Emitted, FaultNote, Output, Phase, Signal, Trouble,
 };
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::model::{EventTime, Labels, Level, SourceId};
@@ -32,6 +32,7 @@ struct Standing {
 pub struct Merged {
     pub events: Vec<Arc<Event>>,
     pub faults: Vec<FaultNote>,
+    pub disputes: Vec<DisputeNote>,
     pub adopted: Option<Adoption>,
 }
 
@@ -48,6 +49,7 @@ impl Merge {
             events.extend(output.events);
             signals.extend(output.signals);
             merged.faults.extend(output.faults);
+            merged.disputes.extend(output.disputes);
             if let Some(adopted) = output.adopted {
                 match &mut merged.adopted {
                     Some(known) => join(known, adopted),

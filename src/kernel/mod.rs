@@ -14,6 +14,8 @@ pub mod shard;
 
 pub mod window;
 
+pub mod expr;
+
 pub mod alert;
 
 pub mod sequence;

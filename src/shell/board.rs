@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 
-use crate::kernel::engine::output::{Adoption, FaultNote};
+use crate::kernel::engine::output::{Adoption, DisputeNote, FaultNote};
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::merge::Merged;
 use crate::kernel::model::Labels;
 use crate::kernel::model::text::escape_control;
+use crate::kernel::rule::program::Dispute;
 
 use super::bus::Bus;
 use super::metrics::Exposition;
@@ -105,6 +106,7 @@ impl Teller {
         for fault in merged.faults {
             self.log_fault(fault);
         }
+        merged.disputes.iter().for_each(log_dispute);
         if let Some(adoption) = merged.adopted {
             // Nobody waits for it at the very end.
             let _ = self.adoptions.send(adoption);
@@ -131,6 +133,18 @@ impl Teller {
             escape_control(&note.fault.what)
         );
     }
+}
+
+/// A rule has at most 64 of these for each of its conditions and shards.
+fn log_dispute(note: &DisputeNote) {
+    let Dispute { row, native, reference } = &note.dispute;
+    tracing::error!(
+        rule = %note.rule,
+        ?row,
+        %native,
+        interpreted = %escape_control(reference),
+        "a native condition was wrong and runs interpreted from now on; please report this"
+    );
 }
 
 /// One line for each change of an alert; those that nobody is told of at debug level.

@@ -63,6 +63,8 @@ fn rules(out: &mut Exposition, overview: &Overview, live: &Live) {
             .count(name, rule.evaluations);
         out.counter("watchfire_rule_faults_total", "Conditions that failed.")
             .count(name, rule.faults);
+        out.counter("watchfire_native_mismatch_total", "Rows a native condition was wrong about.")
+            .count(name, rule.disputed);
         out.gauge("watchfire_rule_quarantined", "1 while a rule is quarantined.")
             .set(name, f64::from(u8::from(rule.quarantined)));
         let late = rule.late.iter().map(|(_, count)| count).sum();

@@ -5,6 +5,7 @@
 //! unknown kind of node is walked past: its uses of a parameter are then not seen, and reading them
 //! gives `()` at run time, which is a fault and never a wrong verdict.
 
+mod lower;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,11 @@ use rhai::{
 
 use super::SharedModule;
 use super::source::Source;
-use walk::{Link, chain};
+pub use lower::{Field, Ground, Refusal, lower};
+use walk::{CALLS_MAX, Link, chain};
+
+/// Terms beyond this are not counted.
+const TERMS_MAX: usize = 10_000;
 
 /// A compiled file.
 #[derive(Debug)]
@@ -81,6 +86,10 @@ impl Script {
         self.ast.shared_lib()
     }
 
+    pub fn has_function(&self, name: &str) -> bool {
+        self.ast.iter_fn_def().any(|def| def.name.as_str() == name)
+    }
+
     /// The function of this name; of several the one with the fewest parameters, but at least
     /// `params_min`.
     pub fn function(&self, name: &str, params_min: usize) -> Option<Function> {
@@ -99,6 +108,27 @@ impl Script {
         };
         let body = Arc::new(Expr::Stmt(Box::new(StmtBlock::new(statements, start, end))));
         Some(Function { name: found.name.clone(), params, at, body })
+    }
+
+    /// Terms of a function and of those of the script that it calls; a loop counts once.
+    pub fn size(&self, function: &Function) -> usize {
+        let mut terms = 0;
+        self.count_terms(&function.body, CALLS_MAX, &mut terms);
+        terms
+    }
+
+    fn count_terms(&self, body: &Expr, calls: usize, terms: &mut usize) {
+        body.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+            *terms += 1;
+            let called = match path.last() {
+                Some(ASTNode::Expr(Expr::FnCall(call, _))) => self.function(&call.name, 0),
+                _ => None,
+            };
+            if let Some(function) = called.filter(|_| calls > 0) {
+                self.count_terms(&function.body, calls - 1, terms);
+            }
+            *terms < TERMS_MAX
+        });
     }
 
     /// Method calls on chains that begin with a call of one of `starts`: the start's name, the

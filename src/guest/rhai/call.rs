@@ -14,7 +14,9 @@ use rhai::{
 };
 
 use super::SharedModule;
-use super::ast::{Function, Script};
+use super::ast::{self, Field, Function, Ground, Refusal, Script};
+use crate::kernel::expr::{Kind, Plan};
+use crate::kernel::rule::view::Column;
 
 /// A function of a script with the values it captured when it was handed over.
 pub struct Closure {
@@ -78,6 +80,29 @@ impl Closure {
     pub fn text(&self) -> String {
         let params: Vec<&str> = self.params().iter().map(|name| name.as_str()).collect();
         self.script.source.closure_text(self.function.at, &params)
+    }
+
+    /// Terms of the body, those of its helpers included.
+    pub fn size(&self) -> usize {
+        self.script.size(&self.function)
+    }
+
+    /// The closure as a native plan over these columns.
+    pub fn lower(
+        &self,
+        columns: &[Column],
+        fields: &[Field<'_>],
+        gives: Kind,
+    ) -> Result<Plan, Refusal> {
+        let ground = Ground {
+            script: &self.script,
+            function: &self.function,
+            captures: &self.captures,
+            constants: &self.environment.constants,
+            columns,
+            fields,
+        };
+        ast::lower(ground, gives)
     }
 
     /// A caller for one thread, with its parameters all `()`.

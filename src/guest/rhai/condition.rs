@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use rhai::{Dynamic, EvalAltResult};
 
+use super::ast::{Field, Refusal};
 use super::call::{Caller, Closure};
 use super::errors;
 use super::reads::{Reads, put};
 use super::state;
+use crate::kernel::expr::{Kind, Native, Plan};
 use crate::kernel::model::Labels;
 use crate::kernel::rule::State;
-use crate::kernel::rule::program::{Evaluator, Fault, Program};
-use crate::kernel::rule::view::{BaseStat, Column, Frame, Reduction};
+use crate::kernel::rule::program::{Cost, Evaluator, Fault, Program};
+use crate::kernel::rule::view::{Column, Frame};
+
+/// What an interpreted evaluation takes, measured on conditions of 3 to 35 terms: 230 to 1,540 ns.
+const CALL_NANOS: f64 = 150.0;
+const TERM_NANOS: f64 = 40.0;
 
 /// A closure with the columns it reads: a recipe shared by all shards.
 #[derive(Debug)]
@@ -19,12 +25,31 @@ pub struct Condition {
     closure: Arc<Closure>,
     reads: Reads,
     text: String,
+    /// Why it has no native form, once that was tried.
+    refusal: Option<Refusal>,
 }
 
 impl Condition {
     pub fn new(closure: Arc<Closure>, reads: Reads) -> Condition {
         let text = closure.text();
-        Condition { closure, reads, text }
+        Condition { closure, reads, text, refusal: None }
+    }
+
+    /// The native program where there is one, with this one as its reference; else this one.
+    pub fn program(self, gives: Kind) -> Arc<dyn Program> {
+        match self.plan(gives) {
+            Ok(plan) => Arc::new(Native::new(plan, Arc::new(self))),
+            Err(refusal) => Arc::new(Condition { refusal: Some(refusal), ..self }),
+        }
+    }
+
+    /// The closure as a native plan, or why there is none.
+    pub fn plan(&self, gives: Kind) -> Result<Plan, Refusal> {
+        let slots = self.reads.slots.iter();
+        let fields: Vec<Field<'_>> = slots
+            .map(|slot| Field { param: slot.param, path: &slot.path, column: slot.column })
+            .collect();
+        self.closure.lower(&self.reads.columns, &fields, gives)
     }
 
     /// Evaluates once with every number 1 and every label "x", to find at load what could only
@@ -64,8 +89,19 @@ impl Program for Condition {
         &self.text
     }
 
+    fn cost(&self) -> Cost {
+        Cost { nanos: CALL_NANOS + TERM_NANOS * self.closure.size() as f64, operations: 0 }
+    }
+
     fn path(&self) -> String {
-        "interpreted".into()
+        match &self.refusal {
+            Some(Refusal { what, at }) if at.is_none() => format!("interpreted, because {what}"),
+            Some(Refusal { what, at }) => {
+                let (line, column) = (at.line().unwrap_or(0), at.position().unwrap_or(0));
+                format!("interpreted, because {what} at {line}:{column}")
+            }
+            None => "interpreted".into(),
+        }
     }
 }
 
@@ -80,15 +116,11 @@ struct Run {
 
 /// Whole numbers where the column counts things, as scripts expect.
 fn number(column: &Column, value: f64) -> Dynamic {
-    match column {
-        Column::Reduced { reduction: Reduction::Count | Reduction::Distinct, .. }
-        | Column::Base { stat: BaseStat::Count, .. } => {
-            // Counts stay far below 2^53, where the conversion would begin to round.
-            Dynamic::from_int(value as i64)
-        }
-        Column::Value { .. } | Column::Reduced { .. } | Column::Base { .. } | Column::Label(_) => {
-            Dynamic::from_float(value)
-        }
+    if column.is_whole() {
+        // Counts stay far below 2^53, where the conversion would begin to round.
+        Dynamic::from_int(value as i64)
+    } else {
+        Dynamic::from_float(value)
     }
 }
 

@@ -7,6 +7,8 @@
 
 use rhai::{FuncRegistration, Module};
 
+use crate::kernel::expr::{float_max, float_min};
+
 /// Registers `$op` for float-float, float-int and int-float.
 macro_rules! compare {
     ($module:ident, $name:literal, $op:tt) => {
@@ -37,8 +39,8 @@ pub fn module() -> Module {
     compare!(to, "<=", <=);
     compare!(to, ">", >);
     compare!(to, ">=", >=);
-    choose!(to, "max", f64::max);
-    choose!(to, "min", f64::min);
+    choose!(to, "max", float_max);
+    choose!(to, "min", float_min);
     // `count` is a whole number, and nobody should need to know that to round or test it.
     own("to_float").set_into_module(to, |a: f64| a);
     own("is_nan").set_into_module(to, |_: i64| false);

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod declares;
+mod differential;
 mod findings;
 mod sandbox;
 mod sinks;

@@ -7,13 +7,13 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::kernel::model::{EventTime, Labels, SeriesId};
+use crate::kernel::model::{EventTime, Labels};
 use crate::kernel::rule::program::Threshold;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex};
 use crate::kernel::sequence::Rows;
 
 use super::latest::{LatestTable, PLACES};
-use super::output::Output;
+use super::output::{DisputeNote, Output};
 use super::programs::Programs;
 use super::run::RuleRun;
 use super::{Bound, Engine};
@@ -50,6 +50,8 @@ struct Plan {
     thresholds: Vec<Line>,
     /// Places of all other bindings.
     others: Vec<usize>,
+    /// Some condition is not confirmed yet: what it comes to may be used once it is.
+    provisional: bool,
 }
 
 /// A binding to a rule that only holds values against constants.
@@ -63,6 +65,13 @@ struct Line {
     last: Option<EventTime>,
 }
 
+impl Line {
+    fn tell(&mut self, runs: &mut [Box<RuleRun>]) {
+        let rested = std::mem::take(&mut self.rested);
+        runs[self.rule.index()].count_rested(rested, self.last.take());
+    }
+}
+
 impl Class {
     pub fn new(bindings: Vec<Binding>) -> Class {
         Class { bindings, plan: None, rows: Vec::new(), seen: Seen::NOTHING }
@@ -72,8 +81,11 @@ impl Class {
         let mut plan = Plan::default();
         for (place, binding) in self.bindings.iter().enumerate() {
             let run = &runs[binding.rule.index()];
-            let thresholds =
-                Programs::thresholds(&run.rule).filter(|_| run.plain && place < PLACES);
+            let fits = run.plain && place < PLACES;
+            let thresholds = Programs::thresholds(&run.rule).filter(|_| fits);
+            let confirmed = run.programs.is_confirmed();
+            plan.provisional |= thresholds.is_some() && !confirmed;
+            let thresholds = thresholds.filter(|_| confirmed);
             match thresholds.map(SmallVec::from_vec) {
                 Some(thresholds) => {
                     let (rule, rested, last) = (binding.rule, 0, None);
@@ -99,6 +111,7 @@ pub struct Stretch {
     at: Vec<EventTime>,
     value: Vec<f64>,
     marks: Vec<bool>,
+    disputes: Vec<DisputeNote>,
     /// Some rule has rows of a group of several series that must be seen one by one.
     crowded: bool,
 }
@@ -202,14 +215,20 @@ impl Engine {
                 around.hand_all(stretch, run, binding, *place);
             }
         }
+        let confirmed = |place: &usize| runs[bindings[*place].rule.index()].programs.is_confirmed();
+        if plan.provisional && plan.others.iter().all(confirmed) {
+            for line in &mut plan.thresholds {
+                line.tell(runs);
+            }
+            classes[number].plan = None;
+        }
     }
 
     /// Tells the rules what was counted for them.
     pub fn tell_counts(&mut self) {
         for class in &mut self.classes {
             for line in class.plan.iter_mut().flat_map(|plan| &mut plan.thresholds) {
-                let rested = std::mem::take(&mut line.rested);
-                self.runs[line.rule.index()].count_rested(rested, line.last.take());
+                line.tell(&mut self.runs);
             }
         }
         for run in &mut self.runs {
@@ -265,6 +284,7 @@ impl Engine {
 
     /// Runs the rules that have rows, in their order.
     fn run_rules(&mut self, rows: &Rows, out: &mut Output) {
+        out.disputes.append(&mut self.stretch.disputes);
         let mut rules = std::mem::take(&mut self.stretch.rules);
         rules.sort_unstable();
         rules.dedup();
@@ -317,6 +337,9 @@ impl Around<'_> {
         // Under quarantine all groups are busy.
         let marked = !run.quarantined
             && stretch.mark(run, self.mine.iter().map(|row| self.member(*row, place)));
+        if !run.programs.is_confirmed() {
+            stretch.disputes.extend(run.disputes());
+        }
         let mut handed = 0;
         for (at, row) in self.mine.iter().enumerate() {
             if marked && stretch.marks[at] || self.is_busy(*row, place) {

@@ -97,8 +97,8 @@ impl RuleRun {
             states.push(state.as_mut());
         }
         let judgements = self.programs.judge(&table, &keys, &mut states);
-        self.stats.evaluations += judgements.len() as u64;
         let mut recorded = self.programs.record(&table, &keys).into_iter();
+        self.count_judged(context, judgements.len());
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
             self.members[row.member].last = Some((rows.at[row.row], rows.value[row.row]));
@@ -352,8 +352,8 @@ impl RuleRun {
             Vec::new()
         };
         let judgements = self.programs.judge(table, &keys, &mut states);
-        self.stats.evaluations += judgements.len() as u64;
         let recorded = self.programs.record(table, &keys);
+        self.count_judged(context, judgements.len());
         for (group, state) in numbers.iter().zip(held) {
             self.groups[*group].more.state = state;
         }

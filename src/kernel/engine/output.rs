@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::kernel::event::Event;
 use crate::kernel::model::{EventTime, Labels, SourceId};
-use crate::kernel::rule::program::Fault;
+use crate::kernel::rule::program::{Dispute, Fault};
 use crate::kernel::sequence::Derived;
 
 /// Everything one step brought about. The caller clears it between steps.
@@ -15,6 +15,7 @@ pub struct Output {
     pub derived: Vec<Derived>,
     pub signals: Vec<Signal>,
     pub faults: Vec<FaultNote>,
+    pub disputes: Vec<DisputeNote>,
     pub adopted: Option<Adoption>,
 }
 
@@ -76,6 +77,13 @@ pub struct FaultNote {
     pub key: Labels,
     pub at: EventTime,
     pub fault: Fault,
+}
+
+/// A native condition of a rule was wrong about a row, for the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DisputeNote {
+    pub rule: Arc<str>,
+    pub dispute: Dispute,
 }
 
 /// What became of the rules at a swap.

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::kernel::model::{EventTime, Labels, Level};
-use crate::kernel::rule::program::{Evaluator, Fault, Program, Threshold};
+use crate::kernel::rule::program::{Dispute, Evaluator, Fault, Program, Threshold};
 use crate::kernel::rule::view::{Column, Frame};
 use crate::kernel::rule::{Judge, Rule, State};
 
@@ -17,6 +17,8 @@ pub struct Programs {
     truth: Vec<bool>,
     reads_labels: bool,
     stateful: bool,
+    /// Rows on which a native program was wrong, so far.
+    pub disputed: u64,
 }
 
 struct LevelPrograms {
@@ -76,9 +78,16 @@ impl Programs {
             Judge::Guest(_) | Judge::Absent(_) | Judge::Never => [None, None, None],
         };
         let record = rule.record.as_ref().map(|record| bind(&record.value));
-        let reads_labels = columns.iter().any(|column| matches!(column, Column::Label(_)));
+        let programs = rule.programs();
+        let reads_labels = programs.iter().any(|program| program.has_label_facts())
+            || columns.iter().any(|column| matches!(column, Column::Label(_)));
         let (truth, stateful) = (Vec::new(), rule.state.is_some());
-        Programs { columns, levels, record, truth, reads_labels, stateful }
+        Programs { columns, levels, record, truth, reads_labels, stateful, disputed: 0 }
+    }
+
+    /// Whether all conditions agreed with their references so far; see [`Evaluator::is_confirmed`].
+    pub fn is_confirmed(&self) -> bool {
+        self.levels.iter().flatten().all(|level| level.when.evaluator.is_confirmed())
     }
 
     /// One comparison for each level, when the rule's conditions are nothing else; see
@@ -95,6 +104,11 @@ impl Programs {
 
     pub fn reads_labels(&self) -> bool {
         self.reads_labels
+    }
+
+    /// Whether all that is read is of a kind, and no labels are.
+    pub fn read_only(&self, kind: impl Fn(&Column) -> bool) -> bool {
+        !self.reads_labels && self.columns.iter().all(kind)
     }
 
     pub fn is_stateful(&self) -> bool {
@@ -132,7 +146,7 @@ impl Programs {
                 }
             };
             let numbers: Columns<'_> = level.when.columns.iter().map(numbers).collect();
-            let frame = Frame { rows: value.len(), numbers: numbers.as_slice(), at, keys };
+            let frame = Frame { rows: value.len(), numbers: numbers.as_slice(), at, keys, facts: &[] };
             level.when.evaluator.test(&frame, None, truth, &mut faults);
             if !first {
                 marks.iter_mut().zip(self.truth.drain(..)).for_each(|(mark, holds)| *mark |= holds);
@@ -194,6 +208,17 @@ impl Programs {
         }
     }
 
+    /// Rows on which two ways of running a program differed since this was last asked.
+    pub fn take_disputes(&mut self) -> Vec<Dispute> {
+        let levels = self.levels.iter_mut().flatten();
+        let bound = levels.flat_map(|level| level.reset.iter_mut().chain([&mut level.when]));
+        let bound = bound.chain(&mut self.record);
+        let disputes: Vec<Dispute> =
+            bound.flat_map(|bound| bound.evaluator.take_disputes()).collect();
+        self.disputed += disputes.len() as u64;
+        disputes
+    }
+
     /// The number a recording rule emits for each row.
     pub fn record(&mut self, table: &Table, keys: &[&Labels]) -> Vec<Result<f64, Fault>> {
         let Some(record) = &mut self.record else { return Vec::new() };
@@ -246,8 +271,9 @@ impl Bound {
             .map(|column| &table.columns[*column])
             .map(|column| if column.is_empty() { &[][..] } else { &column[rows.clone()] })
             .collect();
+        let facts = &[];
         let frame =
-            Frame { rows: rows.len(), numbers: &numbers, at: &table.at[rows.clone()], keys };
+            Frame { rows: rows.len(), numbers: &numbers, at: &table.at[rows.clone()], keys, facts };
         run(self.evaluator.as_mut(), &frame);
     }
 }

@@ -278,7 +278,7 @@ impl RuleRun {
         !self.specs.is_empty()
             && self.rule.across.is_none()
             && self.rule.inputs.len() == 1
-            && self.programs.columns.iter().all(plain)
+            && self.programs.read_only(plain)
     }
 
     /// A sample came for a member: who heard it when. `None` when the group no longer wants it.

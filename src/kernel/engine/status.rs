@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::kernel::model::{EventTime, Labels, Level, SourceId};
 use crate::kernel::rule::program::Fault;
 
-use super::Engine;
 use super::group::{Group, Silence};
+use super::output::DisputeNote;
 use super::run::RuleRun;
+use super::{Context, Engine};
 
 /// One rule on one shard; those of several shards are added up.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,8 @@ pub struct RuleReport {
     pub samples: u64,
     pub evaluations: u64,
     pub faults: u64,
+    /// Rows on which a native condition differed from the interpreter.
+    pub disputed: u64,
     pub suspended: u64,
     pub late: Vec<(SourceId, u64)>,
     pub quarantined: bool,
@@ -56,6 +59,7 @@ impl RuleReport {
         self.samples += other.samples;
         self.evaluations += other.evaluations;
         self.faults += other.faults;
+        self.disputed += other.disputed;
         self.suspended += other.suspended;
         self.quarantined |= other.quarantined;
         self.last_judged = self.last_judged.max(other.last_judged);
@@ -143,6 +147,19 @@ impl Engine {
 }
 
 impl RuleRun {
+    /// Counts rows that were judged, and passes on what their programs were at odds about.
+    pub fn count_judged(&mut self, context: &mut Context<'_>, rows: usize) {
+        self.stats.evaluations += rows as u64;
+        context.out.disputes.extend(self.disputes());
+    }
+
+    /// What the rule's native conditions got wrong since this was last asked.
+    pub fn disputes(&mut self) -> impl Iterator<Item = DisputeNote> + use<> {
+        let rule = self.rule.name.clone();
+        let disputes = self.programs.take_disputes().into_iter();
+        disputes.map(move |dispute| DisputeNote { rule: rule.clone(), dispute })
+    }
+
     fn report(&self) -> RuleReport {
         let state = |wanted: &[&str]| {
             let is = |group: &Group| wanted.contains(&group.alert.state.name());
@@ -159,6 +176,7 @@ impl RuleRun {
             samples: self.stats.samples,
             evaluations: self.stats.evaluations,
             faults: self.stats.faults,
+            disputed: self.programs.disputed,
             suspended: self.stats.suspended,
             late: self.stats.late.iter().map(|(source, count)| (*source, *count)).collect(),
             quarantined: self.quarantined,

@@ -67,7 +67,8 @@ impl RuleRun {
         let Some(share) = &mut self.share else { return Vec::new() };
         let values: Vec<f64> = inbox.iter().map(|(row, _)| rows.value[*row as usize]).collect();
         let at: Vec<EventTime> = inbox.iter().map(|(row, _)| rows.at[*row as usize]).collect();
-        let frame = Frame { rows: values.len(), numbers: &[&values], at: &at, keys: &[] };
+        let frame =
+            Frame { rows: values.len(), numbers: &[&values], at: &at, keys: &[], facts: &[] };
         let (mut hits, mut faults) = (Vec::new(), Vec::new());
         share.test(&frame, None, &mut hits, &mut faults);
         self.stats.faults += faults.len() as u64;

@@ -32,6 +32,11 @@ pub struct Limits {
     pub hold_max: Duration,
     /// The shortest silence after which a source counts as idle.
     pub idle_min: Duration,
+    /// What interpreted conditions of one rule may take of a core, by the forecast of `check`.
+    pub max_interpreted_core: f64,
+    /// Samples a second that `check` assumes for each rule; one that is judged every so often is
+    /// assumed to watch as many groups, each with a sample a second.
+    pub assumed_samples: u64,
 }
 
 impl Default for Limits {
@@ -49,6 +54,8 @@ impl Default for Limits {
             future_max: Duration::from_secs(300),
             hold_max: Duration::from_secs(30),
             idle_min: Duration::from_secs(10),
+            max_interpreted_core: 0.2,
+            assumed_samples: 100_000,
         }
     }
 }

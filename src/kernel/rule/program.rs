@@ -47,6 +47,22 @@ pub trait Program: Send + Sync + fmt::Debug {
 
     /// How it runs, for `explain`: "native" or "interpreted, because ..".
     fn path(&self) -> String;
+
+    /// What a row costs, as a forecast.
+    fn cost(&self) -> Cost {
+        Cost::default()
+    }
+
+    /// Whether it asks anything of a group's labels that [`Program::label_facts`] answers.
+    fn has_label_facts(&self) -> bool {
+        false
+    }
+
+    /// What labels alone decide, as bits that [`Frame::facts`] hands back for each row.
+    fn label_facts(&self, key: &Labels) -> u64 {
+        let _ = key;
+        0
+    }
 }
 
 /// A value held against a constant.
@@ -99,6 +115,35 @@ pub trait Evaluator: Send {
         numbers: &mut Vec<f64>,
         faults: &mut Vec<(u32, Fault)>,
     );
+
+    /// Whether its first answers were compared with those of a second way of running the program,
+    /// where there is one, and agreed. Until then no row is decided without it.
+    fn is_confirmed(&self) -> bool {
+        true
+    }
+
+    /// Rows on which two ways of running the program differed since this was last asked.
+    fn take_disputes(&mut self) -> Vec<Dispute> {
+        Vec::new()
+    }
+}
+
+/// What running a program once takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Nanoseconds of one core for a row.
+    pub nanos: f64,
+    /// Native operations; 0 for a program that is not native.
+    pub operations: usize,
+}
+
+/// A row on which a native program differed from its reference. The reference's answer was used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispute {
+    /// The numbers of the program's columns, in their order.
+    pub row: Vec<f64>,
+    pub native: Arc<str>,
+    pub reference: Arc<str>,
 }
 
 /// Renders one annotation of an alert when an event is made. Left of the bus: same event, same

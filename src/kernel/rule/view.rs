@@ -135,6 +135,18 @@ pub enum Column {
     Label(Arc<str>),
 }
 
+impl Column {
+    /// Whether its numbers count things, so that scripts see them as whole numbers.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Column::Reduced { reduction: Reduction::Count | Reduction::Distinct, .. }
+            | Column::Base { stat: BaseStat::Count, .. } => true,
+            Column::Value { .. } | Column::Reduced { .. } | Column::Base { .. } => false,
+            Column::Label(_) => false,
+        }
+    }
+}
+
 /// Rows to be judged, as columns of equal length.
 ///
 /// `numbers` holds one column for each numeric [`Column`] that the program reads, in the order of
@@ -147,6 +159,9 @@ pub struct Frame<'a> {
     pub at: &'a [EventTime],
     /// The labels of each row's group; empty slice when the program reads no labels.
     pub keys: &'a [&'a Labels],
+    /// What [`super::program::Program::label_facts`] said of each row's group; when it is empty,
+    /// an evaluator that needs facts asks `keys` itself.
+    pub facts: &'a [u64],
 }
 
 #[cfg(test)]

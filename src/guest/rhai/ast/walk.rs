@@ -10,7 +10,7 @@ use rhai::{
 use super::{Function, Script, Use, Uses};
 
 /// How deep helper functions are followed; past it a parameter counts as used whole.
-const CALLS_MAX: usize = 16;
+pub const CALLS_MAX: usize = 16;
 
 /// One step along `a.b.c(d)[e]`.
 pub enum Link<'a> {

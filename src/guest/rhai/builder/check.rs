@@ -15,6 +15,7 @@ use super::super::{alert, errors};
 use super::args::Said;
 use super::rule::{JoinInput, RuleDraft, Window, Words};
 use crate::guest::finding::Finding;
+use crate::kernel::expr::Kind;
 use crate::kernel::model::{Duration, Labels, Level, Version};
 use crate::kernel::rule::program::{Program, SeriesFilter, Template};
 use crate::kernel::rule::selector::Selector;
@@ -50,13 +51,6 @@ pub(super) struct Checker<'a> {
     findings: Vec<Finding>,
 }
 
-/// What a closure must give.
-#[derive(Clone, Copy, PartialEq)]
-enum Gives {
-    Truth,
-    Number,
-}
-
 impl Checker<'_> {
     pub fn error(&mut self, at: Position, what: impl Into<String>, help: Option<String>) {
         let finding = self.script.source.error(at, what);
@@ -78,7 +72,7 @@ impl Checker<'_> {
         let judge = self.judge(&offer);
         let record = draft.record.as_ref().and_then(|said| {
             let (name, closure) = &said.value;
-            let value = self.program(closure, said.at, &offer, Gives::Number)?;
+            let value = self.program(closure, said.at, &offer, Kind::Float)?;
             Some(Record { name: name.clone(), value })
         });
         let declared = self.declared();
@@ -191,10 +185,10 @@ impl Checker<'_> {
         reset: Option<(&Arc<Closure>, Position)>,
         offer: &Offer,
     ) -> Option<LevelRule> {
-        let condition = self.program(when, at, offer, Gives::Truth);
+        let condition = self.program(when, at, offer, Kind::Bool);
         self.never_empty(when, offer);
         let reset = match reset {
-            Some((reset, at)) => Some(self.program(reset, at, offer, Gives::Truth)?),
+            Some((reset, at)) => Some(self.program(reset, at, offer, Kind::Bool)?),
             None => None,
         };
         Some(LevelRule { when: condition?, reset })
@@ -206,7 +200,7 @@ impl Checker<'_> {
         closure: &Arc<Closure>,
         at: Position,
         offer: &Offer,
-        gives: Gives,
+        gives: Kind,
     ) -> Option<Arc<dyn Program>> {
         let uses = self.uses(closure);
         let reads = match reads::resolve(offer, closure.params(), closure.function.at, &uses) {
@@ -224,8 +218,8 @@ impl Checker<'_> {
         match condition.trial(state) {
             Ok(value) => {
                 let wrong = match gives {
-                    Gives::Truth => as_truth(&value).err(),
-                    Gives::Number => as_number(&value).err(),
+                    Kind::Bool => as_truth(&value).err(),
+                    Kind::Float | Kind::Int => as_number(&value).err(),
                 };
                 if let Some(what) = wrong {
                     self.error(start, what, None);
@@ -241,7 +235,7 @@ impl Checker<'_> {
             // With other numbers it may well work.
             Err(_) => {}
         }
-        Some(Arc::new(condition))
+        Some(condition.program(gives))
     }
 
     fn uses(&self, closure: &Closure) -> Uses {
@@ -271,7 +265,7 @@ impl Checker<'_> {
         let draft = self.draft;
         let each = Offer::default();
         let share = draft.share.as_ref();
-        let share = share.and_then(|said| self.program(&said.value, said.at, &each, Gives::Truth));
+        let share = share.and_then(|said| self.program(&said.value, said.at, &each, Kind::Bool));
         Declared { share, ewma: value_of(&draft.ewma), distinct: value_of(&draft.distinct) }
     }
 

@@ -27,7 +27,7 @@ impl Rows<'_> {
         let rows = self.columns.iter().map(|column| column.len()).max().unwrap_or(0);
         let at = vec![EventTime::from_nanos(0); rows];
         let keys: Vec<&Labels> = self.keys.iter().collect();
-        look(&Frame { rows, numbers: &self.columns, at: &at, keys: &keys })
+        look(&Frame { rows, numbers: &self.columns, at: &at, keys: &keys, facts: &[] })
     }
 }
 

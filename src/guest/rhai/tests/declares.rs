@@ -130,6 +130,12 @@ fn a_baseline_is_of_the_one_reduction_besides_the_count() {
 fn labels_are_columns_of_their_own() {
     let rule =
         rule(r#"rule("r").on("m").by("host").when(|v, labels| v > 1.0 && labels.host == "a");"#);
+    // The labels are no columns of a native condition but facts.
+    assert_eq!(rule.columns(), [Column::Value { input: 0 }]);
+    assert!(rule.programs()[0].has_label_facts());
+    let text =
+        r#"rule("r").on("m").by("host").when(|v, labels| v > 1.0 && labels.host.len() > 2);"#;
+    let rule = super::rule(text);
     assert_eq!(rule.columns(), [Column::Value { input: 0 }, Column::Label("host".into())]);
 }
 
@@ -177,7 +183,7 @@ fn every_word_reaches_its_field() {
     assert_eq!(rule.flapping.map(|f| (f.high, f.low)), Some((40.0, 20.5)));
     let Judge::Levels([None, None, Some(critical)]) = &rule.judge else { panic!("critical only") };
     assert!(critical.reset.is_some());
-    assert_eq!(critical.when.path(), "interpreted");
+    assert_eq!(critical.when.path(), "native");
     assert_eq!(critical.when.source(), "|w| w.share > 0.1 && w.ewma > 1.0 && w.distinct > 3");
     assert_eq!(rule.labels.get("team"), Some("db"));
     let annotations: Vec<&str> = rule.annotations.iter().map(|(name, _)| name.as_ref()).collect();
