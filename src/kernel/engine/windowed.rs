@@ -239,15 +239,10 @@ impl RuleRun {
         let mut seen = 0;
         for number in numbers {
             if let Some(group) = self.groups.get(number) {
-                let times = [group.heard, group.judged, group.wake];
-                seen ^= group.windows.first().map_or(0, |window| window.touch(work))
-                    ^ times
-                        .map(EventTime::nanos)
-                        .into_iter()
-                        .fold(0, |all, time| all ^ time as u64)
-                    ^ u64::from(group.more.faults_in_row)
-                    ^ u64::from(group.alert.state.is_inactive())
-                    ^ u64::from(group.alert.history.is_some());
+                seen ^= group.heard.nanos().cast_unsigned()
+                    ^ group.wake.nanos().cast_unsigned()
+                    ^ u64::from(group.awake)
+                    ^ group.windows.first().map_or(0, |window| window.touch(work));
             }
         }
         std::hint::black_box(seen);

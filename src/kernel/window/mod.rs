@@ -19,6 +19,7 @@ pub mod across;
 pub mod baseline;
 pub mod every;
 
+mod buckets;
 mod distinct;
 mod ewma;
 mod last;
