@@ -242,6 +242,7 @@ impl RuleRun {
                 seen ^= group.heard.nanos().cast_unsigned()
                     ^ group.wake.nanos().cast_unsigned()
                     ^ u64::from(group.awake)
+                    ^ u64::from(group.more.faults_in_row)
                     ^ group.windows.first().map_or(0, |window| window.touch(work));
             }
         }

@@ -19,8 +19,8 @@ use super::buckets::{Apart, Near};
 /// 7 at the latest, with buckets of two octaves. Joining keeps the mapping fixed within a level, so
 /// subtraction stays exact; joining only the lowest buckets would not.
 ///
-/// Invariants: `count` is the sum of all counts. A bucket of the array is in the list only with
-/// what is beyond the range of `u32`.
+/// Invariant: `count` is the sum of all counts. A bucket may be in both, as what is beyond the range
+/// of `u32` goes from the array to the list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sketch {
     level: u8,
@@ -300,6 +300,41 @@ mod tests {
             narrow.iter().for_each(|value| first.remove(*value));
             assert_eq!(first, Sketch::default());
         }
+    }
+
+    #[test]
+    fn more_than_u32_of_one_value_are_counted_and_taken_back() {
+        let values: Vec<f64> = (0..100).map(|n| 50.0 + f64::from(n) / 3.0).collect();
+        let mut sketch = sketch_of(&values);
+        assert!(sketch.near.used > 0, "the values lie close enough for an array");
+        let parts: Vec<Sketch> = (0..34)
+            .map(|_| {
+                let part = sketch.clone();
+                sketch.merge(&part);
+                part
+            })
+            .collect();
+        assert_eq!(sketch.count, 100 << 34);
+        assert!((sketch.quantile(990).expect("values") / 82.67 - 1.0).abs() < 0.01);
+        parts.iter().rev().for_each(|part| sketch.subtract(part));
+        assert_eq!(sketch.count, 100);
+        values.iter().for_each(|value| sketch.remove(*value));
+        assert_eq!(sketch, Sketch::default());
+    }
+
+    #[test]
+    fn an_array_is_made_where_values_lie_close_and_follows_them() {
+        let zeros_and =
+            |from: f64| (0..200).map(move |n| if n % 4 == 0 { 0.0 } else { from + f64::from(n) });
+        let mut sketch = sketch_of(&zeros_and(300.0).collect::<Vec<_>>());
+        let bucket = |value: f64| key_of(value);
+        assert!(sketch.near.buckets().all(|(key, _)| key >= bucket(300.0)));
+        assert!(sketch.near.used > sketch.apart.keys.len() as u32);
+        zeros_and(300.0).for_each(|value| sketch.remove(value));
+        assert_eq!(sketch, Sketch::default());
+        zeros_and(1e9).for_each(|value| sketch.add(value));
+        zeros_and(-7e3).for_each(|value| sketch.add(value));
+        assert!(sketch.near.buckets().all(|(key, _)| key < 0));
     }
 
     fn values() -> impl Strategy<Value = Vec<f64>> {
