@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::exit::{Exit, Failure};
 use super::output::{grouped, printable};
 use super::progress::Progress;
-use crate::config::settings::{Format, parse_shards};
+use crate::config::settings::{Format, Overrides, Settings, parse_shards};
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::merge::Merged;
 use crate::kernel::model::{Limits, RefusalCounts};
@@ -34,6 +34,9 @@ pub struct Args {
     /// Folder of plugins; none when not given
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,
+    /// Settings file whose limits hold; the default limits when not given
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How the samples are written
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = format())]
     pub format: Format,
@@ -70,6 +73,10 @@ fn speed(text: &str) -> Result<f64, String> {
 /// Events go to standard output as they come, the summary to standard error at the end.
 pub fn replay(args: &Args) -> Result<Exit, Failure> {
     let begun = Instant::now();
+    let limits = match &args.config {
+        Some(file) => Settings::load(Some(file), &Overrides::default())?.limits,
+        None => Limits::default(),
+    };
     let paths: Vec<PathBuf> = std::iter::once(&args.rules).chain(&args.plugins).cloned().collect();
     let scan = load::scan(&paths).map_err(|error| Failure::bare(Exit::Internal, error))?;
     if !scan.findings.is_empty() {
@@ -83,7 +90,7 @@ pub fn replay(args: &Args) -> Result<Exit, Failure> {
     let shards = args.shards.unwrap_or_else(|| crate::config::settings::Engine::default().shards);
     let work = Replay {
         ruleset: scan.ruleset,
-        limits: Limits::default(),
+        limits,
         shards: shards as u32,
         batch: args.batch as usize,
         format: args.format,

@@ -11,6 +11,7 @@ pub fn write(out: &mut Exposition, overview: &Overview, office: &Office, live: &
     stream(out, overview, office);
     sources(out, overview, office);
     rules(out, overview, live);
+    reloads(out, office, live);
     sinks(out, office);
     office.board.metrics(out);
 }
@@ -75,12 +76,17 @@ fn rules(out: &mut Exposition, overview: &Overview, live: &Live) {
     }
     out.gauge("watchfire_rules", "Rules that are live.")
         .set(&[], live.ruleset.as_ref().map_or(0, |ruleset| ruleset.rules().len()) as f64);
+    out.gauge("watchfire_rules_held", "1 while a missing or empty folder's last rules are held.")
+        .set(&[], f64::from(u8::from(!live.held.is_empty())));
+}
+
+fn reloads(out: &mut Exposition, office: &Office, live: &Live) {
     out.counter("watchfire_reloads_total", "Looks at the folders that found something new.")
         .count(&[], live.reloads);
     out.counter("watchfire_reload_failures_total", "Reloads in which a file was refused.")
         .count(&[], live.failures);
-    out.gauge("watchfire_rules_held", "1 while a missing or empty folder's last rules are held.")
-        .set(&[], f64::from(u8::from(!live.held.is_empty())));
+    let help = "How long a shard stood still for a reload.";
+    out.histogram("watchfire_reload_pause_seconds", help).buckets(&[], office.reloader.pauses());
 }
 
 fn sinks(out: &mut Exposition, office: &Office) {

@@ -26,7 +26,7 @@ const QUARANTINE_MAX: Duration = Duration::from_secs(300);
 
 /// What can be asked of the thread.
 enum Order {
-    Swap { ruleset: Arc<Ruleset>, done: Sender<StdDuration> },
+    Swap { ruleset: Arc<Ruleset>, done: Sender<Vec<StdDuration>> },
     Look(Sender<Overview>),
     Forget { rule: Arc<str>, key: Labels, done: Sender<()> },
     Flush(Sender<()>),
@@ -63,8 +63,8 @@ impl Judge {
         Ok((Judge(orders), thread))
     }
 
-    /// Adopts a ruleset; returns when every shard has, with the longest pause of one.
-    pub fn swap(&self, ruleset: Arc<Ruleset>) -> StdDuration {
+    /// Adopts a ruleset; returns when every shard has, with the pause of each.
+    pub fn swap(&self, ruleset: Arc<Ruleset>) -> Vec<StdDuration> {
         self.ask(|done| Order::Swap { ruleset, done }).unwrap_or_default()
     }
 
@@ -163,11 +163,11 @@ impl Work {
     fn obey(&mut self, order: Order, inbound: &Receiver<Inbound>) {
         match order {
             Order::Swap { ruleset, done } => {
-                let pause = self.pipeline.step_and_wait(Arrived::Swap(ruleset));
+                let pauses = self.pipeline.step_and_wait(Arrived::Swap(ruleset));
                 // A rule whose file was edited is judged again; the engine knows which.
                 self.counts.clear();
                 self.pipeline.flush();
-                let _ = done.send(pause);
+                let _ = done.send(pauses);
             }
             Order::Look(done) => {
                 let _ = done.send(self.overview());

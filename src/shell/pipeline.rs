@@ -113,12 +113,11 @@ impl Pipeline {
         self.step_timed(arrived, permit, None);
     }
 
-    /// As [`Pipeline::step`], and waits until every shard has done it: the longest that one of them
-    /// took.
-    pub fn step_and_wait(&mut self, arrived: Arrived) -> StdDuration {
+    /// As [`Pipeline::step`], and waits until every shard has done it: how long each of them took.
+    pub fn step_and_wait(&mut self, arrived: Arrived) -> Vec<StdDuration> {
         let (taken, times) = unbounded();
         self.step_timed(arrived, None, Some(taken));
-        times.iter().max().unwrap_or_default()
+        times.iter().collect()
     }
 
     fn step_timed(

@@ -20,17 +20,20 @@ use crate::kernel::engine::output::{Adoption, Carried as Kept};
 use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
 
-use super::api::{
-    Carried, FileReport, FindingReport, ReloadOutcome, ReloadReport, ReloadTrigger, RuleChange,
-};
+use super::api::{FileReport, ReloadOutcome, ReloadReport, ReloadTrigger};
 use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
+use super::metrics::Buckets;
 use super::sink::hub::Change;
 use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
 
 mod log;
+mod pauses;
+mod report;
+
+use pauses::Pauses;
 
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
@@ -81,11 +84,17 @@ enum Wish {
 pub struct Reloader {
     wishes: Sender<Wish>,
     live: Arc<Mutex<Live>>,
+    pauses: Arc<Pauses>,
 }
 
 impl Reloader {
     pub fn live(&self) -> Live {
         self.live.lock().expect(UNPOISONED).clone()
+    }
+
+    /// How long shards stood still, in seconds, over all reloads.
+    pub fn pauses(&self) -> Buckets {
+        self.pauses.read()
     }
 
     /// Looks at the folders, without waiting for what comes of it.
@@ -133,6 +142,7 @@ struct Work {
     grants: Option<String>,
     sinks: Vec<LiveSink>,
     live: Arc<Mutex<Live>>,
+    pauses: Arc<Pauses>,
     ids: u64,
 }
 
@@ -154,8 +164,8 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let (grants, sinks, ids) = (None, Vec::new(), 0);
-    let work = Work { places, settings, catalog, clock, grants, sinks, live, ids };
+    let (grants, sinks, pauses, ids) = (None, Vec::new(), Arc::default(), 0);
+    let work = Work { places, settings, catalog, clock, grants, sinks, live, pauses, ids };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -168,7 +178,7 @@ impl Prepared {
         adoptions: Receiver<Adoption>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
         let Prepared { work, ruleset, scan, begun } = self;
-        let live = work.live.clone();
+        let (live, pauses) = (work.live.clone(), work.pauses.clone());
         let version = ruleset.version();
         let mut running = Running { work, judge, hub, adoptions, version };
         running.first(&scan, &ruleset, begun);
@@ -177,7 +187,7 @@ impl Prepared {
         let thread = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || running.run(&wished, watch))?;
-        Ok((Reloader { wishes, live }, thread))
+        Ok((Reloader { wishes, live, pauses }, thread))
     }
 }
 
@@ -254,7 +264,8 @@ impl Running {
         let mut adoption = Adoption::default();
         if scan.ruleset.version() != self.version || scan.is_new {
             self.adoptions.try_iter().for_each(drop);
-            pause = self.judge.swap(scan.ruleset.clone());
+            let pauses = self.judge.swap(scan.ruleset.clone());
+            pause = self.work.pauses.observe(&pauses);
             adoption = self.adoptions.try_recv().unwrap_or_default();
             self.version = scan.ruleset.version();
         }
@@ -316,7 +327,7 @@ impl Running {
             file: file.clone(),
             findings: findings
                 .get(file.as_ref())
-                .map(|found| found.iter().map(|f| self.finding_report(f)).collect())
+                .map(|found| found.iter().map(|f| report::of_finding(f)).collect())
                 .unwrap_or_default(),
         });
         let report = ReloadReport {
@@ -326,15 +337,15 @@ impl Running {
             outcome,
             version: scan.ruleset.version(),
             files: files.collect(),
-            rules: adoption.rules.into_iter().filter_map(rule_change).collect(),
-            duration: kernel_duration(begun.elapsed()),
-            pause: kernel_duration(pause),
+            rules: adoption.rules.into_iter().filter_map(report::of_rule).collect(),
+            duration: report::length(begun.elapsed()),
+            pause: report::length(pause),
         };
         let unchanged = outcome == ReloadOutcome::Unchanged;
         let mut live = self.work.live.lock().expect(UNPOISONED);
         live.ruleset = Some(scan.ruleset.clone());
         let held = std::mem::replace(&mut live.held, scan.held.clone());
-        live.missing_sinks = missing_sinks(&scan.ruleset, &self.hub);
+        live.missing_sinks = report::missing_sinks(&scan.ruleset, &self.hub);
         live.failures += u64::from(bad);
         if !unchanged {
             self.work.ids += 1;
@@ -351,20 +362,6 @@ impl Running {
             log::report(scan, &report);
         }
         report
-    }
-
-    fn finding_report(&self, finding: &Finding) -> FindingReport {
-        let text = std::fs::read_to_string(&finding.file).ok();
-        let line = (finding.line as usize).checked_sub(1);
-        let source = text.and_then(|text| text.lines().nth(line?).map(str::to_owned));
-        FindingReport {
-            severity: finding.severity.name(),
-            line: finding.line,
-            column: finding.column,
-            message: finding.what.clone(),
-            source,
-            hint: finding.help.clone(),
-        }
     }
 
     /// The system's notices, unless only the poll is wanted or notices cannot be had.
@@ -398,37 +395,4 @@ impl Running {
 fn read(places: &Places, catalog: &Catalog) -> [Folder; 2] {
     [&places.rules, &places.plugins]
         .map(|path| folders::read(path, &catalog.imports(&folders::shown(path))))
-}
-
-fn missing_sinks(ruleset: &Ruleset, hub: &SinkHub) -> Vec<(Arc<str>, Arc<str>)> {
-    let running: Vec<Arc<str>> = hub
-        .status()
-        .into_iter()
-        .filter(|status| status.state.runs())
-        .map(|status| status.name)
-        .collect();
-    let named = ruleset
-        .rules()
-        .iter()
-        .flat_map(|rule| rule.notify.iter().map(|sink| (rule.name.clone(), sink.clone())));
-    named.filter(|(_, sink)| !running.contains(sink)).collect()
-}
-
-fn rule_change((rule, kept): (Arc<str>, Kept)) -> Option<RuleChange> {
-    let (change, why) = match kept {
-        Kept::Unchanged => return None,
-        Kept::Added => (Carried::Added, String::new()),
-        Kept::Removed => (Carried::Removed, "its alerts are resolved".into()),
-        Kept::Kept => (Carried::Kept, "alerts, windows and `this` go on".into()),
-        Kept::Reset { why } => {
-            let what = "windows begin empty, for they cannot be rebuilt without a recording";
-            (Carried::Reset, format!("{why}; {what}"))
-        }
-    };
-    Some(RuleChange { rule, change, why })
-}
-
-fn kernel_duration(length: StdDuration) -> crate::kernel::model::Duration {
-    let nanos = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
-    crate::kernel::model::Duration::from_nanos(nanos)
 }

@@ -14,3 +14,4 @@ mod live;
 mod loopback;
 mod random;
 mod recording;
+mod works;

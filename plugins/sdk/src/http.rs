@@ -1,6 +1,6 @@
-//! A sink's way out: requests that the host checks against the operator's grants and sends.
+//! The way out of sinks and probes: requests that the host checks against the operator's grants and sends.
 
-use crate::bindings::sink::watchfire::plugin::http_client;
+use crate::bindings::http::watchfire::plugin::http_client;
 
 pub use http_client::{HttpError, Part, Request, Response};
 

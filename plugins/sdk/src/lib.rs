@@ -1,8 +1,16 @@
-//! Write a Watchfire rule or sink in Rust and build it as a WebAssembly component.
+//! Write a Watchfire plugin in Rust and build it as a WebAssembly component.
 //!
-//! A rule implements [`Rule`] and names itself with [`export_rule!`]; a sink implements [`Sink`]
-//! and names itself with [`export_sink!`]. Build with
-//! `cargo build --target wasm32-wasip2 --release` and drop the `.wasm` into the plugins folder.
+//! | a plugin that | implements | and names itself with |
+//! |---|---|---|
+//! | judges samples | [`Rule`] | [`export_rule!`] |
+//! | judges windows of samples | [`WindowRule`] | [`export_window_rule!`] |
+//! | carries alerts out | [`Sink`] | [`export_sink!`] |
+//! | carries samples out | [`SampleSink`] | [`export_sample_sink!`] |
+//! | measures on a period | [`Probe`] | [`export_probe!`] |
+//! | reads a format of its own | [`Source`] | [`export_source!`] |
+//!
+//! Build with `cargo build --target wasm32-wasip2 --release` and drop the `.wasm` into the plugins
+//! folder.
 //!
 //! ```ignore
 //! use watchfire_plugin::{Columns, Declaration, Failure, Judgement, Level, Rule, export_rule};
@@ -32,28 +40,38 @@
 //! export_rule!(TooHot);
 //! ```
 //!
-//! A guest has no clock, no files and no network of its own: [`host`] and, in sinks, [`http`] are
-//! the whole outside world. A panic ends the instance; its text goes to the host's log.
+//! A guest has no clock, no files and no network of its own: [`host`] and, in sinks and probes,
+//! [`http`] are the whole outside world. A panic ends the instance; its text goes to the host's log.
 
 #[doc(hidden)]
 pub mod bindings;
 pub mod host;
 pub mod http;
+#[macro_use]
+mod lifecycle;
 mod manifest;
+pub mod probe;
 pub mod rule;
+pub mod sample_sink;
 mod series;
 pub mod sink;
+pub mod source;
 mod time;
+pub mod window_rule;
 
 pub use bindings::base::watchfire::plugin::model::{
-    Annotation, Failure, Label, Series, Severity as Level, Snapshot,
+    Annotation, Failure, Label, Reading, Series, Severity as Level, Snapshot,
 };
 #[doc(hidden)]
 pub use manifest::bytes_of as manifest_bytes;
+pub use probe::Probe;
 pub use rule::{Columns, Declaration, Judgement, OnNoData, Rule};
+pub use sample_sink::{SampleSink, SampleTerms};
 pub use series::SeriesTable;
 pub use sink::{Alert, DeliveryError, Receipt, Sink, Terms};
+pub use source::{Decoded, Source};
 pub use time::parse_duration;
+pub use window_rule::{Across, GroupTable, Shape, WindowDeclaration, WindowRule, Windows};
 
 /// The host's number for a series.
 pub type SeriesId = u32;
@@ -95,6 +113,25 @@ impl Level {
             Level::Warning => "warning",
             Level::Critical => "critical",
         }
+    }
+}
+
+impl Reading {
+    /// A value as of the time at which the host takes it.
+    pub fn new<'a>(
+        metric: &str,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+        value: f64,
+    ) -> Reading {
+        let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };
+        let labels = labels.into_iter().map(label).collect();
+        Reading { metric: metric.to_owned(), labels, at: None, value }
+    }
+
+    /// The time at which it happened.
+    pub fn at(mut self, at: Timestamp) -> Reading {
+        self.at = Some(at);
+        self
     }
 }
 

@@ -1,14 +1,12 @@
 //! Rules: what one declares and how it judges columns of samples.
 
-use std::marker::PhantomData;
-
-use crate::bindings::base::exports::watchfire::plugin::lifecycle;
 use crate::bindings::rule::exports::watchfire::plugin::evaluator;
+use crate::bindings::rule::watchfire::plugin::rules;
 use crate::{
-    Annotation, Duration, Failure, Held, Label, Level, Series, SeriesId, Snapshot, Timestamp, host,
+    Annotation, Duration, Failure, Held, Label, Level, Series, SeriesId, Snapshot, Timestamp,
 };
 
-pub use evaluator::{Declaration, Flapping, OnNoData, Verdict};
+pub use rules::{Declaration, Flapping, OnNoData, Verdict};
 
 /// A component that judges samples. The host runs one instance for each of its shards, so state
 /// must be kept by series or by group of a rule.
@@ -89,6 +87,12 @@ impl Judgement {
     }
 }
 
+impl From<Judgement> for rules::Judgement {
+    fn from(out: Judgement) -> rules::Judgement {
+        rules::Judgement { verdicts: out.verdicts, hold: out.hold }
+    }
+}
+
 /// A rule that takes all series of a metric, each its own group, and fires a warning at once.
 impl Declaration {
     pub fn new(name: &str, metric: &str) -> Declaration {
@@ -162,26 +166,7 @@ impl Declaration {
     }
 }
 
-/// Between the generated bindings and a [`Rule`].
-#[doc(hidden)]
-pub struct Adapter<T>(PhantomData<T>);
-
-impl<T: Rule + Held> lifecycle::Guest for Adapter<T> {
-    fn configure(settings: String) -> Result<(), Failure> {
-        host::report_panics();
-        let rule = T::configure(&settings)?;
-        T::with(|slot| *slot = Some(rule));
-        Ok(())
-    }
-
-    fn save() -> Result<Option<Snapshot>, Failure> {
-        Ok(T::held(Rule::save))
-    }
-
-    fn restore(state: Snapshot) -> Result<(), Failure> {
-        T::held(|rule| rule.restore(state))
-    }
-}
+adapter!(Rule);
 
 impl<T: Rule + Held> evaluator::Guest for Adapter<T> {
     fn describe() -> Result<Vec<Declaration>, Failure> {
@@ -201,17 +186,17 @@ impl<T: Rule + Held> evaluator::Guest for Adapter<T> {
         series: Vec<SeriesId>,
         at: Vec<Timestamp>,
         value: Vec<f64>,
-    ) -> Result<evaluator::Judgement, Failure> {
+    ) -> Result<rules::Judgement, Failure> {
         let rows = Columns { series: &series, at: &at, value: &value };
         let mut out = Judgement::default();
         T::held(|held| held.evaluate(rule, rows, &mut out))?;
-        Ok(evaluator::Judgement { verdicts: out.verdicts, hold: out.hold })
+        Ok(out.into())
     }
 
-    fn tick(rule: u32, now: Timestamp) -> Result<evaluator::Judgement, Failure> {
+    fn tick(rule: u32, now: Timestamp) -> Result<rules::Judgement, Failure> {
         let mut out = Judgement::default();
         T::held(|held| held.tick(rule, now, &mut out))?;
-        Ok(evaluator::Judgement { verdicts: out.verdicts, hold: out.hold })
+        Ok(out.into())
     }
 }
 
@@ -219,10 +204,6 @@ impl<T: Rule + Held> evaluator::Guest for Adapter<T> {
 #[macro_export]
 macro_rules! export_rule {
     ($rule:ty) => {
-        $crate::manifest!("rule", []);
-        $crate::hold!($rule);
-        type Exported = $crate::rule::Adapter<$rule>;
-        $crate::bindings::base::export!(Exported with_types_in $crate::bindings::base);
-        $crate::bindings::rule::export!(Exported with_types_in $crate::bindings::rule);
+        $crate::export_world!($rule, rule, "rule", []);
     };
 }

@@ -1,38 +1,65 @@
-//! State by series: found by the host's number, saved by the series' own name.
+//! State by series or group: found by the host's number, saved by its own name.
 
 use std::collections::BTreeMap;
 
-use crate::{Series, SeriesId};
+use crate::{Label, Series};
 
 const NO_SLOT: u32 = u32::MAX;
 
+/// What the host gives a number and announces once: a series, or a group of a rule.
+#[doc(hidden)]
+pub trait Announced {
+    fn id(&self) -> u32;
+
+    fn name(&self) -> &str;
+
+    fn labels(&self) -> &[Label];
+}
+
+impl Announced for Series {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.metric
+    }
+
+    fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+}
+
 /// One value for each announced series.
+pub type SeriesTable<T> = Table<Series, T>;
+
+/// One value for each thing that was announced.
 ///
 /// The host's numbers are dense over all series it has, of which one instance sees a share: so the
 /// numbers index a thin table of slots, and the values lie together.
 #[derive(Debug)]
-pub struct SeriesTable<T> {
+pub struct Table<S, T> {
     slots: Vec<u32>,
-    entries: Vec<Entry<T>>,
+    entries: Vec<Entry<S, T>>,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
-    series: Series,
+struct Entry<S, T> {
+    series: S,
     value: T,
 }
 
-impl<T> Default for SeriesTable<T> {
-    fn default() -> SeriesTable<T> {
-        SeriesTable { slots: Vec::new(), entries: Vec::new() }
+impl<S, T> Default for Table<S, T> {
+    fn default() -> Table<S, T> {
+        Table { slots: Vec::new(), entries: Vec::new() }
     }
 }
 
-impl<T: Default> SeriesTable<T> {
+impl<S: Announced, T: Default> Table<S, T> {
     /// Takes what the host announced; a series that is there already keeps its value.
-    pub fn intern(&mut self, added: Vec<Series>) {
+    pub fn intern(&mut self, added: Vec<S>) {
         for series in added {
-            let id = series.id as usize;
+            let id = series.id() as usize;
             if self.slots.len() <= id {
                 self.slots.resize(id + 1, NO_SLOT);
             }
@@ -43,23 +70,23 @@ impl<T: Default> SeriesTable<T> {
         }
     }
 
-    pub fn forget(&mut self, removed: &[SeriesId]) {
+    pub fn forget(&mut self, removed: &[u32]) {
         for id in removed {
             let Some(slot) = self.slot(*id) else { continue };
             self.slots[*id as usize] = NO_SLOT;
             self.entries.swap_remove(slot);
             if let Some(moved) = self.entries.get(slot) {
-                self.slots[moved.series.id as usize] = slot as u32;
+                self.slots[moved.series.id() as usize] = slot as u32;
             }
         }
     }
 
-    pub fn get_mut(&mut self, id: SeriesId) -> Option<&mut T> {
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
         let slot = self.slot(id)?;
         Some(&mut self.entries[slot].value)
     }
 
-    pub fn series(&self, id: SeriesId) -> Option<&Series> {
+    pub fn series(&self, id: u32) -> Option<&S> {
         self.slot(id).map(|slot| &self.entries[slot].series)
     }
 
@@ -82,7 +109,7 @@ impl<T: Default> SeriesTable<T> {
         data
     }
 
-    /// Reads what [`SeriesTable::save`] wrote into the series that are announced; others are left
+    /// Reads what [`Table::save`] wrote into the series that are announced; others are left
     /// out. `None` when the bytes are not what `save` writes.
     pub fn restore(&mut self, data: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Option<()> {
         let mut saved = BTreeMap::new();
@@ -102,16 +129,16 @@ impl<T: Default> SeriesTable<T> {
         Some(())
     }
 
-    fn slot(&self, id: SeriesId) -> Option<usize> {
+    fn slot(&self, id: u32) -> Option<usize> {
         let slot = *self.slots.get(id as usize)?;
         (slot != NO_SLOT).then_some(slot as usize)
     }
 }
 
 /// Appends metric and labels, set apart by a byte that no text contains.
-fn identity(series: &Series, out: &mut Vec<u8>) {
-    out.extend_from_slice(series.metric.as_bytes());
-    for label in &series.labels {
+fn identity(series: &impl Announced, out: &mut Vec<u8>) {
+    out.extend_from_slice(series.name().as_bytes());
+    for label in series.labels() {
         for field in [&label.name, &label.value] {
             out.push(0xFF);
             out.extend_from_slice(field.as_bytes());
@@ -120,7 +147,7 @@ fn identity(series: &Series, out: &mut Vec<u8>) {
 }
 
 /// Appends what `write` writes with its length before it.
-fn put(data: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub fn put(data: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = data.len();
     data.extend_from_slice(&[0; 4]);
     write(data);
@@ -128,7 +155,7 @@ fn put(data: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     data[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, tail) = rest.split_first_chunk::<4>()?;
     let length = u32::from_le_bytes(*length) as usize;
     let bytes = tail.get(..length)?;
@@ -140,7 +167,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    fn series(id: SeriesId, metric: &str) -> Series {
+    fn series(id: u32, metric: &str) -> Series {
         Series { id, metric: metric.to_owned(), labels: Vec::new() }
     }
 

@@ -1,14 +1,10 @@
 //! Sinks: one attempt to deliver alerts, and how it went.
 
-use std::marker::PhantomData;
-
-use crate::bindings::base::exports::watchfire::plugin::lifecycle;
 use crate::bindings::sink::exports::watchfire::plugin::delivery;
-use crate::{Duration, Failure, Held, Snapshot, host};
+use crate::{Duration, Failure, Held, Snapshot};
 
-pub use delivery::{
-    Alert, Batching, Bounds, Cause, DeliveryError, Kind, Rate, Reading, Receipt, Retrying, Terms,
-};
+pub use crate::bindings::sink::watchfire::plugin::sending::{Batching, DeliveryError, Retrying};
+pub use delivery::{Alert, Bounds, Cause, JudgedValue, Kind, Rate, Receipt, Terms};
 
 /// A component that carries alerts out. Retry, backoff, batching, rate and order belong to the
 /// host, so a sink holds no loop and no sleep.
@@ -57,26 +53,7 @@ impl Terms {
     }
 }
 
-/// Between the generated bindings and a [`Sink`].
-#[doc(hidden)]
-pub struct Adapter<T>(PhantomData<T>);
-
-impl<T: Sink + Held> lifecycle::Guest for Adapter<T> {
-    fn configure(settings: String) -> Result<(), Failure> {
-        host::report_panics();
-        let sink = T::configure(&settings)?;
-        T::with(|slot| *slot = Some(sink));
-        Ok(())
-    }
-
-    fn save() -> Result<Option<Snapshot>, Failure> {
-        Ok(T::held(Sink::save))
-    }
-
-    fn restore(state: Snapshot) -> Result<(), Failure> {
-        T::held(|sink| sink.restore(state))
-    }
-}
+adapter!(Sink);
 
 impl<T: Sink + Held> delivery::Guest for Adapter<T> {
     fn describe() -> Result<Terms, Failure> {
@@ -96,10 +73,6 @@ impl<T: Sink + Held> delivery::Guest for Adapter<T> {
 #[macro_export]
 macro_rules! export_sink {
     ($sink:ty $(, needs = [$($need:literal),* $(,)?])?) => {
-        $crate::manifest!("sink", [$($($need),*)?]);
-        $crate::hold!($sink);
-        type Exported = $crate::sink::Adapter<$sink>;
-        $crate::bindings::base::export!(Exported with_types_in $crate::bindings::base);
-        $crate::bindings::sink::export!(Exported with_types_in $crate::bindings::sink);
+        $crate::export_world!($sink, sink, "sink", [$($($need),*)?]);
     };
 }

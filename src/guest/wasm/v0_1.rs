@@ -13,27 +13,15 @@ use crate::guest::http::{HttpError, HttpGate, HttpRequest, Part};
 use crate::kernel::event::{Cause, Event, Kind};
 use crate::kernel::model::{Labels, Level};
 
-pub mod rule {
-    wasmtime::component::bindgen!({ path: "wit", world: "rule" });
-}
+pub mod bindings;
 
-pub mod sink {
-    wasmtime::component::bindgen!({
-        path: "wit",
-        world: "sink",
-        with: {
-            "watchfire:plugin/model@0.1.0": super::rule::watchfire::plugin::model,
-            "watchfire:plugin/host@0.1.0": super::rule::watchfire::plugin::host,
-        },
-    });
-}
+pub use bindings::rule::watchfire::plugin::{model, rules};
+pub use bindings::sink::exports::watchfire::plugin::delivery;
+pub use bindings::sink::watchfire::plugin::sending;
+pub use bindings::window_rule::exports::watchfire::plugin::window_evaluator;
 
-pub use rule::exports::watchfire::plugin::evaluator;
-pub use rule::watchfire::plugin::model;
-pub use sink::exports::watchfire::plugin::delivery;
-
-use rule::watchfire::plugin::host;
-use sink::watchfire::plugin::http_client as http;
+use bindings::rule::watchfire::plugin::host;
+use bindings::sink::watchfire::plugin::http_client as http;
 
 /// What a store holds for its guest.
 pub struct HostState {
@@ -73,6 +61,10 @@ impl HasData for HasHost {
 }
 
 impl model::Host for HostState {}
+
+impl rules::Host for HostState {}
+
+impl sending::Host for HostState {}
 
 impl host::Host for HostState {
     fn log(&mut self, level: host::Level, message: String, fields: Vec<(String, String)>) {
@@ -207,7 +199,7 @@ pub fn alert(event: &Event) -> delivery::Alert {
         values: event
             .values
             .iter()
-            .map(|(name, value)| delivery::Reading { name: name.to_string(), value: *value })
+            .map(|(name, value)| delivery::JudgedValue { name: name.to_string(), value: *value })
             .collect(),
         window: event.window.map(|window| delivery::Bounds {
             start: window.start.nanos(),

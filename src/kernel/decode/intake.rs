@@ -6,9 +6,8 @@
 //! seen since the hand last passed, and its slot is announced again for another series.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use crate::kernel::model::lookup::Lookup;
+use super::keys::Keys;
 use crate::kernel::model::{
     Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series, Slot,
 };
@@ -20,13 +19,20 @@ pub struct Intake {
     limits: Limits,
     batch: Batch,
     keys: Keys,
+    speculates: bool,
 }
 
 impl Intake {
     /// Up to `keys_max` (at least 1) raw keys are kept, of 256 bytes on average; longer ones make
     /// it fewer.
     pub fn new(limits: &Limits, keys_max: usize) -> Intake {
-        Intake { limits: limits.clone(), batch: Batch::default(), keys: Keys::new(keys_max) }
+        let keys = Keys::new(keys_max);
+        Intake { limits: limits.clone(), batch: Batch::default(), keys, speculates: true }
+    }
+
+    /// See [`Keys::set_seed`].
+    pub fn set_seed(&mut self, seed: u64) {
+        self.keys.set_seed(seed);
     }
 
     pub fn limits(&self) -> &Limits {
@@ -36,6 +42,36 @@ impl Intake {
     /// `None` when the key has to be parsed and [announced](Intake::announce).
     pub fn known(&mut self, raw: &[u8]) -> Option<Key> {
         self.keys.get(raw)
+    }
+
+    /// The slot that is likely to come next, and its raw key.
+    #[inline(always)]
+    pub fn expected(&self) -> Option<(u32, &[u8])> {
+        self.keys.expected()
+    }
+
+    /// The slot of a raw key, which does not count as seen yet.
+    pub fn find(&self, raw: &[u8]) -> Option<u32> {
+        self.keys.find(raw)
+    }
+
+    /// One sample of a slot that was expected or found.
+    #[inline(always)]
+    pub fn push_met(&mut self, slot: u32, at: EventTime, value: f64, op: Op) {
+        self.keys.meet(slot);
+        self.push(self.keys.key(slot), at, value, op);
+    }
+
+    #[cfg(test)]
+    pub fn speculate(&mut self, speculates: bool) {
+        self.speculates = speculates;
+    }
+
+    /// Whether a reader may take a line for what it looks like, where that cannot be wrong. Only
+    /// tests say no, to compare.
+    #[inline(always)]
+    pub fn speculates(&self) -> bool {
+        self.speculates
     }
 
     /// Remembers what an unknown key stands for, a refusal too, so that a bad series is not parsed
@@ -49,8 +85,15 @@ impl Intake {
     }
 
     /// One sample of a key, or one more refusal.
+    #[inline(always)]
     pub fn push(&mut self, key: Key, at: EventTime, value: f64, op: Op) {
         match key {
+            Ok(slot) if value.is_finite() && op == Op::Set && self.batch.ops.is_empty() => {
+                // The usual case of `Batch::push`, in place.
+                self.batch.slots.push(slot);
+                self.batch.at.push(at);
+                self.batch.value.push(value);
+            }
             Ok(slot) if value.is_finite() => self.batch.push(slot, at, value, op),
             Ok(_) => self.refuse(Refusal::NotFinite),
             Err(refusal) => self.refuse(refusal),
@@ -82,7 +125,7 @@ impl Intake {
 
     /// Keys taken out of the cache so far.
     pub fn evictions(&self) -> u64 {
-        self.keys.evictions
+        self.keys.evictions()
     }
 
     /// The batch so far. An announcement's row is the batch's length when it came after all rows.
@@ -95,112 +138,6 @@ impl Intake {
             ..Batch::default()
         };
         std::mem::replace(&mut self.batch, next)
-    }
-}
-
-/// Raw keys by number. A key's bytes are stored once, shared by the index and the slot.
-struct Keys {
-    keys_max: usize,
-    bytes_max: usize,
-    bytes: usize,
-    index: Lookup<Arc<[u8]>, Entry>,
-    /// By slot; `None` where a slot is free.
-    keys: Vec<Option<Arc<[u8]>>>,
-    /// By slot: seen since the hand last passed. Apart from `keys`, so that a hit touches one byte.
-    seen: Vec<bool>,
-    free: Vec<u32>,
-    hand: usize,
-    evictions: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    slot: u32,
-    refusal: Option<Refusal>,
-}
-
-impl Keys {
-    /// A raw key of four labels takes some 80 bytes; three times that leaves room for long ones,
-    /// while keys of 64 KiB each cannot fill the memory.
-    const BYTES_PER_KEY: usize = 256;
-
-    fn new(keys_max: usize) -> Keys {
-        let keys_max = keys_max.clamp(1, u32::MAX as usize);
-        Keys {
-            keys_max,
-            bytes_max: keys_max.saturating_mul(Keys::BYTES_PER_KEY),
-            bytes: 0,
-            index: Lookup::default(),
-            keys: Vec::new(),
-            seen: Vec::new(),
-            free: Vec::new(),
-            hand: 0,
-            evictions: 0,
-        }
-    }
-
-    fn get(&mut self, raw: &[u8]) -> Option<Key> {
-        let entry = self.index.get(raw)?;
-        self.seen[entry.slot as usize] = true;
-        Some(match entry.refusal {
-            None => Ok(Slot(entry.slot)),
-            Some(refusal) => Err(refusal),
-        })
-    }
-
-    fn insert(&mut self, raw: &[u8], refusal: Option<Refusal>) -> Slot {
-        while !self.index.is_empty()
-            && (self.index.len() >= self.keys_max || self.bytes + raw.len() > self.bytes_max)
-        {
-            self.evict();
-        }
-        let key: Arc<[u8]> = Arc::from(raw);
-        self.bytes += key.len();
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.keys.push(None);
-                self.seen.push(false);
-                (self.keys.len() - 1) as u32
-            }
-        };
-        self.keys[slot as usize] = Some(key.clone());
-        // A new key has to be seen a second time before it counts as in use, so a flood of keys
-        // that come once takes out its own kind and not the series that keep coming.
-        self.seen[slot as usize] = false;
-        let before = self.index.insert(key, Entry { slot, refusal });
-        assert!(before.is_none(), "a known key was announced again");
-        Slot(slot)
-    }
-
-    /// Takes out the next key under the hand that was not seen since the last pass. There is one:
-    /// the first pass leaves none marked as seen.
-    fn evict(&mut self) {
-        assert!(!self.index.is_empty());
-        loop {
-            let slot = self.hand;
-            self.hand = if slot + 1 == self.keys.len() { 0 } else { slot + 1 };
-            if std::mem::take(&mut self.seen[slot]) {
-                continue;
-            }
-            if let Some(key) = self.keys[slot].take() {
-                self.bytes -= key.len();
-                self.index.remove(&key[..]);
-                self.free.push(slot as u32);
-                self.evictions += 1;
-                return;
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.evictions += self.index.len() as u64;
-        self.index.clear();
-        self.keys.clear();
-        self.seen.clear();
-        self.free.clear();
-        self.bytes = 0;
-        self.hand = 0;
     }
 }
 
@@ -259,12 +196,12 @@ mod tests {
             let mut raw = vec![b'x'; 10_000];
             raw.extend_from_slice(&count.to_le_bytes());
             let _slot = intake.announce(&raw, series("x"));
-            assert!(intake.keys.bytes <= 100 * Keys::BYTES_PER_KEY);
+            assert!(intake.keys.bytes() <= 100 * Keys::BYTES_PER_KEY);
         }
-        assert_eq!((intake.keys.index.len(), intake.evictions()), (2, 998));
+        assert_eq!((intake.keys.len(), intake.evictions()), (2, 998));
         // A single key past the bound still gets its slot.
         let _slot = intake.announce(&[b'y'; 30_000], series("y"));
-        assert_eq!(intake.keys.index.len(), 1);
+        assert_eq!(intake.keys.len(), 1);
     }
 
     #[test]

@@ -43,9 +43,13 @@ impl JsonLines {
         }
         let unit = unit.unwrap_or(TimeUnit::Millis);
         let tail = tail(line);
+        // Keys of the other kind begin with a quote, and no line that the parser takes does. A
+        // key counts as seen only when its line is taken, so the numbers are read first.
         if let Some(tail) = &tail
-            && let Some(key) = intake.known(&line[..tail.start])
+            && intake.speculates()
+            && line[0] == b'{'
             && let Ok((at, value)) = read(tail.ts, tail.value, unit)
+            && let Some(key) = intake.known(&line[..tail.start])
         {
             intake.push(key, at, value, Op::Set);
             return Ok(());
@@ -132,6 +136,13 @@ fn tail(line: &[u8]) -> Option<Tail<'_>> {
         (true, Some((_, _, true)) | None) => Some(Tail { start, ts: None, value: last }),
         (false, Some((_, _, false)) | None) => None,
     }
+}
+
+/// Whether a cut behind these bytes would take one field more: they look as if a time, which may
+/// lie within a text, were the last field.
+pub fn ends_in_time(key: &[u8]) -> bool {
+    let before = without_space(key).strip_suffix(b",").and_then(field_before);
+    matches!(before, Some((_, _, false)))
 }
 
 /// The field `"ts":…` or `"value":…` that ends these bytes: where it starts, the bytes of its

@@ -12,9 +12,14 @@
 //! [`EventTime::MIN`]: crate::kernel::model::EventTime::MIN
 
 mod csv;
+mod decimal;
+#[cfg(test)]
+mod differential;
+mod expected;
 mod influx_line;
 pub mod intake;
 mod json_lines;
+mod keys;
 mod lines;
 pub mod number;
 mod prom_text;
@@ -30,9 +35,10 @@ pub use intake::{Intake, Key};
 pub use number::TimeUnit;
 
 use csv::Csv;
+use expected::{ExpectedInflux, ExpectedJson, ExpectedProm, ExpectedStatsD};
 use influx_line::InfluxLine;
 use json_lines::JsonLines;
-use lines::{Line, Lines};
+use lines::{Line, Lines, Run};
 use prom_text::PromText;
 use statsd::StatsD;
 
@@ -78,6 +84,8 @@ pub struct Decoder {
     lines: Lines,
     reader: Reader,
     intake: Intake,
+    /// Room for a raw key, kept so that no line allocates.
+    scratch: Vec<u8>,
 }
 
 /// What a format keeps from line to line: scratch space, and for CSV the header.
@@ -101,7 +109,22 @@ impl Decoder {
             Format::Csv => Reader::Csv(Csv::default()),
         };
         let lines = Lines::new(limits.line_bytes_max);
-        Decoder { format, unit: None, lines, reader, intake: Intake::new(limits, keys_max) }
+        let intake = Intake::new(limits, keys_max);
+        Decoder { format, unit: None, lines, reader, intake, scratch: Vec::new() }
+    }
+
+    /// Hashes raw keys with this seed. Nothing that is decoded depends on it; a sender that does
+    /// not know it cannot make up keys that are slow to look up. Nothing may be decoded yet.
+    pub fn seeded(mut self, seed: u64) -> Decoder {
+        self.intake.set_seed(seed);
+        self
+    }
+
+    /// Reads every line in full from here on, whatever it looks like: the reference for tests.
+    #[cfg(test)]
+    fn in_full(mut self) -> Decoder {
+        self.intake.speculate(false);
+        self
     }
 
     pub fn format(&self) -> Format {
@@ -125,15 +148,15 @@ impl Decoder {
     /// Decodes the next bytes of a stream. The start of a line whose end has not come is kept.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.intake.received(bytes.len());
-        let Decoder { unit, lines, reader, intake, .. } = self;
-        lines.feed(bytes, |number, line| reader.line(number, line, *unit, intake));
+        let Decoder { unit, lines, reader, intake, scratch, .. } = self;
+        lines.feed(bytes, &mut Pass { unit: *unit, reader, intake, scratch });
     }
 
     /// The stream or payload ended: its last line needs no newline, and what comes next begins at
     /// line 1, in CSV with a header.
     pub fn finish(&mut self) {
-        let Decoder { unit, lines, reader, intake, .. } = self;
-        lines.finish(|number, line| reader.line(number, line, *unit, intake));
+        let Decoder { unit, lines, reader, intake, scratch, .. } = self;
+        lines.finish(&mut Pass { unit: *unit, reader, intake, scratch });
         match reader {
             Reader::Csv(csv) => csv.finish(),
             Reader::JsonLines(_) | Reader::StatsD(_) | Reader::InfluxLine(_) | Reader::PromText => {
@@ -152,23 +175,48 @@ impl Decoder {
     }
 }
 
-impl Reader {
-    fn line(&mut self, number: u64, line: Line<'_>, unit: Option<TimeUnit>, intake: &mut Intake) {
+/// What reads the lines of one call.
+struct Pass<'a> {
+    unit: Option<TimeUnit>,
+    reader: &'a mut Reader,
+    intake: &'a mut Intake,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl lines::Reader for Pass<'_> {
+    fn line(&mut self, number: u64, line: Line<'_>) {
+        let Pass { unit, reader, intake, .. } = self;
         let bytes = match line {
             Line::Whole(bytes) => bytes,
             Line::TooLong(head) => {
                 return intake.defect(number, "the line is longer than line_bytes_max", head);
             }
         };
-        let outcome = match self {
-            Reader::JsonLines(reader) => reader.line(bytes, unit, intake),
-            Reader::StatsD(reader) => reader.line(bytes, unit, intake),
-            Reader::InfluxLine(reader) => reader.line(bytes, unit, intake),
-            Reader::PromText => PromText::line(bytes, unit, intake),
-            Reader::Csv(reader) => reader.line(bytes, unit, intake),
+        let outcome = match reader {
+            Reader::JsonLines(reader) => reader.line(bytes, *unit, intake),
+            Reader::StatsD(reader) => reader.line(bytes, *unit, intake),
+            Reader::InfluxLine(reader) => reader.line(bytes, *unit, intake),
+            Reader::PromText => PromText::line(bytes, *unit, intake),
+            Reader::Csv(reader) => reader.line(bytes, *unit, intake),
         };
         if let Err(words) = outcome {
             intake.defect(number, words, bytes);
+        }
+    }
+
+    fn run(&mut self, bytes: &[u8], line_bytes_max: usize) -> Run {
+        let Pass { unit, reader, intake, scratch } = self;
+        let (max, unit) = (line_bytes_max, *unit);
+        match reader {
+            Reader::JsonLines(_) => {
+                expected::run::<ExpectedJson>(bytes, max, unit, intake, scratch)
+            }
+            Reader::StatsD(_) => expected::run::<ExpectedStatsD>(bytes, max, unit, intake, scratch),
+            Reader::InfluxLine(_) => {
+                expected::run::<ExpectedInflux>(bytes, max, unit, intake, scratch)
+            }
+            Reader::PromText => expected::run::<ExpectedProm>(bytes, max, unit, intake, scratch),
+            Reader::Csv(_) => Run::default(),
         }
     }
 }

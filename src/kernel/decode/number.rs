@@ -1,5 +1,6 @@
 //! Numbers in text: values as `f64`, times as exact nanoseconds.
 
+use super::decimal::Decimal;
 use crate::kernel::model::EventTime;
 
 /// The unit of a time that is a plain number since the Unix epoch.
@@ -26,22 +27,37 @@ impl TimeUnit {
     /// Reads a decimal number of this unit, exactly: digits past the nanosecond are cut off.
     /// `None` for other text, and for times that nanoseconds in an `i64` cannot hold.
     pub fn read(self, text: &[u8]) -> Option<EventTime> {
-        let digits = match self {
+        let digits = self.digits() as u32;
+        if let Some((decimal, [])) = Decimal::cut(text)
+            && let Some(at) = decimal.time(self)
+        {
+            return Some(at);
+        }
+        let nanos = decimal_nanos(text, digits)?;
+        // The smallest time is how a batch writes "no time".
+        Some(EventTime::from_nanos(nanos)).filter(|at| *at != EventTime::MIN)
+    }
+
+    /// How many digits a nanosecond of this unit has after the point.
+    pub fn digits(self) -> usize {
+        match self {
             TimeUnit::Nanos => 0,
             TimeUnit::Micros => 3,
             TimeUnit::Millis => 6,
             TimeUnit::Seconds => 9,
-        };
-        let nanos = whole_nanos(text, digits).or_else(|| decimal_nanos(text, digits))?;
-        // The smallest time is how a batch writes "no time".
-        Some(EventTime::from_nanos(nanos)).filter(|at| *at != EventTime::MIN)
+        }
     }
 }
 
 /// The same `f64` that `str::parse` gives, and `None` where it gives an error. `NaN` and `inf` in
 /// any case are numbers to it.
 pub fn float(text: &[u8]) -> Option<f64> {
-    short_decimal(text).or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
+    if let Some((decimal, [])) = Decimal::cut(text)
+        && let Some(value) = decimal.short_value()
+    {
+        return Some(value);
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// A number as JSON writes it; `float` takes more.
@@ -71,56 +87,9 @@ pub fn is_json_number(text: &[u8]) -> bool {
     rest.is_empty()
 }
 
-const POWERS_OF_TEN: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-
-/// `-12.345` with up to 16 characters after the sign. With a point these are at most 15 digits, so
-/// both the digits and the power of ten are exact as `f64` and only the division rounds; without
-/// one only the conversion does. Rounded once, it is the nearest `f64` (Clinger 1990, "How to read
-/// floating point numbers accurately").
-fn short_decimal(text: &[u8]) -> Option<f64> {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        rest => (false, rest),
-    };
-    if digits.is_empty() || digits.len() > 16 {
-        return None;
-    }
-    let (mut mantissa, mut fraction) = (0u64, 0);
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => mantissa = mantissa * 10 + u64::from(byte - b'0'),
-            b'.' if fraction == 0 => fraction = digits.len() - at,
-            _ => return None,
-        }
-    }
-    // A lone point is no number.
-    if fraction == 1 && digits.len() == 1 {
-        return None;
-    }
-    let value = mantissa as f64 / POWERS_OF_TEN[fraction.saturating_sub(1)];
-    Some(if negative { -value } else { value })
-}
-
-/// Digits only, as nearly every time is.
-fn whole_nanos(text: &[u8], unit_digits: u32) -> Option<i64> {
-    if text.is_empty() || text.len() > 19 {
-        return None;
-    }
-    let mut total = 0i64;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        total = total.checked_mul(10)?.checked_add(i64::from(digit))?;
-    }
-    total.checked_mul(10i64.pow(unit_digits))
-}
-
 /// `-1.5e3`, in units of 10^`unit_digits` ns. The point is moved in the text, so nothing is
 /// rounded.
-fn decimal_nanos(text: &[u8], unit_digits: u32) -> Option<i64> {
+pub fn decimal_nanos(text: &[u8], unit_digits: u32) -> Option<i64> {
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),

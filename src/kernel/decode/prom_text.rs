@@ -16,7 +16,7 @@ use super::{Intake, Words};
 use crate::kernel::model::{EventTime, Op, Refusal, Series};
 
 /// Integers with fewer digits are seconds when the unit is not known.
-const MILLIS_DIGITS_MIN: usize = 12;
+pub const MILLIS_DIGITS_MIN: usize = 12;
 
 pub struct PromText;
 
@@ -29,7 +29,9 @@ impl PromText {
         // A known key that ends in a brace ended there when it was parsed, and where a key ends
         // depends on no byte after it. So the last brace is a good guess that need not be checked.
         let braced = memrchr(b'}', line).map(|end| end + 1);
-        let guess = braced.and_then(|end| Some((end, intake.known(&line[..end])?)));
+        let guess = braced
+            .filter(|_| intake.speculates())
+            .and_then(|end| Some((end, intake.known(&line[..end])?)));
         let (end, known) = match guess {
             Some((end, key)) => (end, Some(key)),
             None => {

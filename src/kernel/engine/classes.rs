@@ -116,6 +116,14 @@ impl Engine {
             let member = |id: SeriesId| {
                 series[id.index()].as_ref().expect("its class is bound").members[place]
             };
+            if run.asks_guest() {
+                for row in &class.rows {
+                    let id = rows.series[*row as usize];
+                    let is_busy = place >= PLACES || latest[id].busy >> place & 1 == 1;
+                    stretch.pass(run, *binding, (*row, member(id)), is_busy);
+                }
+                continue;
+            }
             if !run.plain {
                 for row in &class.rows {
                     stretch.hand(run, *binding, *row, member(rows.series[*row as usize]));
@@ -186,6 +194,7 @@ impl Engine {
     fn run_rules(&mut self, rows: &Rows, out: &mut Output) {
         let mut rules = std::mem::take(&mut self.stretch.rules);
         rules.sort_unstable();
+        rules.dedup();
         for rule in rules.drain(..) {
             self.with_rule(rule, rows.source, out, |run, context| {
                 if !run.inbox.is_sorted() {
@@ -254,6 +263,14 @@ impl Stretch {
         }
         self.hand(run, binding, row, member);
         true
+    }
+
+    /// Gives a component's rule a row; of a group at rest only the component is to see it.
+    fn pass(&mut self, run: &mut RuleRun, binding: Binding, row: (u32, u32), is_busy: bool) {
+        if run.inbox.is_empty() && run.passing.is_empty() {
+            self.rules.push(binding.rule.0);
+        }
+        if is_busy { run.inbox.push(row) } else { run.passing.push(row) }
     }
 
     fn hand(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) {

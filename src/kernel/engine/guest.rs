@@ -3,66 +3,103 @@
 use std::collections::BTreeMap;
 
 use crate::kernel::event::Cause;
-use crate::kernel::model::{EventTime, SeriesId};
+use crate::kernel::model::{Duration, EventTime, SeriesId};
+use crate::kernel::rule::GuestRule;
 use crate::kernel::rule::program::{Fault, GuestVerdict, GuestVerdicts};
-use crate::kernel::rule::{GuestRule, Judge};
 use crate::kernel::sequence::Rows;
 
 use super::Context;
 use super::run::RuleRun;
 
+/// A rule whose series all fell silent hears of the time for so much longer at most.
+const SILENT_FOR: Duration = Duration::from_secs(60);
+
 impl RuleRun {
     fn guest(&self) -> GuestRule {
-        match &self.rule.judge {
-            Judge::Guest(guest) => guest.clone(),
-            Judge::Levels(_) | Judge::Absent(_) | Judge::Never => {
-                unreachable!("only called for rules of components")
-            }
-        }
+        self.rule.guest_of_samples().expect("only called for rules of components").clone()
     }
 
     /// A segment's rows go to the component in one call; each row is then judged by its answer.
+    /// Rows of groups at rest are looked at only where the answer names them.
     pub fn guest_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
         self.catch_up(context.watermark);
-        let mut accepted: Vec<(usize, u32)> = Vec::with_capacity(inbox.len());
+        let mut asked: Vec<Asked> = Vec::with_capacity(inbox.len() + self.passing.len());
         for (row, member) in inbox {
-            let (row, member) = (*row as usize, *member);
-            context.position = rows.position[row];
-            let at = rows.at[row];
-            let late = self.members[member].last.is_some_and(|(last, _)| at < last);
-            self.hear(context, member, at, rows.value[row]);
-            let number = self.members[member].group;
-            if late {
-                self.late(context, number, at);
-                continue;
-            }
-            self.on_time(context, number);
-            self.first_pane(context, at);
-            self.wake(number);
-            self.schedule(context, number);
-            if !self.is_suspended(number) && !self.quarantined {
-                accepted.push((row, member));
+            if self.guest_hears(context, rows, *row as usize, *member) {
+                asked.push(Asked { row: *row, member: *member, busy: true });
             }
         }
-        if accepted.is_empty() {
+        let resting = |(row, member)| Asked { row, member, busy: false };
+        self.stats.samples += self.passing.len() as u64;
+        asked.extend(self.passing.drain(..).map(resting));
+        if asked.is_empty() {
             return;
         }
-        let series: Vec<SeriesId> = accepted.iter().map(|(row, _)| rows.series[*row]).collect();
-        let at: Vec<EventTime> = accepted.iter().map(|(row, _)| rows.at[*row]).collect();
-        let value: Vec<f64> = accepted.iter().map(|(row, _)| rows.value[*row]).collect();
+        if !asked.is_sorted_by_key(|asked| asked.row) {
+            asked.sort_unstable_by_key(|asked| asked.row);
+        }
+        let row_of = |asked: &Asked| asked.row as usize;
+        let series: Vec<SeriesId> = asked.iter().map(|asked| rows.series[row_of(asked)]).collect();
+        let at: Vec<EventTime> = asked.iter().map(|asked| rows.at[row_of(asked)]).collect();
+        let value: Vec<f64> = asked.iter().map(|asked| rows.value[row_of(asked)]).collect();
         let guest = self.guest();
         let mut out = GuestVerdicts::default();
         let told =
             context.plugins.evaluate(&guest.plugin, guest.index, (&series, &at, &value), &mut out);
-        self.stats.evaluations += accepted.len() as u64;
-        match told.and_then(|()| by_row(out, accepted.len())) {
-            Ok(answers) => {
-                for ((row, member), answer) in accepted.into_iter().zip(answers) {
-                    context.position = rows.position[row];
-                    self.settle_guest(context, member, rows.at[row], answer);
+        self.stats.evaluations += asked.len() as u64;
+        match told.and_then(|()| Answers::new(out, asked.len())) {
+            Ok(answers) => self.settle_asked(context, rows, &asked, answers),
+            Err(fault) => self.fault_all(context, &asked, rows, &fault),
+        }
+        for asked in asked.iter().filter(|asked| asked.busy) {
+            self.rest(context.latest, self.members[asked.member].group);
+        }
+    }
+
+    /// Enters a row into its group. False when it is not to be judged.
+    fn guest_hears(
+        &mut self,
+        context: &mut Context<'_>,
+        rows: &Rows,
+        row: usize,
+        member: u32,
+    ) -> bool {
+        context.position = rows.position[row];
+        self.rouse(context.latest, self.members[member].group);
+        let at = rows.at[row];
+        let late = self.members[member].last.is_some_and(|(last, _)| at < last);
+        self.hear(context, member, at, rows.value[row]);
+        let number = self.members[member].group;
+        if late {
+            self.late(context, number, at);
+            return false;
+        }
+        self.on_time(context, number);
+        self.first_pane(context, at);
+        self.wake(number);
+        self.schedule(context, number);
+        !self.is_suspended(number) && !self.quarantined
+    }
+
+    fn settle_asked(
+        &mut self,
+        context: &mut Context<'_>,
+        rows: &Rows,
+        asked: &[Asked],
+        mut answers: Answers,
+    ) {
+        for (at, Asked { row, member, busy }) in asked.iter().enumerate() {
+            let answer = answers.of(at);
+            let row = *row as usize;
+            if !busy {
+                if !matches!(answer, Answer::Breach(_)) {
+                    continue;
                 }
+                self.guest_hears(context, rows, row, *member);
+                self.stats.samples -= 1;
             }
-            Err(fault) => self.fault_all(context, &accepted, rows, &fault),
+            context.position = rows.position[row];
+            self.settle_guest(context, *member, rows.at[row], answer);
         }
     }
 
@@ -70,15 +107,16 @@ impl RuleRun {
     fn fault_all(
         &mut self,
         context: &mut Context<'_>,
-        accepted: &[(usize, u32)],
+        asked: &[Asked],
         rows: &Rows,
         fault: &Fault,
     ) {
         let mut groups: BTreeMap<u32, EventTime> = BTreeMap::new();
-        for (row, member) in accepted {
-            groups.insert(self.members[*member].group, rows.at[*row]);
+        for Asked { row, member, .. } in asked {
+            groups.insert(self.members[*member].group, rows.at[*row as usize]);
         }
         for (number, at) in groups {
+            self.rouse(context.latest, number);
             self.fault(context, number, at, fault.clone());
         }
     }
@@ -116,7 +154,7 @@ impl RuleRun {
         self.members[member].last = own;
     }
 
-    /// Tells the component the time; gives the groups that still have live series.
+    /// Tells the component the time; gives the groups that are to be told of again.
     pub fn tick(
         &mut self,
         context: &mut Context<'_>,
@@ -134,16 +172,23 @@ impl RuleRun {
             Ok(()) => self.settle_tick(context, &groups, now, out),
             Err(fault) => {
                 if let Some(first) = groups.first() {
+                    self.rouse(context.latest, *first);
                     self.fault(context, *first, now, fault);
                 }
             }
+        }
+        // Looking for those that fell silent costs more than a few ticks for nobody.
+        if now.floor(SILENT_FOR) != now {
+            return groups;
         }
         let members = &self.members;
         let live = |number: &u32| {
             let group = &self.groups[*number];
             group.members.iter().any(|member| members[*member].live)
         };
-        groups.into_iter().filter(live).collect()
+        let (live, silent): (Vec<u32>, Vec<u32>) = groups.into_iter().partition(live);
+        self.sleep(&silent);
+        live
     }
 
     /// On a tick rows are series' numbers; what is not listed keeps its verdict.
@@ -154,17 +199,18 @@ impl RuleRun {
         now: EventTime,
         out: GuestVerdicts,
     ) {
+        if out.breaches.is_empty() {
+            return;
+        }
         let mut told: BTreeMap<SeriesId, GuestVerdict> = BTreeMap::new();
         for verdict in out.breaches {
             told.insert(SeriesId(verdict.row), verdict);
         }
         for number in groups {
-            if told.is_empty() && self.groups[*number].alert.is_idle() {
-                continue;
-            }
             for member in self.groups[*number].members.clone() {
                 let id = self.members[member].id;
                 if let Some(verdict) = told.remove(&id) {
+                    self.rouse(context.latest, *number);
                     self.settle_guest(context, member, now, Answer::Breach(verdict));
                 }
             }
@@ -172,25 +218,43 @@ impl RuleRun {
     }
 }
 
-enum Answer {
+/// A row that the component is asked about. Of a group at rest nothing was looked at yet.
+struct Asked {
+    row: u32,
+    member: u32,
+    busy: bool,
+}
+
+/// What a component said of one row.
+pub enum Answer {
     Clear,
     Hold,
     Breach(GuestVerdict),
 }
 
-/// One answer for each row; a row that is named twice, or that does not exist, is a fault.
-fn by_row(out: GuestVerdicts, rows: usize) -> Result<Vec<Answer>, Fault> {
-    let mut answers: Vec<Answer> = (0..rows).map(|_| Answer::Clear).collect();
-    let hold = out.hold.into_iter().map(|row| (row, Answer::Hold));
-    let breaches = out.breaches.into_iter().map(|verdict| (verdict.row, Answer::Breach(verdict)));
-    for (row, answer) in hold.chain(breaches) {
-        let Some(place) = answers.get_mut(row as usize) else {
+/// What was said of a call's rows, to be asked for in their order.
+pub struct Answers(std::iter::Peekable<std::vec::IntoIter<(u32, Answer)>>);
+
+impl Answers {
+    /// A row that is named twice, or that does not exist, is a fault of the whole answer.
+    pub fn new(out: GuestVerdicts, rows: usize) -> Result<Answers, Fault> {
+        let hold = out.hold.into_iter().map(|row| (row, Answer::Hold));
+        let breach = |verdict: GuestVerdict| (verdict.row, Answer::Breach(verdict));
+        let mut named: Vec<(u32, Answer)> =
+            hold.chain(out.breaches.into_iter().map(breach)).collect();
+        named.sort_by_key(|(row, _)| *row);
+        if let Some((row, _)) = named.last().filter(|(row, _)| *row as usize >= rows) {
             return Err(Fault::new(format!("a verdict names row {row} of {rows}")));
-        };
-        if !matches!(place, Answer::Clear) {
-            return Err(Fault::new(format!("two verdicts name row {row}")));
         }
-        *place = answer;
+        if let Some(pair) = named.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Fault::new(format!("two verdicts name row {}", pair[0].0)));
+        }
+        Ok(Answers(named.into_iter().peekable()))
     }
-    Ok(answers)
+
+    /// Rows are asked for in order; one that was not named is clear.
+    pub fn of(&mut self, row: usize) -> Answer {
+        let named = self.0.next_if(|(named, _)| *named as usize == row);
+        named.map_or(Answer::Clear, |(_, answer)| answer)
+    }
 }

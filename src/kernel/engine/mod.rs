@@ -11,6 +11,7 @@ mod each;
 mod emit;
 pub mod group;
 mod guest;
+mod guest_windows;
 pub mod join;
 mod latest;
 pub mod output;
@@ -32,7 +33,6 @@ use std::sync::Arc;
 use crate::kernel::event::Cause;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
-use crate::kernel::rule::Judge;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
@@ -278,7 +278,7 @@ impl Engine {
         out: &mut Output,
     ) -> Option<u32> {
         let rule = &self.ruleset.rule(binding.rule);
-        if let Judge::Guest(guest) = &rule.judge {
+        if let Some(guest) = rule.guest_of_samples() {
             self.plugins.intern(&guest.plugin, id, series);
         }
         let mut member = None;

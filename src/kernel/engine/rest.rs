@@ -25,6 +25,15 @@ impl RuleRun {
             && rule.flapping.is_none()
     }
 
+    /// Whether a component judges the rule's samples one by one. Its groups may be at rest too when
+    /// they have one series: of several each must be seen in its turn.
+    pub fn asks_guest(&self) -> bool {
+        matches!(self.rule.judge, Judge::Guest(_))
+            && matches!(self.rule.shape, Shape::Each)
+            && self.rule.inputs.len() == 1
+            && self.rule.flapping.is_none()
+    }
+
     /// Brings a group at rest up to what its series said since; it stays at rest.
     pub fn sync(&mut self, latest: &LatestTable, number: u32) {
         let Some(group) = self.groups.get_mut(number).filter(|group| group.at_rest) else { return };
@@ -86,8 +95,8 @@ impl RuleRun {
 
     fn is_calm(&self, latest: &LatestTable, number: u32) -> bool {
         let Some(group) = self.groups.get(number) else { return false };
-        self.plain
-            && !self.quarantined
+        let may = self.plain || self.asks_guest() && group.members.len() == 1;
+        may && !self.quarantined
             && group.alert.is_idle()
             && group.alert.history.is_none()
             && group.verdict == Verdict::Clear

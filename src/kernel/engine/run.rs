@@ -52,6 +52,8 @@ pub struct RuleRun {
     /// Members from a snapshot or an older ruleset, until their series is introduced.
     pub waiting: BTreeMap<(u8, Series), Member>,
     pub stats: Stats,
+    /// Rows of groups at rest that a component is to judge: (row, member).
+    pub passing: Vec<(u32, u32)>,
     /// See [`RuleRun::is_plain`].
     pub plain: bool,
     /// All rows of some groups of several series are to be handed over.
@@ -100,6 +102,7 @@ impl RuleRun {
             inbox: Vec::new(),
             waiting: BTreeMap::new(),
             stats: Stats::default(),
+            passing: Vec::new(),
             plain: false,
             crowded: false,
             quarantined: false,
@@ -374,10 +377,8 @@ impl RuleRun {
         match self.rule.shape {
             Shape::Sliding { every, .. } | Shape::Latest { every } => Some(every),
             // Each session has times of its own, which are timers of its group.
-            Shape::Session { .. } => None,
-            Shape::Each | Shape::Count { .. } => {
-                matches!(self.rule.judge, Judge::Guest(_)).then_some(TICK)
-            }
+            Shape::Session { .. } | Shape::Count { .. } => None,
+            Shape::Each => self.rule.guest_of_samples().map(|_| TICK),
         }
     }
 
@@ -428,8 +429,7 @@ impl RuleRun {
 
     fn run_timer(&mut self, context: &mut Context<'_>, due: EventTime) {
         let Some((_, group)) = self.timers.pop_first() else { return };
-        let current = self.groups.get(group).is_some_and(|group| group.wake == due);
-        if current {
+        if self.groups.get(group).is_some_and(|group| group.wake == due) {
             self.rouse(context.latest, group);
             self.groups[group].wake = EventTime::MAX;
             self.quiet_due(context, group, due);
@@ -472,6 +472,9 @@ impl RuleRun {
     /// Drops a group; its series stay bound and open it anew with their next sample.
     pub fn drop_group(&mut self, context: &mut Context<'_>, number: u32) {
         let group = self.groups.remove(number);
+        if let Some(guest) = self.rule.guest_of_windows() {
+            context.plugins.forget_group(&guest.plugin, guest.index, number);
+        }
         for number in &group.members {
             let mut member = self.members[*number].clone();
             self.begin_anew(context, &mut member);
@@ -500,7 +503,7 @@ impl RuleRun {
         // What recording rules emit is due work of a watermark step, not a sample of a source.
         context.phase = if rows.source.is_some() { Phase::Sample } else { Phase::Due };
         match (&self.rule.judge, self.rule.shape) {
-            (Judge::Guest(_), _) => self.guest_rows(context, rows, &inbox),
+            (Judge::Guest(_), Shape::Each) => self.guest_rows(context, rows, &inbox),
             (_, Shape::Sliding { .. } | Shape::Session { .. }) => {
                 self.window_rows(context, rows, &inbox);
             }

@@ -159,11 +159,7 @@ impl RuleRun {
         context.phase = Phase::Due;
         let groups = std::mem::take(&mut self.awake);
         self.awake = match (&self.rule.judge, self.rule.shape) {
-            (Judge::Guest(_), _) => {
-                self.sleep(&groups);
-                let live = self.tick(context, groups, end);
-                self.stay_awake(live)
-            }
+            (Judge::Guest(_), Shape::Each) => self.tick(context, groups, end),
             (_, Shape::Latest { .. }) => {
                 self.sleep(&groups);
                 let live = |number: &u32| self.close_latest(context, *number, end);
@@ -178,7 +174,7 @@ impl RuleRun {
         };
     }
 
-    fn sleep(&mut self, groups: &[u32]) {
+    pub fn sleep(&mut self, groups: &[u32]) {
         groups.iter().for_each(|number| self.groups[*number].awake = false);
     }
 

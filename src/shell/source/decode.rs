@@ -1,5 +1,7 @@
 //! The kernel's decoders as sources use them.
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::config::settings;
 use crate::kernel::decode::{Decoder, Format};
 use crate::kernel::model::{Batch, Limits};
@@ -9,7 +11,10 @@ use super::Decode;
 /// A decoder whose key cache has room for twice the live series, as senders may write one series'
 /// labels in several orders.
 pub fn decoder(format: settings::Format, limits: &Limits) -> Decoder {
-    Decoder::new(kernel_format(format), limits, limits.series_max.saturating_mul(2))
+    let keys_max = limits.series_max.saturating_mul(2);
+    // The one source of random numbers in the standard library.
+    let seed = RandomState::new().hash_one(0);
+    Decoder::new(kernel_format(format), limits, keys_max).seeded(seed)
 }
 
 pub fn kernel_format(format: settings::Format) -> Format {

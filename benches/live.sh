@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# The other performance works: each prints one line with its figures and its target.
+#
+#   benches/live.sh [latency] [rate] [shards] [series] [rules] [churn] [reload]     all when none is named
+#
+#   latency   50,000 samples a second over TCP for 60 s: from a breaching sample to its alert
+#   rate      the same at 500,000 a second: nothing may be lost
+#   shards    T1 and W1 with one and with two shards: wall time
+#   series    a million series under a threshold and a window, against ten thousand: cost, memory
+#   rules     T1 beside a hundred thousand rules that match nothing, against T1 alone
+#   churn     a tenth of the series replaced every minute: memory minute by minute
+#   reload    ten thousand rules edited while a hundred thousand groups live: CPU, pauses
+#
+# These narrow them, and make their figures worth less:
+#   WATCHFIRE=FILE              this program, instead of building one
+#   SECONDS_LIVE=60             of latency and rate
+#   SAMPLES=6000000 RUNS=5      of shards and rules; IDLE_RULES=100000 of rules
+#   TICKS=12 SERIES_RUNS=1      of series: samples of each series, and runs
+#   HOSTS=10000                 of churn, with ten series each
+#   OUT=/tmp/watchfire-works    data and what the program said
+set -euo pipefail
+shopt -s inherit_errexit
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. benches/works/lib.sh
+
+samples=${SAMPLES:-6000000}
+runs=${RUNS:-5}
+idle_rules=${IDLE_RULES:-100000}
+
+latency() {
+    "$works" latency --watchfire "$watchfire" --rate 50000 --seconds "${SECONDS_LIVE:-60}" \
+        | sed 's/$/ target_p99_ms=5/'
+}
+
+rate() {
+    "$works" latency --watchfire "$watchfire" --rate 500000 --seconds "${SECONDS_LIVE:-60}" \
+        | sed 's/$/ target_lost=0/'
+}
+
+shards() {
+    local work count
+    local -A wall
+    for work in t1 w1; do
+        for count in 1 2; do
+            wall[$count]=$(SAMPLES=$samples RUNS=$runs WORKS=$work FORMATS=json KINDS=native \
+                SHARDS=$count WATCHFIRE=$watchfire OUT=$OUT bash benches/works.sh | figure wall_s)
+        done
+        awk -v work="$work" -v one="${wall[1]}" -v two="${wall[2]}" 'BEGIN {
+            printf "shards work=%s wall_s_one=%s wall_s_two=%s two_to_one=%.2f target=0.6\n",
+                work, one, two, two / one }'
+    done
+}
+
+series() {
+    local rules=$OUT/rules-series config=$OUT/series.toml ticks hosts wide narrow
+    mkdir -p "$rules"
+    cat >"$rules/series.rhai" <<'RULES'
+for name in ["cpu_user", "mem_used", "disk_util", "net_rx", "net_tx", "load1", "http_lat",
+             "http_err", "gc_pause", "queue_len"] {
+    rule(`${name}-high`).on(name).by("host").when(|v| v > 80.0).soak("30s");
+    rule(`${name}-mean`).on(name).by("host").window("60s").every("10s").when(|w| w.mean > 70.0);
+}
+RULES
+    printf '[limits]\nseries_max = 2000000\ngroups_per_rule_max = 1000000\n' >"$config"
+    # As many samples in both, ten seconds apart: what differs is only among how many series.
+    ticks=${TICKS:-12}
+    for hosts in 100000 1000; do
+        : >"$OUT/runs"
+        for _ in $(seq "${SERIES_RUNS:-1}"); do
+            "$works" samples --hosts $hosts --ticks $((100000 / hosts * ticks)) --cadence-ms 10000 |
+                measure /dev/null "$OUT/summary" "$watchfire" replay --config "$config" \
+                    --rules "$rules" --shards 1 - >>"$OUT/runs"
+            complete "$OUT/summary" $((1000000 * ticks))
+        done
+        "$works" sum-up --work series --format json --kind native --samples $((1000000 * ticks)) \
+            --alerts 0 "$OUT/runs" >"$OUT/series-$hosts"
+    done
+    wide=$(figure cpu_s_per_M <"$OUT/series-100000") narrow=$(figure cpu_s_per_M <"$OUT/series-1000")
+    awk -v wide="$wide" -v narrow="$narrow" -v mib="$(figure peak_mib <"$OUT/series-100000")" \
+        -v few="$(figure peak_mib <"$OUT/series-1000")" 'BEGIN {
+        printf "series series=1000000 cpu_s_per_M=%s peak_mib=%s bytes_a_series=%.0f " \
+            "cpu_s_per_M_at_10000=%s peak_mib_at_10000=%s times=%.2f target_times=2\n",
+            wide, mib, (mib - few) * 1048576 / 990000, narrow, few, wide / narrow }'
+}
+
+rules() {
+    local idle=$OUT/rules-idle input=$OUT/rules-input hosts=$((samples / 6000 / 20 * 20))
+    local file with without load
+    rm -rf "$idle" && mkdir -p "$idle"
+    # Rules on metrics that never come, a thousand to a file, since a load may do only so much.
+    for file in $(seq 0 $((idle_rules / 1000 - 1))); do
+        printf 'for n in 0..1000 { rule(`idle-%d-${n}`).on(`absent_%d_${n}`).when(|v| v > 80.0); }\n' \
+            "$file" "$file" >"$idle/idle-$file.rhai"
+    done
+    "$works" samples --hosts "$hosts" >"$input"
+    without=$(cost benches/works/t1 "$input")
+    cp benches/works/t1/t1.rhai "$idle/"
+    with=$(cost "$idle" "$input")
+    # Reading the rules is done once, however many samples come.
+    load=$(cost "$idle" /dev/null)
+    awk -v rules="$idle_rules" -v with="$with" -v without="$without" -v load="$load" \
+        -v millions="$(awk "BEGIN { print $hosts * 6000 / 1e6 }")" 'BEGIN {
+        printf "rules idle_rules=%d cpu_s_per_M=%.4f cpu_s_per_M_without=%.4f times=%.3f " \
+            "load_cpu_s=%.2f target_times=1.05\n",
+            rules, (with - load) / millions, without / millions, (with - load) / without, load }'
+}
+
+cost() { # RULES INPUT: the median CPU-seconds of a replay
+    for _ in $(seq "$runs"); do
+        measure /dev/null "$OUT/summary" "$watchfire" replay --rules "$1" --shards 1 "$2"
+    done | awk '{ print $1 + $2 }' | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'
+}
+
+churn() {
+    "$works" churn --watchfire "$watchfire" --hosts "${HOSTS:-10000}"
+}
+
+reload() {
+    "$works" reload --watchfire "$watchfire"
+}
+
+figure() { # NAME: that figure of the line on standard input
+    tr ' ' '\n' | sed -n "s/^$1=//p"
+}
+
+prepare
+if [[ $# -eq 0 ]]; then
+    set -- latency rate shards series rules churn reload
+fi
+for name in "$@"; do
+    case $name in
+        latency | rate | shards | series | rules | churn | reload) "$name" ;;
+        *) echo "there is no work $name" >&2; exit 2 ;;
+    esac
+done

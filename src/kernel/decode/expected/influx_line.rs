@@ -1,0 +1,43 @@
+//! `cpu,host=a value=50.79 1700000000000000000` with the key `cpu,host=a value`.
+//!
+//! The first bare space of a known key parts tags and field, and a known field's name ends in no
+//! backslash, so the `=` behind the key is the one that ends the name.
+
+use memchr::memchr2;
+
+use super::super::decimal::Decimal;
+use super::super::number::TimeUnit;
+use super::{Expected, Sample};
+use crate::kernel::model::{EventTime, Op};
+
+pub struct ExpectedInflux;
+
+impl Expected for ExpectedInflux {
+    /// The first field's name ends at the first equals sign after the first space, unless a
+    /// backslash stands before either.
+    fn guess<'a>(text: &'a [u8], _scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let space = memchr2(b' ', b'\n', text)?;
+        let name_len = text[space..].iter().position(|byte| matches!(byte, b'=' | b'\n'))?;
+        Some(&text[..space + name_len])
+    }
+
+    #[inline(always)]
+    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
+        let (number, rest) = Decimal::cut(text.strip_prefix(key)?.strip_prefix(b"=")?)?;
+        let (value, rest) = match rest {
+            [b'i', rest @ ..] => (number.integer()?, rest),
+            rest => (number.value()?, rest),
+        };
+        let (at, rest) = match rest.strip_prefix(b" ") {
+            Some(time) => {
+                let (time, rest) = Decimal::cut_long(time)?;
+                if !time.is_whole() {
+                    return None;
+                }
+                (time.time(unit.unwrap_or(TimeUnit::Nanos))?, rest)
+            }
+            None => (EventTime::MIN, rest),
+        };
+        Some(Sample { at, value, op: Op::Set, rest })
+    }
+}
