@@ -157,6 +157,9 @@ impl RuleRun {
     /// Judges every group that is awake at the end of a pane.
     pub fn close_panes(&mut self, context: &mut Context<'_>, end: EventTime) {
         context.phase = Phase::Due;
+        if let Shape::Sliding { every, .. } = self.rule.shape {
+            assert!(end == end.floor(every), "a window ends where a pane does");
+        }
         let groups = std::mem::take(&mut self.awake);
         self.awake = match (&self.rule.judge, self.rule.shape) {
             (Judge::Guest(_), Shape::Each) => self.tick(context, groups, end),
