@@ -158,6 +158,9 @@ impl RuleRun {
     /// Judges every group that is awake at the end of a pane.
     pub fn close_panes(&mut self, context: &mut Context<'_>, end: EventTime) {
         context.phase = Phase::Due;
+        if let Shape::Sliding { every, .. } = self.rule.shape {
+            assert!(end == end.floor(every), "a window ends where a pane does");
+        }
         let groups = std::mem::take(&mut self.awake);
         self.awake = match (&self.rule.judge, self.rule.shape) {
             (Judge::Guest(_), Shape::Each) => self.tick(context, groups, end),
@@ -236,15 +239,11 @@ impl RuleRun {
         let mut seen = 0;
         for number in numbers {
             if let Some(group) = self.groups.get(number) {
-                let times = [group.heard, group.judged, group.wake];
-                seen ^= group.windows.first().map_or(0, |window| window.touch(work))
-                    ^ times
-                        .map(EventTime::nanos)
-                        .into_iter()
-                        .fold(0, |all, time| all ^ time as u64)
+                seen ^= group.heard.nanos().cast_unsigned()
+                    ^ group.wake.nanos().cast_unsigned()
+                    ^ u64::from(group.awake)
                     ^ u64::from(group.more.faults_in_row)
-                    ^ u64::from(group.alert.state.is_inactive())
-                    ^ u64::from(group.alert.history.is_some());
+                    ^ group.windows.first().map_or(0, |window| window.touch(work));
             }
         }
         std::hint::black_box(seen);

@@ -12,13 +12,15 @@
 //!   more than 512 distinct members.
 //! - It is a function of the calls alone, so the same on every machine; nothing here uses functions
 //!   of the standard library that may round differently elsewhere.
-//! - The cost of a sample does not grow with the window's length; memory is bounded by panes.
+//! - The cost of a sample does not grow with the window's length; memory is bounded by panes. A
+//!   pane keeps what its rule reads and nothing else: for a mean 24 bytes, and 72 for the window.
 //! - Nothing that is a sum of floats is ever subtracted, so no error creeps in over a long run.
 
 pub mod across;
 pub mod baseline;
 pub mod every;
 
+mod buckets;
 mod distinct;
 mod ewma;
 mod last;

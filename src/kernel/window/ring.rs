@@ -110,17 +110,21 @@ impl Ring {
     /// Takes a sample into an open pane.
     pub fn fold(&mut self, spec: &WindowSpec, number: i64, sample: &Folded) -> Spot {
         let len = self.len();
-        if self.open > 0 {
-            // Nearly every sample falls in the newest pane.
+        // Nearly every sample falls in the newest pane or begins the next one.
+        let newest = self.newest();
+        if newest == Some(number) && self.open > 0 {
             let slot = self.slot(len - 1);
-            let head = self.words[slot];
-            if number_of(head) == number && head & COUNT_MAX < COUNT_MAX {
+            if self.words[slot] & COUNT_MAX < COUNT_MAX {
                 self.words[slot] += 1;
                 self.add(slot, sample, Lateness::OnTime);
                 return Spot { at: len - 1, fresh: false };
             }
         }
-        let spot = self.spot(number, self.judged()..len);
+        let spot = if newest.is_none_or(|newest| newest < number) {
+            Spot { at: len, fresh: true }
+        } else {
+            self.spot(number, self.judged()..len)
+        };
         if spot.fresh {
             self.make_room(spec);
             self.insert(spot.at, number, sample, Lateness::OnTime);
@@ -331,3 +335,6 @@ impl Ring {
 fn number_of(head: u64) -> i64 {
     head.cast_signed() >> COUNT_BITS
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of values by bucket. Only buckets that hold something are there: 12 bytes each.
+use super::buckets::{Apart, Near};
+
+/// Counts of values by bucket. Most values of a metric lie close together: their buckets are a
+/// plain array, so counting one is one step; the buckets apart from them (and all of them while
+/// they are few) are a sorted list of those that hold something.
 ///
 /// Limit: past [`Sketch::BUCKETS_MAX`] buckets, neighbours are joined two by two (one *level*
 /// coarser, as in UDDSketch) until they fit. At level 0 those buckets span 32 octaves when not one
@@ -15,13 +19,14 @@ use serde::{Deserialize, Serialize};
 /// 7 at the latest, with buckets of two octaves. Joining keeps the mapping fixed within a level, so
 /// subtraction stays exact; joining only the lowest buckets would not.
 ///
-/// Invariants: `keys` rise strictly, no count is zero, and `count` is the sum of `counts`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Invariant: `count` is the sum of all counts. A bucket may be in both, as what is beyond the range
+/// of `u32` goes from the array to the list.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sketch {
     level: u8,
     count: u64,
-    keys: Vec<i32>,
-    counts: Vec<u64>,
+    near: Near,
+    apart: Apart,
 }
 
 /// Bits of the mantissa that tell buckets of one octave apart.
@@ -38,13 +43,16 @@ impl Sketch {
     }
 
     pub fn add(&mut self, value: f64) {
-        self.add_to(key_of(value) >> self.level, 1, 0);
-        self.coarsen_to_fit();
+        self.count += 1;
+        let key = key_of(value) >> self.level;
+        if self.near.add(key, 1) > 0 {
+            self.add_apart(key, 1);
+        }
     }
 
     /// Takes back a value that was added before.
     pub fn remove(&mut self, value: f64) {
-        self.take_from(key_of(value) >> self.level, 1, 0);
+        self.take(key_of(value) >> self.level, 1);
         self.sweep();
     }
 
@@ -52,20 +60,24 @@ impl Sketch {
         while self.level < other.level {
             self.coarsen();
         }
-        let (shift, mut from) = (self.level - other.level, 0);
         for (key, count) in other.buckets() {
-            from = self.add_to(key >> shift, count, from);
+            // It may become coarser on the way.
+            let key = key >> (self.level - other.level);
+            self.count += count;
+            let more = self.near.add(key, count);
+            if more > 0 {
+                self.add_apart(key, more);
+            }
         }
-        self.coarsen_to_fit();
     }
 
     /// Takes back a sketch that was merged before.
     pub fn subtract(&mut self, other: &Sketch) {
         // All of its buckets are here too, so they were never joined before these were.
         assert!(other.level <= self.level, "a part is no coarser than the whole");
-        let (shift, mut from) = (self.level - other.level, 0);
+        let shift = self.level - other.level;
         for (key, count) in other.buckets() {
-            from = self.take_from(key >> shift, count, from);
+            self.take(key >> shift, count);
         }
         self.sweep();
     }
@@ -92,66 +104,85 @@ impl Sketch {
     /// Whether a rebuild from the parts would be finer. When it says so the buckets are so few
     /// that the rebuilt sketch can't be at this level again, so rebuilds stay rare.
     pub fn is_needlessly_coarse(&self) -> bool {
-        self.level > 0 && self.keys.len() <= Sketch::BUCKETS_MAX / 4
+        self.level > 0 && self.used() <= Sketch::BUCKETS_MAX / 4
     }
 
+    /// Buckets that hold something, rising.
     fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
-        self.keys.iter().copied().zip(self.counts.iter().copied())
+        let (mut near, mut apart) = (self.near.buckets().peekable(), self.apart.buckets());
+        let mut waiting = apart.next();
+        std::iter::from_fn(move || {
+            if waiting.is_some_and(|(key, _)| near.peek().is_none_or(|(other, _)| key < *other)) {
+                return std::mem::replace(&mut waiting, apart.next());
+            }
+            near.next()
+        })
     }
 
-    /// Looks from bucket `from` on and returns where it found or put the key.
-    fn add_to(&mut self, key: i32, count: u64, from: usize) -> usize {
-        let at = from + self.keys[from..].partition_point(|known| *known < key);
-        if self.keys.get(at) == Some(&key) {
-            self.counts[at] += count;
-        } else {
-            self.keys.insert(at, key);
-            self.counts.insert(at, count);
+    fn used(&self) -> usize {
+        self.near.used as usize + self.apart.keys.len()
+    }
+
+    fn add_apart(&mut self, key: i32, count: u64) {
+        if !self.apart.add(key, count) {
+            return;
         }
-        self.count += count;
-        at
+        while self.used() > Sketch::BUCKETS_MAX {
+            self.coarsen();
+        }
+        let apart = self.apart.keys.len();
+        if apart >= Near::USED_MIN && apart.is_power_of_two() {
+            let buckets = self.buckets().collect();
+            self.arrange(buckets);
+        }
     }
 
-    /// May leave a count of zero, for [`Sketch::sweep`] to clear away.
-    fn take_from(&mut self, key: i32, count: u64, from: usize) -> usize {
-        let at = from + self.keys[from..].partition_point(|known| *known < key);
-        assert_eq!(self.keys.get(at), Some(&key), "only what was added is taken back");
-        self.counts[at] = self.counts[at].checked_sub(count).expect("no more than was added");
+    /// Takes from a bucket. The list may be left with a count of zero, for [`Sketch::sweep`].
+    fn take(&mut self, key: i32, count: u64) {
+        let more = count - self.near.take(key, count);
+        if more > 0 {
+            self.apart.take(key, more);
+        }
         self.count -= count;
-        at
     }
 
     fn sweep(&mut self) {
-        if self.counts.contains(&0) {
-            let mut counts = self.counts.iter();
-            self.keys.retain(|_| counts.next().is_some_and(|count| *count > 0));
-            self.counts.retain(|count| *count > 0);
-        }
         if self.is_empty() {
-            self.level = 0;
-        }
-    }
-
-    fn coarsen_to_fit(&mut self) {
-        while self.keys.len() > Sketch::BUCKETS_MAX {
-            self.coarsen();
+            *self = Sketch::default();
+        } else {
+            self.apart.sweep();
         }
     }
 
     fn coarsen(&mut self) {
-        let mut kept = 0;
-        for at in 0..self.keys.len() {
-            let (key, count) = (self.keys[at] >> 1, self.counts[at]);
-            if kept > 0 && self.keys[kept - 1] == key {
-                self.counts[kept - 1] += count;
-            } else {
-                (self.keys[kept], self.counts[kept]) = (key, count);
-                kept += 1;
+        let mut joined: Vec<(i32, u64)> = Vec::with_capacity(self.used());
+        for (key, count) in self.buckets() {
+            match joined.last_mut() {
+                Some((last, known)) if *last == key >> 1 => *known += count,
+                Some(_) | None => joined.push((key >> 1, count)),
             }
         }
-        self.keys.truncate(kept);
-        self.counts.truncate(kept);
         self.level += 1;
+        self.arrange(joined);
+    }
+
+    /// Makes an array of where the buckets lie closest and a list of the others.
+    fn arrange(&mut self, buckets: Vec<(i32, u64)>) {
+        self.near = Near::around(&buckets);
+        self.apart = Apart::default();
+        for (key, count) in buckets {
+            let more = self.near.add(key, count);
+            if more > 0 {
+                self.apart.add(key, more);
+            }
+        }
+    }
+}
+
+/// Equal when they hold the same, however it lies.
+impl PartialEq for Sketch {
+    fn eq(&self, other: &Sketch) -> bool {
+        (self.level, self.count) == (other.level, other.count) && self.buckets().eq(other.buckets())
     }
 }
 
@@ -240,7 +271,7 @@ mod tests {
         let every_bucket: Vec<f64> = (1..=130_944).step_by(3).map(floor_of).collect();
         let mut sketch = sketch_of(&every_bucket);
         every_bucket.iter().for_each(|value| sketch.add(-value));
-        assert!(sketch.keys.len() <= Sketch::BUCKETS_MAX);
+        assert!(sketch.used() <= Sketch::BUCKETS_MAX);
         assert_eq!((sketch.level, sketch.count), (7, 2 * every_bucket.len() as u64));
         let median = sketch.quantile(750).expect("values");
         let truth = exact(&every_bucket, 500);
@@ -269,6 +300,41 @@ mod tests {
             narrow.iter().for_each(|value| first.remove(*value));
             assert_eq!(first, Sketch::default());
         }
+    }
+
+    #[test]
+    fn more_than_u32_of_one_value_are_counted_and_taken_back() {
+        let values: Vec<f64> = (0..100).map(|n| 50.0 + f64::from(n) / 3.0).collect();
+        let mut sketch = sketch_of(&values);
+        assert!(sketch.near.used > 0, "the values lie close enough for an array");
+        let parts: Vec<Sketch> = (0..34)
+            .map(|_| {
+                let part = sketch.clone();
+                sketch.merge(&part);
+                part
+            })
+            .collect();
+        assert_eq!(sketch.count, 100 << 34);
+        assert!((sketch.quantile(990).expect("values") / 82.67 - 1.0).abs() < 0.01);
+        parts.iter().rev().for_each(|part| sketch.subtract(part));
+        assert_eq!(sketch.count, 100);
+        values.iter().for_each(|value| sketch.remove(*value));
+        assert_eq!(sketch, Sketch::default());
+    }
+
+    #[test]
+    fn an_array_is_made_where_values_lie_close_and_follows_them() {
+        let zeros_and =
+            |from: f64| (0..200).map(move |n| if n % 4 == 0 { 0.0 } else { from + f64::from(n) });
+        let mut sketch = sketch_of(&zeros_and(300.0).collect::<Vec<_>>());
+        let bucket = |value: f64| key_of(value);
+        assert!(sketch.near.buckets().all(|(key, _)| key >= bucket(300.0)));
+        assert!(sketch.near.used > sketch.apart.keys.len() as u32);
+        zeros_and(300.0).for_each(|value| sketch.remove(value));
+        assert_eq!(sketch, Sketch::default());
+        zeros_and(1e9).for_each(|value| sketch.add(value));
+        zeros_and(-7e3).for_each(|value| sketch.add(value));
+        assert!(sketch.near.buckets().all(|(key, _)| key < 0));
     }
 
     fn values() -> impl Strategy<Value = Vec<f64>> {

@@ -38,7 +38,7 @@ const ALL: [Reduction; 20] = [
 const HALF_LIFE: Duration = Duration::from_secs(20);
 
 /// A sample with a share hit when its value is above 50, counted as distinct by its value.
-fn sample(at: EventTime, position: u64, member: u64, value: f64) -> Folded {
+pub fn sample(at: EventTime, position: u64, member: u64, value: f64) -> Folded {
     let distinct_hash = super::distinct::hash_of_value(value);
     let (share_hit, previous) = (value > 50.0, None);
     Folded { at, position, member, value, share_hit, distinct_hash, previous }

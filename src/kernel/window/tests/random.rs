@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::super::pane::Placed;
 use super::super::store::GroupWindow;
 use super::recount::Recount;
-use super::{ALL, HALF_LIFE, Newest, sample, spec};
+use super::{ALL, HALF_LIFE, Newest, WindowSpec, sample};
 use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::Shape;
 use crate::kernel::rule::view::Reduction;
@@ -27,6 +27,8 @@ struct Arrival {
 #[derive(Clone, Debug)]
 struct Stream {
     shape: Shape,
+    /// What the rule reads; the window keeps no more than that.
+    reads: Vec<Reduction>,
     lateness: Duration,
     /// Skip ends while time allows, as the engine does for an idle group.
     skips: bool,
@@ -67,11 +69,19 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
     proptest::collection::vec(arrival, 1..120)
 }
 
+/// All that there is, or a few: what a window keeps and how it keeps it depends on what is read.
+fn reads() -> impl Strategy<Value = Vec<Reduction>> {
+    prop_oneof![
+        1 => Just(ALL.to_vec()),
+        3 => proptest::sample::subsequence(ALL.to_vec(), 1..4),
+    ]
+}
+
 fn streams() -> impl Strategy<Value = Stream> {
-    (shapes(), 0..5_000i64, any::<bool>(), 0..60usize, arrivals()).prop_map(
-        |(shape, lateness_ms, skips, restore_at, arrivals)| {
+    (shapes(), reads(), 0..5_000i64, any::<bool>(), 0..60usize, arrivals()).prop_map(
+        |(shape, reads, lateness_ms, skips, restore_at, arrivals)| {
             let lateness = Duration::from_millis(lateness_ms);
-            Stream { shape, lateness, skips, restore_at, arrivals }
+            Stream { shape, reads, lateness, skips, restore_at, arrivals }
         },
     )
 }
@@ -79,6 +89,8 @@ fn streams() -> impl Strategy<Value = Stream> {
 /// The window and its recount, side by side.
 struct Pair {
     shape: Shape,
+    spec: WindowSpec,
+    reads: Vec<Reduction>,
     window: GroupWindow,
     recount: Recount,
     /// A late sample may enter and leave again when ends are skipped; then "changed" is allowed,
@@ -88,9 +100,8 @@ struct Pair {
 
 impl Pair {
     fn judge(&mut self, end: EventTime) {
-        let spec = spec(self.shape);
         let before = self.recount.seen();
-        let judged = self.window.close(&spec, end);
+        let judged = self.window.close(&self.spec, end);
         self.recount.close(end);
         let seen = self.recount.seen();
         assert_eq!(judged.empty, seen.is_empty(), "empty at {end}");
@@ -99,8 +110,8 @@ impl Pair {
             assert_eq!(judged.changed, changed, "changed at {end}");
         }
         self.late_since = false;
-        for reduction in ALL {
-            self.compare(reduction, end);
+        for reduction in &self.reads {
+            self.compare(*reduction, end);
         }
     }
 
@@ -108,7 +119,7 @@ impl Pair {
         if reduction == Reduction::Rate && matches!(self.shape, Shape::Count { .. }) {
             return;
         }
-        let got = self.window.view(&spec(self.shape), reduction);
+        let got = self.window.view(&self.spec, reduction);
         let name = reduction.name();
         match (got, self.recount.view(reduction)) {
             (None, None) => {}
@@ -124,8 +135,7 @@ impl Pair {
 
     /// Judges all that is due at `watermark`.
     fn advance(&mut self, watermark: EventTime, skips: bool) {
-        while let Some(end) =
-            self.window.next_judgement(&spec(self.shape)).filter(|end| *end < watermark)
+        while let Some(end) = self.window.next_judgement(&self.spec).filter(|end| *end < watermark)
         {
             let end = match self.shape {
                 Shape::Sliding { every, .. } if skips => {
@@ -144,9 +154,18 @@ impl Pair {
 
 fn check(stream: &Stream) {
     let start = EventTime::from_nanos(START);
-    let window = GroupWindow::new(&spec(stream.shape), start.next());
+    let spec = WindowSpec::of(stream.shape, &stream.reads, Some(HALF_LIFE));
+    let spec = spec.expect("the shape has a window");
+    let window = GroupWindow::new(&spec, start.next());
     let recount = Recount::new(stream.shape, HALF_LIFE, start.floor(Duration::from_secs(1)));
-    let mut pair = Pair { shape: stream.shape, window, recount, late_since: false };
+    let mut pair = Pair {
+        shape: stream.shape,
+        spec: spec.clone(),
+        reads: stream.reads.clone(),
+        window,
+        recount,
+        late_since: false,
+    };
     // The grid of `every` may have no end at the start itself.
     pair.advance(start.next(), false);
     let (mut clock, mut newest) = (START, Newest::default());
@@ -159,7 +178,7 @@ fn check(stream: &Stream) {
         let at = EventTime::from_nanos(at);
         let plain = sample(at, position as u64, arrival.member, arrival.value);
         let Some(folded) = newest.follow(plain) else { continue };
-        let placed = pair.window.fold(&spec(stream.shape), &folded);
+        let placed = pair.window.fold(&spec, &folded);
         assert_eq!(placed, pair.recount.fold(folded), "{folded:?}");
         pair.late_since |= placed == Placed::LateInWindow;
         if matches!(stream.shape, Shape::Count { .. }) {
