@@ -29,7 +29,7 @@ fn over_1024_rows(bencher: Bencher<'_, '_>, condition: &str) {
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         truth.clear();
         let numbers: &[&[f64]] = &[black_box(&values)];
-        let frame = Frame { rows: ROWS, numbers, at: &at, keys: &[] };
+        let frame = Frame { rows: ROWS, numbers, at: &at, keys: &[], facts: &[] };
         evaluator.test(&frame, None, &mut truth, &mut faults);
         truth.iter().filter(|holds| **holds).count()
     });

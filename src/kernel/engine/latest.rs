@@ -47,13 +47,27 @@ impl LatestTable {
         self.0.get_mut(id.index()).filter(|latest| latest.class != NO_CLASS)
     }
 
+    /// Takes in what was known of a series before it had a record here.
+    pub fn learn(&mut self, id: SeriesId, last: Option<(EventTime, f64)>, heard: EventTime) {
+        self.make_room(id);
+        let latest = &mut self.0[id.index()];
+        if let Some((at, value)) = last.filter(|(at, _)| latest.at < *at) {
+            (latest.at, latest.value) = (at, value);
+        }
+        latest.heard = latest.heard.max(heard);
+    }
+
     /// Puts a series into a class, in which all of its groups are busy until they come to rest.
     pub fn enter(&mut self, id: SeriesId, class: u32) {
+        self.make_room(id);
+        let latest = &mut self.0[id.index()];
+        (latest.class, latest.busy) = (class, u64::MAX);
+    }
+
+    fn make_room(&mut self, id: SeriesId) {
         if self.0.len() <= id.index() {
             self.0.resize(id.index() + 1, Latest::NONE);
         }
-        let latest = &mut self.0[id.index()];
-        (latest.class, latest.busy) = (class, u64::MAX);
     }
 
     pub fn leave(&mut self, id: SeriesId) {

@@ -132,6 +132,7 @@ impl RuleRun {
         if known.is_some() && known == self.group_of(&key) {
             let mut known = self.waiting.remove(&place).expect("it was just seen");
             known.id = id;
+            context.latest.learn(id, known.last, known.heard);
             return Some(self.join_group(context, known));
         }
         if key.get(OVERFLOW).is_some() && !self.takes_overflow() {

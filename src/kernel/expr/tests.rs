@@ -174,8 +174,8 @@ fn only_the_first_rows_of_the_first_minute_are_confirmed() {
         truth[rows]
     };
     let minute = 60_000_000_000;
-    assert!(judged(63, minute - 1), "the 64th row within the minute is confirmed");
-    assert!(!judged(64, minute - 1), "the 65th is not");
+    assert!(judged(15, minute - 1), "the 16th row within the minute is confirmed");
+    assert!(!judged(16, minute - 1), "the 17th is not");
     assert!(!judged(1, minute), "nor is one a minute later");
 }
 
