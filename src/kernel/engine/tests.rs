@@ -3,6 +3,7 @@
 //! `check` runs every case with 1, 2 and 4 shards and with batches of 1, 3 and all samples, and
 //! expects the same lines each time.
 
+mod disputes;
 mod extremes;
 mod guests;
 mod kit;

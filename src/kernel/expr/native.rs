@@ -197,7 +197,7 @@ impl Run {
         }
         let first = out.len();
         out.reserve(frame.rows);
-        let trapped = self.rows(frame, |lane| out.push(T::of(lane)));
+        let trapped = self.rows(frame, out);
         for row in trapped.iter().map(|row| *row as usize) {
             match self.one(frame, row, state.as_deref_mut()) {
                 (value, None) => out[first + row] = value,
@@ -254,8 +254,8 @@ impl Run {
         }
     }
 
-    /// Hands each row's lane to `value`; the rows that are to be redone come back, rising.
-    fn rows(&mut self, frame: &Frame<'_>, mut value: impl FnMut(u64)) -> Vec<u32> {
+    /// Appends what each row's lane says; the rows that are to be redone come back, rising.
+    fn rows<T: Answer>(&mut self, frame: &Frame<'_>, out: &mut Vec<T>) -> Vec<u32> {
         let mut trapped = Vec::new();
         let mut facts = frame.facts;
         if facts.is_empty() && self.plan.has_facts() {
@@ -270,8 +270,8 @@ impl Run {
         let can_trap = self.plan.can_trap();
         self.buffers.run(&self.plan, self.lanes, &table, |start, rows, values, traps| {
             match values {
-                Pass::Each(lanes) => lanes.iter().for_each(|lane| value(*lane)),
-                Pass::All(lane) => (0..rows).for_each(|_| value(lane)),
+                Pass::Each(lanes) => out.extend(lanes.iter().map(|lane| T::of(*lane))),
+                Pass::All(lane) => out.extend(std::iter::repeat_n(T::of(lane), rows)),
             }
             if can_trap {
                 let hit = (0..rows).filter(|row| traps.lane(*row) != FALSE);

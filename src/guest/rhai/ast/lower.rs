@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use rhai::{ASTFlags, Dynamic, Expr, ImmutableString, Position, Stmt};
 
+use super::walk::chain;
 use super::{Function, Script};
 use crate::kernel::expr::{Graph, Kind, Node, Plan};
 use crate::kernel::rule::view::Column;
@@ -54,6 +55,8 @@ pub struct Refusal {
     pub what: String,
     pub at: Position,
 }
+
+const STATE: &str = "it keeps state in `this`";
 
 type Lowered<T> = Result<T, Refusal>;
 
@@ -173,10 +176,12 @@ impl Lowering<'_> {
             Stmt::Assignment(parts) => {
                 let (op, sides) = &**parts;
                 let Expr::Variable(name, _, at) = &sides.lhs else {
-                    return Err(Refusal {
-                        what: "it assigns to a field".into(),
-                        at: sides.lhs.position(),
-                    });
+                    let what = match chain(&sides.lhs).0 {
+                        Expr::ThisPtr(_) => STATE,
+                        _ => "it assigns to a field",
+                    };
+                    let at = sides.lhs.start_position();
+                    return Err(Refusal { what: what.into(), at });
                 };
                 let mut value = self.expr(&sides.rhs)?;
                 if let Some((.., op_text)) = op.get_op_assignment_info() {

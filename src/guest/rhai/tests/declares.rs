@@ -140,6 +140,42 @@ fn labels_are_columns_of_their_own() {
 }
 
 #[test]
+fn conditions_of_the_guide_run_native_or_say_why_not() {
+    let loaded = load_good(GUIDE);
+    let paths = loaded.rules.iter().flat_map(|rule| {
+        rule.programs().into_iter().map(|program| (rule.name.as_ref(), program.path()))
+    });
+    let slow: Vec<String> = paths
+        .filter(|(_, path)| path != "native")
+        .map(|(rule, path)| format!("{rule} {path}"))
+        .collect();
+    assert_eq!(slow, ["restart-loop interpreted, because it keeps state in `this` at 43:9"]);
+}
+
+#[test]
+fn refusals_have_a_place_and_a_reason() {
+    for (condition, expected) in [
+        ("|v| { while v > 5.0 { } true }", "it has a loop at 1:30"),
+        ("|v| { try { v > 1.0 } catch { false } }", "it catches errors at 1:30"),
+        ("|v| { if v < 0.0 { throw 1; } v > 1.0 }", "it throws at 1:43"),
+        ("|v| v ** 2 > 4.0", "the operator `**` has no native form at 1:30"),
+        ("|v| `${v}` == \"1\"", "it builds a text at 1:28"),
+        ("|v| switch v { 1.0 => true, _ => false }", "it has a `switch`"),
+        ("|v, labels| labels.host.len() > 2", "`len` has no native form here at 1:48"),
+        ("|v| { let x = 1; if v > 1.0 { x = 1.5; } x > 1 }", "a value is of one kind or another"),
+        ("|v| [v].len() > 0", "`len` has no native form here at 1:32"),
+        ("|v| { let m = #{ a: v }; m.a > 1.0 }", "it builds a map at 1:38"),
+    ] {
+        let rule = rule(&format!("rule(\"r\").on(\"m\").when({condition});"));
+        let path = rule.programs()[0].path();
+        assert!(
+            path.starts_with("interpreted, because ") && path.contains(expected),
+            "{condition}: {path}"
+        );
+    }
+}
+
+#[test]
 fn every_word_reaches_its_field() {
     let text = r#"
         rule("all").on("cpu.*").only("env=prod").only(|labels| labels.tier != "test")

@@ -1,8 +1,8 @@
 //! The native path against the interpreter: the same condition, the same rows, the same answers and
 //! the same words of failure, on every machine's code, by the column and by the row.
 //!
-//! `WATCHFIRE_PROGRAMS=1000000` writes more programs than a usual run does, `WATCHFIRE_SEED` repeats
-//! one run.
+//! `WATCHFIRE_PROGRAMS=1000000` writes more programs than a usual run does, and
+//! `WATCHFIRE_SEED` repeats one run.
 
 mod writer;
 
@@ -33,7 +33,7 @@ const KEPT: [&str; 15] = [
     "|v| { let x = if v > 1.0 { return v > 2.0; } else { 3 }; x == 3 && v.is_nan }",
     "|v, labels| labels.host != () && labels.host.starts_with(\"web\") && v > 1.0",
     "|v, labels| v > 1.0 && labels.env.contains(\"o\")",
-    "|v, labels| \"web\" in labels.host || labels.env in [\"prod\", ()] || labels.host == labels.env",
+    "|v, labels| \"web\" in labels.host || labels.env in [\"a\", ()] || labels.host == labels.env",
     "|v, labels| { let t = if labels.env == \"prod\" { 90.0 } else { 3 }; v > 1.0 }",
     "|v| -(v.to_int()) < 0 && abs(v.to_int()) >= 0 && v.to_int() % -1 == 0 && v.to_int() / -1 < 5",
     "|v| true < v.is_nan || (v > 0.0) <= (v > 1.0) || (v > 1.0) ^ (v < 2.0)",

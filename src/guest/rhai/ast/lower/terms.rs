@@ -4,7 +4,7 @@ use rhai::{ASTFlags, Dynamic, Expr, FnCallExpr, ImmutableString, Position};
 
 use super::super::walk::{Link, chain};
 use super::values::Value;
-use super::{DEPTH_MAX, Local, Lowered, Lowering, NODES_MAX, PLACES_MAX, Refusal};
+use super::{DEPTH_MAX, Local, Lowered, Lowering, NODES_MAX, PLACES_MAX, Refusal, STATE};
 use crate::kernel::expr::{Kind, Node, Text};
 use crate::kernel::rule::view::Column;
 
@@ -61,7 +61,7 @@ impl Lowering<'_> {
             Expr::Stmt(block) => self.block(block.statements()),
             Expr::FnCall(call, at) | Expr::MethodCall(call, at) => self.call(call, *at),
             Expr::Dot(..) | Expr::Index(..) => self.chain(expr),
-            Expr::ThisPtr(_) => refused("it keeps state in `this`"),
+            Expr::ThisPtr(_) => refused(STATE),
             Expr::InterpolatedString(..) => refused("it builds a text"),
             Expr::Map(..) => refused("it builds a map"),
             Expr::CharConstant(..) => refused("a character has no native form"),
