@@ -146,7 +146,8 @@ impl Programs {
                 }
             };
             let numbers: Columns<'_> = level.when.columns.iter().map(numbers).collect();
-            let frame = Frame { rows: value.len(), numbers: numbers.as_slice(), at, keys, facts: &[] };
+            let frame =
+                Frame { rows: value.len(), numbers: numbers.as_slice(), at, keys, facts: &[] };
             level.when.evaluator.test(&frame, None, truth, &mut faults);
             if !first {
                 marks.iter_mut().zip(self.truth.drain(..)).for_each(|(mark, holds)| *mark |= holds);
