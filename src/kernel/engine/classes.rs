@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::kernel::model::{EventTime, Labels};
 use crate::kernel::rule::program::Threshold;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex};
+use crate::kernel::rule::view::Column;
 use crate::kernel::sequence::Rows;
 
 use super::latest::{LatestTable, PLACES};
@@ -351,11 +352,11 @@ impl Around<'_> {
         handed
     }
 
-    /// Hands over all rows; a component's rows of groups at rest only it is to see.
+    /// Hands over all rows; those of groups at rest only a component, or the window, is to see.
     fn hand_all(&self, stretch: &mut Stretch, run: &mut RuleRun, binding: Binding, place: usize) {
         for row in self.mine {
             let member = self.member(*row, place);
-            if run.guest && !self.is_busy(*row, place) {
+            if (run.guest || run.dense.is_some()) && !self.is_busy(*row, place) {
                 stretch.pass(run, binding, *row, member);
             } else {
                 stretch.hand(run, binding, *row, member);
@@ -389,14 +390,22 @@ impl Stretch {
     /// Marks the gathered rows that breach, or fault; true when there is one.
     fn mark(&mut self, run: &mut RuleRun, members: impl Iterator<Item = u32>) -> bool {
         let RuleRun { programs, members: known, groups, .. } = run;
+        let value = &self.value;
+        let numbers = |_: usize, column: &Column| match column {
+            Column::Value { .. } => value.as_slice(),
+            Column::Label(_) => &[],
+            Column::Reduced { .. } | Column::Base { .. } => {
+                unreachable!("a rule without a window has no reductions")
+            }
+        };
         if !programs.reads_labels() {
-            return programs.mark(&self.value, &self.at, &[], &mut self.marks);
+            return programs.mark(numbers, &self.at, &[], &mut self.marks);
         }
         let nothing = Labels::empty();
         let group = |member| groups.get(known[member].group);
         let key = |member| group(member).map_or(&nothing, |group| &group.key);
         let keys: Vec<&Labels> = members.map(key).collect();
-        programs.mark(&self.value, &self.at, &keys, &mut self.marks)
+        programs.mark(numbers, &self.at, &keys, &mut self.marks)
     }
 
     /// Hands a row to its rule unless all rows of its group have to be looked for, which is noted.
@@ -414,7 +423,7 @@ impl Stretch {
         true
     }
 
-    /// Gives a component's rule a row of a group at rest.
+    /// Gives a rule a row of a group at rest.
     fn pass(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) {
         if run.passing.is_empty() {
             self.rules.push(binding.rule.0);

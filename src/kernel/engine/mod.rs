@@ -7,6 +7,7 @@
 //! fault in one rule or group leaves all others as they were.
 
 mod classes;
+mod dense;
 mod each;
 mod emit;
 pub mod group;

@@ -125,11 +125,11 @@ impl Programs {
     }
 
     /// Marks the rows in which the condition of some level holds, or faults; true when there is
-    /// one. For rules that read nothing but the sample at hand and their group's labels.
-    pub fn mark(
+    /// one. `numbers` gives each column that is read; it is asked by number and name.
+    pub fn mark<'a>(
         &mut self,
-        value: &[f64],
-        at: &[EventTime],
+        numbers: impl Fn(usize, &Column) -> &'a [f64],
+        at: &'a [EventTime],
         keys: &[&Labels],
         marks: &mut Vec<bool>,
     ) -> bool {
@@ -138,16 +138,10 @@ impl Programs {
         for level in self.levels.iter_mut().flatten() {
             let first = marks.is_empty();
             let truth = if first { &mut *marks } else { &mut self.truth };
-            let numbers = |column: &usize| match &self.columns[*column] {
-                Column::Value { .. } => value,
-                Column::Label(_) => &[],
-                Column::Reduced { .. } | Column::Base { .. } => {
-                    unreachable!("a rule without a window has no reductions")
-                }
-            };
-            let numbers: Columns<'_> = level.when.columns.iter().map(numbers).collect();
-            let frame =
-                Frame { rows: value.len(), numbers: numbers.as_slice(), at, keys, facts: &[] };
+            let columns = level.when.columns.iter();
+            let numbers: Columns<'_> =
+                columns.map(|column| numbers(*column, &self.columns[*column])).collect();
+            let frame = Frame { rows: at.len(), numbers: numbers.as_slice(), at, keys, facts: &[] };
             level.when.evaluator.test(&frame, None, truth, &mut faults);
             if !first {
                 marks.iter_mut().zip(self.truth.drain(..)).for_each(|(mark, holds)| *mark |= holds);
@@ -156,7 +150,7 @@ impl Programs {
         for (row, _) in &faults {
             marks[*row as usize] = true;
         }
-        marks.resize(value.len(), false);
+        marks.resize(at.len(), false);
         marks.contains(&true)
     }
 

@@ -33,6 +33,18 @@ impl RuleRun {
             && self.rule.flapping.is_none()
     }
 
+    /// Whether the ends of panes leave nothing behind in groups whose windows are kept together
+    /// and are no breach.
+    pub fn closes_at_rest(&self) -> bool {
+        let rule = &self.rule;
+        self.dense.is_some()
+            && matches!(rule.judge, Judge::Levels(_) | Judge::Guest(_))
+            && rule.state.is_none()
+            && rule.record.is_none()
+            && rule.flapping.is_none()
+            && rule.during.is_none()
+    }
+
     /// Brings a group at rest up to what its series said since; it stays at rest.
     pub fn sync(&mut self, latest: &LatestTable, number: u32) {
         let Some(group) = self.groups.get_mut(number).filter(|group| group.at_rest) else { return };
@@ -42,7 +54,8 @@ impl RuleRun {
             let known = &latest[member.id];
             (member.last, member.heard) = (Some((known.at, known.value)), known.heard);
             group.heard = group.heard.max(known.heard);
-            group.judged = group.judged.max(known.at);
+            let judged = if self.dense.is_some() { self.closed } else { known.at };
+            group.judged = group.judged.max(judged);
             if newest < known.at {
                 (newest, value, source) = (known.at, Some(known.value), known.source.or(source));
             }
@@ -64,9 +77,16 @@ impl RuleRun {
         if let Some(group) = self.groups.get_mut(number)
             && std::mem::take(&mut group.at_rest)
         {
+            if let Some(resting) = self.resting.get_mut(number as usize) {
+                *resting = false;
+            }
             for member in &group.members {
                 let member = &self.members[*member];
                 latest[member.id].busy |= 1 << member.place;
+            }
+            if self.dense.is_some() {
+                // The ends of panes pass a group at rest by, and now must not.
+                self.wake(number);
             }
         }
     }
@@ -84,6 +104,9 @@ impl RuleRun {
         }
         let group = &mut self.groups[number];
         group.at_rest = true;
+        if let Some(resting) = self.resting.get_mut(number as usize) {
+            *resting = true;
+        }
         group.alert.tidy();
         group.more.tidy();
         for member in &group.members {
@@ -94,7 +117,7 @@ impl RuleRun {
 
     fn is_calm(&self, latest: &LatestTable, number: u32) -> bool {
         let Some(group) = self.groups.get(number) else { return false };
-        let may = self.plain || self.guest && group.members.len() == 1;
+        let may = self.plain || self.guest && group.members.len() == 1 || self.closes_at_rest();
         may && !self.quarantined
             && group.alert.is_idle()
             && group.alert.history.is_none()

@@ -15,6 +15,7 @@ use crate::kernel::shard::{OVERFLOW, group_key, overflow_key};
 use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::{Baseline, BaselineSpec};
+use crate::kernel::window::dense::Dense;
 
 use super::group::{Group, Member, More, NO_GROUP};
 use super::latest::LatestTable;
@@ -36,6 +37,10 @@ pub struct RuleRun {
     /// One for each input of a rule with a window.
     pub specs: Vec<WindowSpec>,
     pub base_spec: Option<BaselineSpec>,
+    /// All windows of the rule, where they are kept together; groups then have none of their own.
+    pub dense: Option<Box<Dense>>,
+    /// With windows kept together: which groups are at rest.
+    pub resting: Vec<bool>,
     pub share: Option<Box<dyn Evaluator>>,
     pub groups: Slab<Group>,
     /// Groups by key.
@@ -86,10 +91,13 @@ impl RuleRun {
             Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. }
         );
         let inputs = if windowed { rule.inputs.len() } else { 0 };
-        let specs = (0..inputs).filter_map(|input| WindowSpec::new(&rule, input as u8)).collect();
+        let specs: Vec<WindowSpec> =
+            (0..inputs).filter_map(|input| WindowSpec::new(&rule, input as u8)).collect();
         let base_spec = rule.baseline.map(|baseline| {
             BaselineSpec::new(rule.shape, baseline.span).expect("the loader checked the baseline")
         });
+        let apart = rule.across.is_some() || rule.baseline.is_some() || rule.inputs.len() > 1;
+        let dense = specs.first().filter(|_| !apart).and_then(Dense::new).map(Box::new);
         let mut run = RuleRun {
             programs: Programs::new(&rule),
             share: rule.declared.share.as_ref().map(|share| share.evaluator()),
@@ -97,6 +105,8 @@ impl RuleRun {
             delay,
             specs,
             base_spec,
+            dense,
+            resting: Vec::new(),
             groups: Slab::default(),
             by_key: Index::default(),
             members: Slab::default(),
@@ -211,7 +221,7 @@ impl RuleRun {
     pub fn open_group(&mut self, context: &mut Context<'_>, key: Labels) -> u32 {
         let mut group = Group::new(key.clone(), self.rule.flapping.is_some());
         if !self.specs.is_empty() {
-            if self.rule.across.is_none() {
+            if self.rule.across.is_none() && self.dense.is_none() {
                 let inputs = 0..self.specs.len() as u8;
                 group.windows = inputs.map(|input| self.new_window(context, input)).collect();
             }
@@ -232,6 +242,10 @@ impl RuleRun {
     pub fn enter_group(&mut self, group: Group) -> u32 {
         let key = group.key.clone();
         let number = self.groups.insert(group);
+        if let Some(dense) = &mut self.dense {
+            dense.make_room(number);
+            self.resting.resize(self.resting.len().max(number as usize + 1), false);
+        }
         let groups = &self.groups;
         self.by_key.insert(key.bytes(), number, |number| groups[number].key.bytes());
         number
@@ -424,7 +438,8 @@ impl RuleRun {
 
     fn next_pane(&self) -> Option<EventTime> {
         let every = self.every()?;
-        (!self.awake.is_empty()).then(|| self.closed + every)
+        let holds = self.dense.as_ref().is_some_and(|dense| !dense.is_idle());
+        (holds || !self.awake.is_empty()).then(|| self.closed + every)
     }
 
     /// Runs everything due before `watermark` (the engine's), in the order of due times.
@@ -485,6 +500,10 @@ impl RuleRun {
 
     /// Drops a group; its series stay bound and open it anew with their next sample.
     pub fn drop_group(&mut self, context: &mut Context<'_>, number: u32) {
+        if let Some(dense) = &mut self.dense {
+            dense.clear(number);
+            self.resting[number as usize] = false;
+        }
         let group = self.groups.remove(number);
         if let Some(guest) = self.rule.guest_of_windows() {
             context.plugins.forget_group(&guest.plugin, guest.index, number);

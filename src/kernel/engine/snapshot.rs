@@ -11,6 +11,7 @@ use crate::kernel::shard::{OVERFLOW, shard_of};
 use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::Baseline;
+use crate::kernel::window::dense::PanePart;
 
 use super::group::{Alert, Group, Late, Member, More, Quiet};
 use super::join::Pendings;
@@ -53,6 +54,8 @@ struct GroupSnapshot {
     stale: bool,
     late: Option<Late>,
     windows: Vec<GroupWindow>,
+    /// In place of windows, where the rule keeps those of all groups together.
+    panes: Vec<PanePart>,
     bases: Vec<Baseline>,
     state: Option<Box<State>>,
     join: Option<Box<Pendings>>,
@@ -189,6 +192,7 @@ impl RuleRun {
             stale: group.stale,
             late: group.more.late,
             windows: group.windows.clone(),
+            panes: self.dense.as_ref().map_or(Vec::new(), |dense| dense.take_out(number)),
             bases: group.more.bases.clone(),
             state: group.more.state.clone(),
             join: group.more.join.clone(),
@@ -236,6 +240,9 @@ impl RuleRun {
         if saved.join.is_some() && group.more.join.is_some() {
             group.more.join = saved.join.clone();
         }
+        if let Some(dense) = self.dense.as_mut().filter(|_| continues) {
+            dense.put_back(number, self.closed, &saved.panes);
+        }
         if continues && group.windows.len() == saved.windows.len() {
             group.windows = saved.windows.clone();
         }
@@ -250,7 +257,7 @@ impl RuleRun {
             let own = self.restore_member(context, number, member, continues);
             self.waiting.insert((member.input, member.series.clone()), own);
         }
-        if saved.awake && self.every().is_some() {
+        if (saved.awake || !saved.panes.is_empty()) && self.every().is_some() {
             self.wake(number);
         }
         self.schedule(context, number);

@@ -10,6 +10,7 @@ use crate::kernel::rule::selector::NamePattern;
 use crate::kernel::rule::{Grouping, Input, Judge, Rule, State};
 use crate::kernel::sequence::{Entry, Swap};
 use crate::kernel::shard::{group_key, shard_of};
+use crate::kernel::window::dense::Dense;
 
 use super::group::{Group, More};
 use super::output::{Adoption, Carried, Output};
@@ -308,6 +309,9 @@ impl RuleRun {
         (self.plain, self.guest) = (fresh.plain, fresh.guest);
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
+        if why.is_some() {
+            self.keep_anew(fresh.dense);
+        }
         self.refresh_groups(context, &old, why.is_some());
         self.realign();
         let carried = match why {
@@ -391,10 +395,22 @@ impl RuleRun {
         }
     }
 
+    /// Begins with empty windows, kept as the new text wants them.
+    fn keep_anew(&mut self, dense: Option<Box<Dense>>) {
+        self.dense = dense;
+        self.resting.clear();
+        let last = self.groups.numbers().last().copied();
+        if let Some((dense, last)) = self.dense.as_mut().zip(last) {
+            dense.make_room(last);
+            self.resting.resize(last as usize + 1, false);
+        }
+    }
+
     /// New windows, joins and `this`; the alert and the series stay.
     fn reset_group(&mut self, context: &mut Context<'_>, number: u32) {
         let windowed = !self.specs.is_empty();
-        let inputs = if self.rule.across.is_none() { self.specs.len() as u8 } else { 0 };
+        let alone = self.rule.across.is_none() && self.dense.is_none();
+        let inputs = if alone { self.specs.len() as u8 } else { 0 };
         let windows = (0..inputs).map(|input| self.new_window(context, input)).collect();
         let bases = self.base_columns().len();
         let joined = !windowed && self.rule.inputs.len() > 1;
@@ -438,6 +454,10 @@ impl RuleRun {
             );
         }
         let why = self.why_not_kept(&next);
+        if why.is_none() && self.dense.is_none() {
+            // Its groups bring windows of their own.
+            next.dense = None;
+        }
         let old = self.rule.clone();
         for number in self.groups.numbers() {
             let mut group: Group = self.groups[number].clone();
@@ -445,6 +465,11 @@ impl RuleRun {
             group.awake = false;
             group.wake = EventTime::MAX;
             let moved = next.enter_group(group);
+            if let Some((dense, old)) = next.dense.as_mut().zip(self.dense.as_ref())
+                && why.is_none()
+            {
+                dense.put_back(moved, self.closed, &old.take_out(number));
+            }
             for member in members {
                 let mut member = self.members[member].clone();
                 member.group = moved;

@@ -40,6 +40,9 @@ const AT_ONCE: usize = 16;
 impl RuleRun {
     pub fn window_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
         self.catch_up(context.watermark);
+        if self.dense.is_some() {
+            return self.dense_rows(context, rows, inbox);
+        }
         let shares = self.share_hits(rows, inbox);
         for (at, (row, member)) in inbox.iter().enumerate() {
             if at % AT_ONCE == 0 {
@@ -75,7 +78,7 @@ impl RuleRun {
         hits
     }
 
-    fn fold_row(
+    pub fn fold_row(
         &mut self,
         context: &mut Context<'_>,
         rows: &Rows,
@@ -83,6 +86,7 @@ impl RuleRun {
         share_hit: Option<bool>,
     ) {
         let (at, value) = (rows.at[row], rows.value[row]);
+        self.rouse(context.latest, self.members[member].group);
         let previous = self.hear(context, member, at, value);
         let (number, input) = (self.members[member].group, self.members[member].input);
         let distinct_hash = match &self.rule.declared.distinct {
@@ -105,11 +109,12 @@ impl RuleRun {
             self.move_up(number, context.watermark - self.delay);
         }
         let spec = &self.specs[input as usize];
-        let window = match &mut self.members[member].window {
-            Some(own) => own.as_mut(),
-            None => &mut self.groups[number].windows[input as usize],
+        let placed = match (&mut self.dense, &mut self.members[member].window) {
+            (Some(dense), _) => dense.fold(number, self.closed, at, value),
+            (None, Some(own)) => own.fold(spec, &sample),
+            (None, None) => self.groups[number].windows[input as usize].fold(spec, &sample),
         };
-        match window.fold(spec, &sample) {
+        match placed {
             Placed::Open => {
                 self.on_time(context, number);
                 self.end_absence(context, number, at);
@@ -170,6 +175,7 @@ impl RuleRun {
                 let live = groups.into_iter().filter(live).collect();
                 self.stay_awake(live)
             }
+            _ if self.dense.is_some() => self.close_dense(context, groups, end),
             _ => {
                 let mut awake = Vec::with_capacity(groups.len());
                 self.judge_windows(context, &groups, end, &mut awake);
@@ -249,7 +255,7 @@ impl RuleRun {
         std::hint::black_box(seen);
     }
 
-    fn bounds(&self, number: u32, end: EventTime) -> Option<Bounds> {
+    pub fn bounds(&self, number: u32, end: EventTime) -> Option<Bounds> {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {
@@ -289,6 +295,9 @@ impl RuleRun {
 
     /// Whether a sample entered or left any of the group's windows, and whether any holds one.
     fn close_windows(&mut self, number: u32, end: EventTime) -> (bool, bool) {
+        if let Some(dense) = &mut self.dense {
+            return (dense.take_changed(number), dense.count(number) > 0);
+        }
         let (mut changed, mut any) = (false, false);
         let (specs, group) = (&self.specs, &mut self.groups[number]);
         for (window, spec) in group.windows.iter_mut().zip(specs) {
@@ -320,7 +329,7 @@ impl RuleRun {
     }
 
     /// One column of one group; `None` when it is undefined.
-    fn read(&self, number: u32, column: &Column, bases: &Bases) -> Option<f64> {
+    pub fn read(&self, number: u32, column: &Column, bases: &Bases) -> Option<f64> {
         match column {
             Column::Reduced { input, reduction } => self.reduce(number, *input, *reduction),
             Column::Base { input, reduction, stat } => {
@@ -336,6 +345,9 @@ impl RuleRun {
     }
 
     fn reduce(&self, number: u32, input: u8, reduction: Reduction) -> Option<f64> {
+        if let Some(dense) = &self.dense {
+            return dense.view(number, reduction);
+        }
         let spec = &self.specs[input as usize];
         let Some(across) = self.rule.across else {
             return self.groups[number].windows[input as usize].view(spec, reduction);
@@ -357,7 +369,9 @@ impl RuleRun {
     fn no_data(&mut self, context: &mut Context<'_>, number: u32, end: EventTime) -> bool {
         self.silence(context, number, end, Silence::Empty);
         let group = &self.groups[number];
-        let idle = group.windows.iter().all(GroupWindow::is_idle)
+        let holds = self.dense.as_ref().is_some_and(|dense| dense.holds(number));
+        let idle = !holds
+            && group.windows.iter().all(GroupWindow::is_idle)
             && group.members.iter().all(|member| {
                 self.members[*member].window.as_ref().is_none_or(|window| window.is_idle())
             });

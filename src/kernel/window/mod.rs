@@ -18,6 +18,7 @@
 
 pub mod across;
 pub mod baseline;
+pub mod dense;
 pub mod every;
 
 mod buckets;

@@ -38,7 +38,7 @@ fn a_wrong_native_condition_is_reported_and_changes_no_alert() {
     assert_eq!(found, [("hot", &Dispute { row: vec![95.0], native, reference })]);
     let disputed: u64 = machine
         .engines
-        .iter()
+        .iter_mut()
         .flat_map(|engine| engine.rule_reports())
         .map(|report| report.disputed)
         .sum();

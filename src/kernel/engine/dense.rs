@@ -1,0 +1,189 @@
+//! Rules that keep the windows of all groups together: batches fall into panes, and the end of a
+//! pane is judged a column at a time. Groups at rest are looked at only where something happens.
+
+use crate::kernel::model::{EventTime, Labels};
+use crate::kernel::rule::program::Threshold;
+use crate::kernel::rule::view::Column;
+use crate::kernel::sequence::Rows;
+use crate::kernel::window::Placed;
+
+use super::Context;
+use super::programs::{Programs, Table};
+use super::run::RuleRun;
+
+impl RuleRun {
+    /// Folds a segment's rows in their order, whether their groups are at rest or not: the last
+    /// digit of a sum depends on it.
+    pub fn dense_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        let mut passing = std::mem::take(&mut self.passing);
+        if !passing.is_sorted() {
+            passing.sort_unstable();
+        }
+        self.stats.samples += passing.len() as u64;
+        let mut seen = inbox.iter().peekable();
+        for (row, member) in &passing {
+            while let Some((earlier, other)) = seen.next_if(|(other, _)| other < row) {
+                self.dense_row(context, rows, *earlier, *other);
+            }
+            let at = rows.at[*row as usize];
+            let group = self.members[*member].group;
+            if at > self.closed {
+                let dense = self.dense.as_mut().expect("only called where windows are together");
+                let placed = dense.fold(group, self.closed, at, rows.value[*row as usize]);
+                assert!(placed == Placed::Open);
+            } else {
+                self.stats.samples -= 1;
+                self.dense_row(context, rows, *row, *member);
+            }
+        }
+        for (row, member) in seen {
+            self.dense_row(context, rows, *row, *member);
+        }
+        passing.clear();
+        self.passing = passing;
+    }
+
+    /// A row of a group that must see it.
+    fn dense_row(&mut self, context: &mut Context<'_>, rows: &Rows, row: u32, member: u32) {
+        context.position = rows.position[row as usize];
+        self.fold_row(context, rows, (row as usize, member), None);
+    }
+
+    /// Judges all windows at the end of a pane; gives the groups that are to be looked at at the
+    /// next end whatever happens.
+    pub fn close_dense(
+        &mut self,
+        context: &mut Context<'_>,
+        busy: Vec<u32>,
+        end: EventTime,
+    ) -> Vec<u32> {
+        if let Some(dense) = &mut self.dense {
+            dense.close(end);
+        }
+        let (mut numbers, mut awake) = (busy, Vec::new());
+        numbers.retain(|number| {
+            let group = &mut self.groups[*number];
+            group.awake = !group.at_rest;
+            group.awake
+        });
+        if self.closes_at_rest() {
+            self.judge_resting(context, end, &mut numbers, &mut awake);
+        }
+        self.judge_windows(context, &numbers, end, &mut awake);
+        awake.retain(|number| {
+            self.rest(context.latest, *number);
+            let group = &mut self.groups[*number];
+            group.awake = !group.at_rest;
+            group.awake
+        });
+        awake
+    }
+
+    /// Looks over the groups at rest: those that a condition may hold for, or that fell silent, are
+    /// roused and join `busy`. Those that a component found in breach are judged and join `awake`.
+    fn judge_resting(
+        &mut self,
+        context: &mut Context<'_>,
+        end: EventTime,
+        busy: &mut Vec<u32>,
+        awake: &mut Vec<u32>,
+    ) {
+        let mut table = std::mem::take(&mut self.table);
+        table.clear(self.programs.columns.len());
+        let (mut numbers, mut roused) = (Vec::new(), Vec::new());
+        for number in 0..self.resting.len() as u32 {
+            if !self.resting[number as usize] {
+                continue;
+            }
+            let dense = self.dense.as_mut().expect("only called where windows are together");
+            let changed = dense.take_changed(number);
+            if dense.count(number) == 0 {
+                roused.push(number);
+            } else if changed {
+                if self.fill_row(number, &mut table) {
+                    table.at.push(end);
+                    numbers.push(number);
+                } else {
+                    roused.push(number);
+                }
+            }
+        }
+        self.stats.evaluations += numbers.len() as u64;
+        if !numbers.is_empty() {
+            self.stats.last_judged = self.stats.last_judged.max(Some(end));
+            if self.rule.guest_of_windows().is_some() {
+                let window = self.bounds(numbers[0], end);
+                awake.extend(self.judge_guest_at_rest(context, &table, &numbers, window));
+            } else {
+                self.find_breaches(context, &table, &numbers, &mut roused);
+            }
+        }
+        self.table = table;
+        for number in roused {
+            self.rouse(context.latest, number);
+            // What it says was read already; it has to be read again for its own judgement.
+            self.groups[number].stale = true;
+            busy.push(number);
+        }
+    }
+
+    /// Reads one group's columns; false when one of them is undefined.
+    fn fill_row(&mut self, number: u32, table: &mut Table) -> bool {
+        for (at, column) in self.programs.columns.iter().enumerate() {
+            let Some(value) = self.read(number, column, &[]) else {
+                table.columns[..at].iter_mut().for_each(|column| column.truncate(table.at.len()));
+                return false;
+            };
+            table.columns[at].push(value);
+        }
+        true
+    }
+
+    fn find_breaches(
+        &mut self,
+        context: &mut Context<'_>,
+        table: &Table,
+        numbers: &[u32],
+        roused: &mut Vec<u32>,
+    ) {
+        if self.is_ruled_out(table) {
+            return;
+        }
+        let nothing = Labels::empty();
+        let keys: Vec<&Labels> = if self.programs.reads_labels() {
+            let key = |number: &u32| self.groups.get(*number).map_or(&nothing, |group| &group.key);
+            numbers.iter().map(key).collect()
+        } else {
+            Vec::new()
+        };
+        let mut marks = Vec::new();
+        let numbers_of = |at: usize, column: &Column| match column {
+            Column::Label(_) => &[],
+            Column::Value { .. } | Column::Reduced { .. } | Column::Base { .. } => {
+                table.columns[at].as_slice()
+            }
+        };
+        if self.programs.mark(numbers_of, &table.at, &keys, &mut marks) {
+            let marked = numbers.iter().zip(&marks).filter(|(_, mark)| **mark);
+            let before = roused.len();
+            roused.extend(marked.map(|(number, _)| *number));
+            // They are counted when they are judged by themselves.
+            self.stats.evaluations -= (roused.len() - before) as u64;
+        }
+        context.out.disputes.extend(self.disputes());
+    }
+
+    /// Whether no group can breach, by the lowest and the highest figure alone.
+    fn is_ruled_out(&self, table: &Table) -> bool {
+        if !self.programs.is_confirmed() || self.programs.columns.len() != 1 {
+            return false;
+        }
+        let Some(thresholds) = Programs::thresholds(&self.rule) else { return false };
+        let (low, high) = table.columns[0]
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(*value), high.max(*value))
+            });
+        !thresholds.iter().any(|threshold: &Threshold| threshold.may_hold(low, high))
+    }
+}

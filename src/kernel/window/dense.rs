@@ -1,0 +1,488 @@
+//! Sliding windows of all groups of a rule, pane by pane: for rules that read nothing but counts,
+//! sums and means over few panes.
+//!
+//! Where every group has samples in nearly every pane, it is the walk from group to group that
+//! costs. Here a pane is one column over all groups, so a batch of samples falls into one column
+//! and the end of a pane is three columns read in a row.
+//!
+//! Panes stand in blocks of as many as a window has, by time alone. A window is the rest of one
+//! block and the beginning of the next: the rests are summed up once when a block is full, the
+//! beginning grows by a pane at a time (van Herk's and Gil and Werman's way). So no sum is ever
+//! subtracted from, and what a group's window comes to depends on its own samples alone: not on
+//! other groups, the number of shards, or when the store was made.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::pane::Placed;
+use super::spec::{Parts, WindowSpec};
+use super::sum::Sum;
+use crate::kernel::model::{Duration, EventTime};
+use crate::kernel::rule::Shape;
+use crate::kernel::rule::view::Reduction;
+
+/// Windows of more panes are kept group by group, where empty panes take no room.
+const PANES_MAX: i64 = 64;
+
+/// One group in one pane, or in several.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Cell {
+    sum: Sum,
+    count: u32,
+}
+
+/// The samples of `((number - 1) * every, number * every]`, by group.
+#[derive(Clone, Debug)]
+struct Pane {
+    number: i64,
+    start: EventTime,
+    end: EventTime,
+    cells: Vec<Cell>,
+    /// Of a full block: this pane and all later ones of its block.
+    rest: Vec<Cell>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Dense {
+    length: Duration,
+    every: Duration,
+    /// Panes of a window, which are also those of a block.
+    panes_each: i64,
+    groups: usize,
+    /// Panes that hold a sample and may still be seen, oldest first.
+    panes: VecDeque<Pane>,
+    /// Where the last sample fell: the next one mostly falls there too.
+    hint: usize,
+    /// The last end that was judged.
+    closed: EventTime,
+    /// The block that the beginning of the window lies in, and that beginning.
+    block: i64,
+    beginning: Vec<Cell>,
+    /// By group: a sample entered or left since the last judgement.
+    changed: Vec<bool>,
+    /// Columns to be used again.
+    spare: Vec<Vec<Cell>>,
+}
+
+/// One group's part of one pane, for a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PanePart {
+    end: EventTime,
+    sum: Sum,
+    count: u32,
+}
+
+impl Cell {
+    fn add(&mut self, value: f64) {
+        self.sum.add(value);
+        self.count += 1;
+    }
+
+    fn merge(&mut self, other: &Cell) {
+        if other.count > 0 {
+            self.sum.merge(&other.sum);
+            self.count += other.count;
+        }
+    }
+}
+
+impl Dense {
+    /// `None` when windows of this spec are kept group by group.
+    pub fn new(spec: &WindowSpec) -> Option<Dense> {
+        let Shape::Sliding { length, every } = spec.shape() else { return None };
+        let plain = Parts { sum: spec.parts.sum, ..Parts::default() };
+        let panes_each = length.nanos() / every.nanos();
+        let fits = (1..=PANES_MAX).contains(&panes_each) && length.nanos() % every.nanos() == 0;
+        if spec.parts != plain || spec.half_life.is_some() || !fits {
+            return None;
+        }
+        Some(Dense {
+            length,
+            every,
+            panes_each,
+            groups: 0,
+            panes: VecDeque::new(),
+            hint: 0,
+            closed: EventTime::MIN,
+            block: i64::MIN,
+            beginning: Vec::new(),
+            changed: Vec::new(),
+            spare: Vec::new(),
+        })
+    }
+
+    /// Makes room for groups up to this number.
+    pub fn make_room(&mut self, group: u32) {
+        let groups = group as usize + 1;
+        if groups > self.groups {
+            self.groups = groups;
+            for pane in &mut self.panes {
+                pane.cells.resize(groups, Cell::default());
+                if !pane.rest.is_empty() {
+                    pane.rest.resize(groups, Cell::default());
+                }
+            }
+            self.beginning.resize(groups, Cell::default());
+            self.changed.resize(groups, false);
+        }
+    }
+
+    /// Nothing is held: closing changes nothing until the next sample.
+    pub fn is_idle(&self) -> bool {
+        self.panes.is_empty()
+    }
+
+    /// Takes in a sample. Ends up to `closed` were judged.
+    pub fn fold(&mut self, group: u32, closed: EventTime, at: EventTime, value: f64) -> Placed {
+        if at <= closed {
+            return self.fold_late(group, closed, at, value);
+        }
+        let pane = self.panes.get(self.hint).is_some_and(|pane| pane.start < at && at <= pane.end);
+        if !pane {
+            self.hint = self.pane_of(at);
+        }
+        self.panes[self.hint].cells[group as usize].add(value);
+        Placed::Open
+    }
+
+    fn fold_late(&mut self, group: u32, closed: EventTime, at: EventTime, value: f64) -> Placed {
+        if at <= closed + self.every - self.length {
+            return Placed::LateGone;
+        }
+        self.catch_up(closed);
+        let index = self.pane_of(at);
+        let group = group as usize;
+        self.panes[index].cells[group].add(value);
+        self.changed[group] = true;
+        self.sum_up(group);
+        Placed::LateInWindow
+    }
+
+    /// Moves all windows on to `end`, the next multiple of `every` but for ends that were left out
+    /// while nothing was held.
+    pub fn close(&mut self, end: EventTime) {
+        let from = self.panes.partition_point(|pane| pane.end <= self.closed);
+        let to = self.panes.partition_point(|pane| pane.end <= end);
+        for index in from..to {
+            let number = self.panes[index].number;
+            self.begin_block(self.block_of(number));
+            let pane = &self.panes[index];
+            for (group, cell) in pane.cells.iter().enumerate() {
+                self.beginning[group].merge(cell);
+                self.changed[group] |= cell.count > 0;
+            }
+        }
+        self.begin_block(self.block_of(end.nanos().div_euclid(self.every.nanos())));
+        self.closed = end;
+        while self.panes.front().is_some_and(|pane| pane.end <= end - self.length) {
+            let gone = self.panes.pop_front().expect("it was just seen");
+            for (changed, cell) in self.changed.iter_mut().zip(&gone.cells) {
+                *changed |= cell.count > 0;
+            }
+            self.hint = self.hint.saturating_sub(1);
+            self.spare.push(gone.cells);
+            if !gone.rest.is_empty() {
+                self.spare.push(gone.rest);
+            }
+        }
+    }
+
+    /// Whether a sample entered or left the group's window since this was last asked.
+    pub fn take_changed(&mut self, group: u32) -> bool {
+        std::mem::take(&mut self.changed[group as usize])
+    }
+
+    /// The number of samples in the window that was just closed.
+    pub fn count(&self, group: u32) -> u32 {
+        let group = group as usize;
+        let rest = self.oldest_rest().map_or(0, |rest| rest[group].count);
+        rest + self.beginning[group].count
+    }
+
+    /// A reduction of the window that was just closed; `None` when it is empty or went past the
+    /// range of `f64`.
+    pub fn view(&self, group: u32, reduction: Reduction) -> Option<f64> {
+        let mut whole = self.oldest_rest().map_or(Cell::default(), |rest| rest[group as usize]);
+        whole.merge(&self.beginning[group as usize]);
+        let count = f64::from(whole.count);
+        let value = match reduction {
+            _ if whole.count == 0 => return None,
+            Reduction::Count => count,
+            Reduction::Sum => whole.sum.value(),
+            Reduction::Mean => whole.sum.value() / count,
+            Reduction::Min
+            | Reduction::Max
+            | Reduction::First
+            | Reduction::Last
+            | Reduction::Delta
+            | Reduction::Rate
+            | Reduction::Increase
+            | Reduction::Stddev
+            | Reduction::Slope
+            | Reduction::Quantile(_)
+            | Reduction::Share
+            | Reduction::Ewma
+            | Reduction::Distinct => return None,
+        };
+        value.is_finite().then_some(value)
+    }
+
+    /// Whether the group has a sample that was judged or is still to be.
+    pub fn holds(&self, group: u32) -> bool {
+        self.panes.iter().any(|pane| pane.cells[group as usize].count > 0)
+    }
+
+    /// Forgets a group's samples.
+    pub fn clear(&mut self, group: u32) {
+        let group = group as usize;
+        if group >= self.groups {
+            return;
+        }
+        for pane in &mut self.panes {
+            pane.cells[group] = Cell::default();
+            if let Some(cell) = pane.rest.get_mut(group) {
+                *cell = Cell::default();
+            }
+        }
+        self.beginning[group] = Cell::default();
+        self.changed[group] = false;
+    }
+
+    /// What a group holds, for [`Dense::put_back`].
+    pub fn take_out(&self, group: u32) -> Vec<PanePart> {
+        let part = |pane: &Pane| {
+            let Cell { sum, count } = pane.cells[group as usize];
+            (count > 0).then_some(PanePart { end: pane.end, sum, count })
+        };
+        self.panes.iter().filter_map(part).collect()
+    }
+
+    /// Gives a group without samples those of another store. Ends up to `closed` were judged.
+    pub fn put_back(&mut self, group: u32, closed: EventTime, parts: &[PanePart]) {
+        self.make_room(group);
+        if closed != EventTime::MIN {
+            self.catch_up(closed);
+        }
+        for part in parts {
+            let index = self.pane_of(part.end);
+            let PanePart { sum, count, .. } = *part;
+            self.panes[index].cells[group as usize] = Cell { sum, count };
+        }
+        self.changed[group as usize] = true;
+        self.sum_up(group as usize);
+    }
+
+    /// Ends that were left out while nothing was held count as judged.
+    fn catch_up(&mut self, closed: EventTime) {
+        if self.closed < closed {
+            self.closed = closed;
+            self.begin_block(self.block_of(closed.nanos().div_euclid(self.every.nanos())));
+        }
+    }
+
+    fn oldest_rest(&self) -> Option<&[Cell]> {
+        let oldest = self.panes.front()?;
+        (!oldest.rest.is_empty()).then_some(oldest.rest.as_slice())
+    }
+
+    fn block_of(&self, number: i64) -> i64 {
+        (number - 1).div_euclid(self.panes_each)
+    }
+
+    /// Sums up the block before, when a later one begins.
+    fn begin_block(&mut self, block: i64) {
+        if block <= self.block {
+            return;
+        }
+        self.block = block;
+        self.beginning.fill(Cell::default());
+        // From the newest of the block before to its oldest; panes of later blocks are still open.
+        let full = self.panes.partition_point(|pane| self.block_of(pane.number) < block);
+        for index in (0..full).rev() {
+            let mut rest = self.spare.pop().unwrap_or_default();
+            rest.clear();
+            let newer = self.panes.get(index + 1).filter(|_| index + 1 < full);
+            match newer {
+                Some(newer) if self.same_block(newer.number, self.panes[index].number) => {
+                    rest.extend_from_slice(&newer.rest);
+                }
+                Some(_) | None => rest.resize(self.groups, Cell::default()),
+            }
+            for (rest, cell) in rest.iter_mut().zip(&self.panes[index].cells) {
+                rest.merge(cell);
+            }
+            let old = std::mem::replace(&mut self.panes[index].rest, rest);
+            if !old.is_empty() {
+                self.spare.push(old);
+            }
+        }
+    }
+
+    fn same_block(&self, a: i64, b: i64) -> bool {
+        self.block_of(a) == self.block_of(b)
+    }
+
+    /// Works out anew what one group's judged panes come to, in the order in which it always is.
+    fn sum_up(&mut self, group: usize) {
+        let judged = self.panes.partition_point(|pane| pane.end <= self.closed);
+        let full = self.panes.partition_point(|pane| self.block_of(pane.number) < self.block);
+        let mut rest = Cell::default();
+        for index in (0..full).rev() {
+            let pane = &self.panes[index];
+            let newer = self.panes.get(index + 1).filter(|_| index + 1 < full);
+            if newer.is_some_and(|newer| !self.same_block(newer.number, pane.number)) {
+                rest = Cell::default();
+            }
+            rest.merge(&pane.cells[group]);
+            self.panes[index].rest[group] = rest;
+        }
+        let mut beginning = Cell::default();
+        for index in full..judged {
+            beginning.merge(&self.panes[index].cells[group]);
+        }
+        self.beginning[group] = beginning;
+    }
+
+    /// The index of the pane that a time falls in; there is one from now on.
+    fn pane_of(&mut self, at: EventTime) -> usize {
+        let end = at.pane_end(self.every);
+        let index = self.panes.partition_point(|pane| pane.end < end);
+        if self.panes.get(index).is_some_and(|pane| pane.end == end) {
+            return index;
+        }
+        let number = end.nanos().div_euclid(self.every.nanos());
+        let mut cells = self.spare.pop().unwrap_or_default();
+        cells.clear();
+        cells.resize(self.groups, Cell::default());
+        let mut rest = Vec::new();
+        if self.block_of(number) < self.block {
+            // It is late and its block is summed up: what follows it there is its rest.
+            let newer = self.panes.get(index);
+            let newer = newer.filter(|newer| self.same_block(newer.number, number));
+            rest = newer.map_or_else(|| cells.clone(), |newer| newer.rest.clone());
+        }
+        self.panes.insert(index, Pane { number, start: end - self.every, end, cells, rest });
+        index
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kernel::window::{Folded, GroupWindow};
+
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn spec(panes: i64) -> WindowSpec {
+        let shape = Shape::Sliding { length: EVERY * panes, every: EVERY };
+        WindowSpec::of(shape, &[Reduction::Mean], None).expect("a sliding window is a window")
+    }
+
+    /// What happens to the windows: a sample of a group, or some seconds pass.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Sample {
+            group: u32,
+            back: i64,
+            value: f64,
+        },
+        Pass(i64),
+        /// The store is made anew from what it gave out.
+        Restart,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let sample = (0..3u32, 0..10_500i64, -1e3..1e3f64)
+            .prop_map(|(group, back, value)| Step::Sample { group, back, value });
+        let step = prop_oneof![
+            8 => sample,
+            3 => (1..4i64).prop_map(Step::Pass),
+            1 => Just(Step::Pass(30)),
+            1 => Just(Step::Restart),
+        ];
+        proptest::collection::vec(step, 1..120)
+    }
+
+    fn restarted(old: &Dense, spec: &WindowSpec, closed: EventTime) -> Dense {
+        let mut new = Dense::new(spec).expect("the spec fits");
+        for group in 0..3 {
+            new.put_back(group, closed, &old.take_out(group));
+            if !old.changed[group as usize] {
+                new.take_changed(group);
+            }
+        }
+        new
+    }
+
+    proptest! {
+        /// Windows kept together say what windows kept one by one say, to the last digits; and the
+        /// same bits, whatever else is kept beside them and however often they are made anew.
+        #[test]
+        fn windows_kept_together_say_what_each_says_alone(
+            steps in steps(), panes in 1..9i64
+        ) {
+            let spec = spec(panes);
+            let mut together = Dense::new(&spec).expect("the spec fits");
+            let mut second = together.clone();
+            (0..3).for_each(|group| together.make_room(group));
+            second.make_room(1);
+            let mut closed = EventTime::from_nanos(EVERY.nanos() * 1_000);
+            let mut alone: Vec<GroupWindow> =
+                (0..3).map(|_| GroupWindow::new(&spec, closed.next())).collect();
+            for step in steps {
+                match step {
+                    Step::Restart => together = restarted(&together, &spec, closed),
+                    Step::Sample { group, back, value } => {
+                        let at = closed + Duration::from_millis(3_500) - Duration::from_millis(back);
+                        let sample = Folded {
+                            at, position: 0, member: 0, value, share_hit: false,
+                            distinct_hash: 0, previous: None,
+                        };
+                        let window = &mut alone[group as usize];
+                        window.catch_up(&spec, closed.next());
+                        let placed = window.fold(&spec, &sample);
+                        prop_assert_eq!(together.fold(group, closed, at, value), placed);
+                        if group == 1 {
+                            second.fold(1, closed, at, value);
+                        }
+                    }
+                    Step::Pass(seconds) => for _ in 0..seconds {
+                        closed = closed + EVERY;
+                        together.close(closed);
+                        second.close(closed);
+                        for (group, window) in (0..).zip(&mut alone) {
+                            window.catch_up(&spec, closed);
+                            let judged = window.close(&spec, closed);
+                            prop_assert_eq!(together.take_changed(group), judged.changed);
+                            prop_assert_eq!(together.count(group) == 0, judged.empty);
+                            let mean = together.view(group, Reduction::Mean);
+                            let expected = window.view(&spec, Reduction::Mean);
+                            prop_assert_eq!(mean.is_some(), expected.is_some());
+                            if let Some((mean, expected)) = mean.zip(expected) {
+                                prop_assert!((mean - expected).abs() <= 1e-12 * 1e3);
+                            }
+                        }
+                        let bits = |dense: &Dense| {
+                            dense.view(1, Reduction::Mean).map(f64::to_bits)
+                        };
+                        prop_assert_eq!(bits(&together), bits(&second));
+                    },
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_that_read_more_or_have_many_panes_are_kept_one_by_one() {
+        let fits = |panes: i64, reads: &[Reduction]| {
+            let shape = Shape::Sliding { length: EVERY * panes, every: EVERY };
+            WindowSpec::of(shape, reads, None).and_then(|spec| Dense::new(&spec)).is_some()
+        };
+        assert!(fits(64, &[Reduction::Mean, Reduction::Count, Reduction::Sum]));
+        assert!(!fits(65, &[Reduction::Mean]));
+        assert!(!fits(6, &[Reduction::Mean, Reduction::Max]));
+    }
+}
