@@ -18,7 +18,7 @@ use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
 use file::{File, Good, about, names_of};
-pub use file::{LiveProbe, LiveSink};
+pub use file::{LiveProbe, LiveSink, LiveSource};
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ pub struct Scan {
     pub ruleset: Arc<Ruleset>,
     pub sinks: Vec<LiveSink>,
     pub probes: Vec<LiveProbe>,
+    pub sources: Vec<LiveSource>,
     /// Of all files, those that kept their last good version included.
     pub findings: Vec<Finding>,
     /// When a missing file's rules will count as removed.
@@ -111,6 +112,7 @@ impl Catalog {
             ruleset: Arc::new(ruleset),
             sinks: self.live().flat_map(|good| good.sinks.clone()).collect(),
             probes: self.live().flat_map(|good| good.probes.clone()).collect(),
+            sources: self.live().flat_map(|good| good.sources.clone()).collect(),
             findings: self.files.values().flat_map(File::all_findings).collect(),
             next,
             held: self.held.clone(),
@@ -216,6 +218,9 @@ impl Catalog {
                         digest: Some(loaded.digest),
                         settings: found.settings.clone(),
                     }),
+                    wasm::Component::Source(source) => {
+                        good.sources.push(LiveSource { source, settings: found.settings.clone() });
+                    }
                     wasm::Component::Sink(sink) => good.sinks.push(LiveSink {
                         sink,
                         digest: Some(loaded.digest),
@@ -327,6 +332,7 @@ impl Catalog {
                 good.rules.retain(|rule| !taken.contains(&('r', rule.name.clone())));
                 good.sinks.retain(|sink| !taken.contains(&('s', sink.sink.name.clone())));
                 good.probes.retain(|probe| !taken.contains(&('b', probe.probe.name.clone())));
+                good.sources.retain(|source| !taken.contains(&('q', source.source.name.clone())));
                 good.plugins.retain(|plugin| !taken.contains(&('p', plugin.name().into())));
                 proposal.insert(path.clone(), good);
             }
@@ -348,6 +354,7 @@ impl Catalog {
                     'r' => "rule",
                     's' => "sink",
                     'b' => "probe",
+                    'q' => "source",
                     _ => "component",
                 };
                 let what = format!("{kind} `{}` is declared in {other} and in {path}", name.1);

@@ -9,5 +9,7 @@ pub mod http;
 pub mod sink;
 
 pub mod probe;
+pub mod source;
+
 pub mod rhai;
 pub mod wasm;

@@ -26,12 +26,13 @@ use super::api::{Api, ApiOptions, Commands, Facts, Format, IngestError, IngestRe
 use super::board::{Board, Teller};
 use super::bus::{Bus, BusOptions, Filter, HandlerGuard, Received};
 use super::clock::{Clock, SystemClock};
+use super::decoders::Decoders;
 use super::facts::{Office, POSTED};
 use super::inlet::{Gate, SourceKind};
 use super::judge::Judge;
 use super::pipeline::Pipeline;
 use super::probes::ProbeHub;
-use super::reload::{self, Places, Reloader};
+use super::reload::{self, Guests, Places, Reloader};
 use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
 use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
@@ -80,7 +81,7 @@ struct Begun {
     judge: Judge,
     reloader: Reloader,
     hub: Arc<SinkHub>,
-    probes: Arc<ProbeHub>,
+    guests: Guests,
     board: Arc<Board>,
     bus: Bus,
     around: Surroundings,
@@ -112,7 +113,7 @@ impl Watchfire {
             settings.watchdog.notify.iter().map(|name| name.as_str().into()).collect();
         let every = settings.watchdog.every.to_std();
         let watchdog = (!notify.is_empty()).then(|| begun.hub.watch(notify, every));
-        let (bus, probes, threads) = (begun.bus, begun.probes, begun.threads);
+        let (bus, probes, threads) = (begun.bus, begun.guests.probes, begun.threads);
         Ok(Watchfire { office, bus, api, sources, probes, watchdog, threads, settings })
     }
 
@@ -217,7 +218,7 @@ impl Begun {
         }
         self.reloader.stop();
         // Its state is that of the file still; nothing was judged yet.
-        let (judge, probes) = (self.judge.clone(), self.probes.clone());
+        let (judge, probes) = (self.judge.clone(), self.guests.probes.clone());
         let ended = tokio::task::spawn_blocking(move || (probes.stop(), judge.stop()));
         let _ = ended.await;
         self.hub.stop(StdDuration::from_secs(1)).await;
@@ -267,12 +268,15 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone(), strikes)
         .map_err(|error| failed("the engine", error.to_string()))?;
     let around = Surroundings { gate, clock };
-    let probes = Arc::new(ProbeHub::new(around.clone(), data.clone()));
+    let guests = Guests {
+        probes: Arc::new(ProbeHub::new(around.clone(), data.clone())),
+        decoders: Arc::new(Decoders::new(around.clone())),
+    };
     let (reloader, reloading) = prepared
-        .start(judge.clone(), hub.clone(), probes.clone(), adoptions)
+        .start(judge.clone(), hub.clone(), guests.clone(), adoptions)
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
-    Ok(Begun { judge, reloader, hub, probes, board, bus, around, threads, data_error })
+    Ok(Begun { judge, reloader, hub, guests, board, bus, around, threads, data_error })
 }
 
 /// The kernel as the last stop left it, or a new one.
@@ -365,6 +369,7 @@ fn office(begun: &Begun) -> Office {
         board: begun.board.clone(),
         hub: begun.hub.clone(),
         gate: begun.around.gate.clone(),
+        decoders: begun.guests.decoders.clone(),
         clock: begun.around.clock.clone(),
         reloader: begun.reloader.clone(),
         runtime: Handle::current(),

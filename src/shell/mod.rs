@@ -19,6 +19,7 @@ pub mod bus;
 
 pub mod api;
 
+pub mod decoders;
 pub mod folders;
 pub mod judge;
 pub mod pipeline;
@@ -29,6 +30,7 @@ pub mod board;
 pub mod facts;
 pub mod figures;
 pub mod reload;
+mod shown;
 
 mod sources;
 

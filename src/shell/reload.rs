@@ -26,7 +26,7 @@ use super::api::{
 use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
-use super::probes::{DeclaredProbe, ProbeHub};
+use super::probes::DeclaredProbe;
 use super::sink::hub::Change;
 use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
@@ -34,7 +34,7 @@ use super::watch::Watch;
 mod log;
 mod places;
 
-pub use places::Places;
+pub use places::{Guests, Places};
 
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
@@ -124,7 +124,7 @@ struct Running {
     work: Work,
     judge: Judge,
     hub: Arc<SinkHub>,
-    probes: Arc<ProbeHub>,
+    guests: Guests,
     adoptions: Receiver<Adoption>,
     version: Version,
 }
@@ -150,13 +150,13 @@ impl Prepared {
         self,
         judge: Judge,
         hub: Arc<SinkHub>,
-        probes: Arc<ProbeHub>,
+        guests: Guests,
         adoptions: Receiver<Adoption>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
         let Prepared { work, ruleset, scan, begun } = self;
         let live = work.live.clone();
         let version = ruleset.version();
-        let mut running = Running { work, judge, hub, probes, adoptions, version };
+        let mut running = Running { work, judge, hub, guests, adoptions, version };
         running.first(&scan, &ruleset, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
@@ -173,6 +173,7 @@ impl Running {
     fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
         let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
         (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
+        self.guests.decoders.apply(scan.sources.clone());
         self.apply_sinks();
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
@@ -247,6 +248,7 @@ impl Running {
             self.version = scan.ruleset.version();
         }
         (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
+        self.guests.decoders.apply(scan.sources.clone());
         let changes = self.apply_sinks();
         log::sinks(&changes, &self.hub);
         self.report(&scan, trigger, adoption, begun, pause)
@@ -279,7 +281,7 @@ impl Running {
             let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
             DeclaredProbe { probe, standing: Standing::of(effective, settings) }
         };
-        self.probes.apply(self.work.probes.iter().map(probe).collect());
+        self.guests.probes.apply(self.work.probes.iter().map(probe).collect());
         self.hub.apply(declared)
     }
 

@@ -103,3 +103,22 @@ fn probes_measure_what_they_are_granted() {
     assert_eq!(wait_for("the component's", || fired("answers")), 200.0);
     assert_eq!(wait_for("the script's", || fired("deep")), 7.0);
 }
+
+#[test]
+fn a_source_reads_what_is_posted_to_it() {
+    let site = Site::new();
+    site.write("rules/disk.rhai", "rule(\"full\").on(\"disk.used\").when(|v| v > 90.0);");
+    drop_into(&site.path("plugins"), "graphite", &guest("graphite"), "");
+    let instance = site.start("");
+    let body = b"disk.used;host=a 95.5\ndisk.used;host=b high\n\ndisk.used;host=c 12 -1\n";
+    let answer = post(instance.address, "/ingest?source=graphite", body);
+    let report = answer.json();
+    assert_eq!((answer.status(), &report["accepted"]), (200, &2.into()), "{report}");
+    let defect = &report["defects"][0];
+    assert_eq!((&defect["line"], &defect["what"]), (&2.into(), &"the value is no number".into()));
+    instance.flush();
+    assert_eq!(fired(&instance, "a"), [95.5]);
+    let unknown = post(instance.address, "/ingest?source=nobody", body);
+    assert_eq!(unknown.status(), 404, "{}", unknown.text());
+    assert!(unknown.text().contains("One of graphite."), "{}", unknown.text());
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::probe::Probe;
 use crate::guest::sink::Sink;
+use crate::guest::source::GuestSource;
 use crate::guest::{rhai, wasm};
 use crate::kernel::model::Now;
 use crate::kernel::rule::Rule;
@@ -38,6 +39,7 @@ pub struct Good {
     pub plugins: Vec<Arc<dyn RulePlugin>>,
     pub sinks: Vec<LiveSink>,
     pub probes: Vec<LiveProbe>,
+    pub sources: Vec<LiveSource>,
     /// Of a component.
     pub counters: Option<Arc<wasm::Counters>>,
 }
@@ -56,6 +58,13 @@ pub struct LiveSink {
 pub struct LiveProbe {
     pub probe: Probe,
     pub digest: Option<String>,
+    pub settings: serde_json::Value,
+}
+
+/// A source whose format a component reads.
+#[derive(Clone, Debug)]
+pub struct LiveSource {
+    pub source: GuestSource,
     pub settings: serde_json::Value,
 }
 
@@ -118,8 +127,9 @@ pub fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
     let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
     let sinks = good.sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
     let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
+    let sources = good.sources.iter().map(|source| ('q', source.source.name.clone()));
     let probes = good.probes.iter().map(|probe| ('b', probe.probe.name.clone()));
-    rules.chain(sinks).chain(plugins).chain(probes).collect()
+    rules.chain(sinks).chain(plugins).chain(probes).chain(sources).collect()
 }
 
 /// A remark on a file as a whole.

@@ -14,10 +14,11 @@ use super::judge::JudgingRecipe;
 use super::limits::{Counters, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::{Plugin, settings_text};
-use super::{probe, rule, sink};
+use super::{probe, rule, sink, source};
 use crate::guest::grant::Request;
 use crate::guest::probe::Probe;
 use crate::guest::sink::Sink;
+use crate::guest::source::GuestSource;
 use crate::kernel::model::Version;
 use crate::kernel::rule::program::RulePlugin;
 use crate::kernel::rule::{Origin, Rule};
@@ -41,6 +42,7 @@ pub enum Component {
     },
     Sink(Sink),
     Probe(Probe),
+    Source(GuestSource),
 }
 
 /// Reads, compiles and tries a component. `name` is the plugin's name: that of the file, or an
@@ -112,6 +114,17 @@ fn load_here(
             let origin = Origin { file: format!("{name}.wasm").into(), line: 1 };
             let name = name.into();
             Component::Probe(Probe { name, version, origin, kind: "wasm", every, needs, opener })
+        }
+        Kind::Source => {
+            let loaded = source::load(plugin, code, &settings, host)?;
+            Component::Source(GuestSource {
+                name: name.into(),
+                version,
+                origin: Origin { file: format!("{name}.wasm").into(), line: 1 },
+                content_types: loaded.content_types,
+                lateness: loaded.lateness,
+                opener: loaded.opener,
+            })
         }
     };
     host.strikes().forgive(name);

@@ -60,6 +60,7 @@ worlds! {
     window_rule WindowRule WindowRulePre;
     sink Sink SinkPre;
     probe Probe ProbePre;
+    source Source SourcePre;
 }
 
 /// A running instance.

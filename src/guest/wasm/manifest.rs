@@ -24,6 +24,7 @@ pub enum Kind {
     WindowRule,
     Sink,
     Probe,
+    Source,
 }
 
 /// A component may come without one; then it asks for nothing.
@@ -40,7 +41,8 @@ pub struct Manifest {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::Rule, Kind::WindowRule, Kind::Sink, Kind::Probe];
+    pub const ALL: [Kind; 5] =
+        [Kind::Rule, Kind::WindowRule, Kind::Sink, Kind::Probe, Kind::Source];
 
     /// The world's name in the interface.
     pub fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Kind {
             Kind::WindowRule => "window-rule",
             Kind::Sink => "sink",
             Kind::Probe => "probe",
+            Kind::Source => "source",
         }
     }
 
@@ -59,13 +62,14 @@ impl Kind {
             Kind::WindowRule => "window-evaluator",
             Kind::Sink => "delivery",
             Kind::Probe => "collector",
+            Kind::Source => "decoder",
         }
     }
 
     /// Whether the world has a way out.
     pub fn sends(self) -> bool {
         match self {
-            Kind::Rule | Kind::WindowRule => false,
+            Kind::Rule | Kind::WindowRule | Kind::Source => false,
             Kind::Sink | Kind::Probe => true,
         }
     }

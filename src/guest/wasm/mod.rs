@@ -31,6 +31,7 @@ mod probe;
 mod rule;
 mod shard;
 mod sink;
+mod source;
 mod store;
 mod tail;
 mod template;

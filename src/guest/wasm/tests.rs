@@ -86,6 +86,7 @@ fn rules(name: &str, settings: Value, host: &WasmHost) -> Result<Rules, LoadErro
         }
         Component::Sink(sink) => panic!("{} is a sink", sink.name),
         Component::Probe(probe) => panic!("{} is a probe", probe.name),
+        Component::Source(source) => panic!("{} is a source", source.name),
     }
 }
 

@@ -1,9 +1,12 @@
-//! Where everything that is reloaded comes from.
+//! Where everything that is reloaded comes from, and where some of it goes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::guest::grant::{Grants, GuestLimits};
+use crate::shell::decoders::Decoders;
+use crate::shell::probes::ProbeHub;
 use crate::shell::sink::Declared;
 
 /// Where rules, sinks and grants come from.
@@ -15,6 +18,13 @@ pub struct Places {
     pub own_grants: Grants,
     /// Sinks of the main config; always granted.
     pub built_in: Vec<Declared>,
+}
+
+/// Who takes what is neither a rule nor a sink.
+#[derive(Clone)]
+pub struct Guests {
+    pub probes: Arc<ProbeHub>,
+    pub decoders: Arc<Decoders>,
 }
 
 impl Places {

@@ -15,7 +15,7 @@ pub struct Slots(BTreeMap<Series, Slot>);
 
 impl Slots {
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn known(&self) -> usize {
         self.0.len()
     }
 

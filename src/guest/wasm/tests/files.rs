@@ -51,6 +51,24 @@ fn a_bad_file_is_told_in_words_with_its_cure() {
 }
 
 #[test]
+fn a_guest_of_the_published_interface_runs() {
+    let compat = rules("compat_0_1_0", json!({}), host()).expect("0.1.0 is spoken here");
+    let mut instance = compat.instance(&[0]);
+    let verdicts = judge(&mut *instance, &[(0, 1, 1.0), (0, 2, 2.0)]).expect("good rows");
+    assert_eq!(print(&verdicts), "1:warning");
+    let state = instance.save().expect("saved").expect("it has state");
+    instance.restore(&state).expect("its own bytes");
+    assert_eq!(compat.counters.own().get("rows"), Some(&4.0), "the trial's two among them");
+}
+
+#[test]
+fn a_world_that_is_not_run_is_named_with_those_that_are() {
+    let good = guest("threshold");
+    let other = patched(&good, "/evaluator@", "/evaporate@");
+    check(&other, "it is of none of the worlds rule, window-rule, sink, probe, source (exports: ");
+}
+
+#[test]
 fn a_manifest_is_found_inside_the_component() {
     let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
     let loaded = load("some", &guest("threshold"), &settings, host()).expect("good");

@@ -179,6 +179,23 @@ impl Commands for FakeApp {
         Ok(report)
     }
 
+    fn ingest_by(
+        &self,
+        source: &str,
+        kind: &str,
+        _body: Vec<u8>,
+    ) -> Result<IngestReport, IngestError> {
+        match (source, kind) {
+            ("acme", "" | "application/x-acme") => {
+                Ok(IngestReport { accepted: 1, ..IngestReport::default() })
+            }
+            ("acme", _) => {
+                Err(IngestError::ContentType { takes: vec!["application/x-acme".into()] })
+            }
+            _ => Err(IngestError::UnknownSource { known: vec!["acme".into()] }),
+        }
+    }
+
     fn test_sink(&self, name: &str) -> Result<SinkTest, CommandError> {
         let took = Duration::from_millis(12);
         match name {
