@@ -17,8 +17,8 @@ use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
+pub use file::{ComponentInfo, LiveProbe, LiveSink, LiveSource};
 use file::{File, Good, about, names_of};
-pub use file::{LiveProbe, LiveSink, LiveSource};
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
@@ -62,6 +62,7 @@ pub struct Scan {
     pub sinks: Vec<LiveSink>,
     pub probes: Vec<LiveProbe>,
     pub sources: Vec<LiveSource>,
+    pub components: Vec<Arc<ComponentInfo>>,
     /// Of all files, those that kept their last good version included.
     pub findings: Vec<Finding>,
     /// When a missing file's rules will count as removed.
@@ -113,6 +114,7 @@ impl Catalog {
             sinks: self.live().flat_map(|good| good.sinks.clone()).collect(),
             probes: self.live().flat_map(|good| good.probes.clone()).collect(),
             sources: self.live().flat_map(|good| good.sources.clone()).collect(),
+            components: self.live().filter_map(|good| good.component.clone()).collect(),
             findings: self.files.values().flat_map(File::all_findings).collect(),
             next,
             held: self.held.clone(),
@@ -207,7 +209,15 @@ impl Catalog {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
-                let mut good = Good { counters: Some(loaded.counters), ..Good::default() };
+                let component = ComponentInfo {
+                    name: name.to_string_lossy().into(),
+                    file: found.path.clone(),
+                    kind: loaded.kind,
+                    digest: loaded.digest.clone(),
+                    manifest: loaded.manifest,
+                    counters: loaded.counters,
+                };
+                let mut good = Good { component: Some(component.into()), ..Good::default() };
                 match loaded.component {
                     wasm::Component::Rules { rules, plugin } => {
                         good.rules = rules.into_iter().map(Arc::new).collect();
@@ -241,8 +251,8 @@ impl Catalog {
             if file.good.as_ref().is_some_and(Good::died_new)
                 && let Some(before) = file.before.take()
             {
-                let death =
-                    file.good.as_ref().and_then(|good| good.counters.as_ref()?.last_death());
+                let component = file.good.as_ref().and_then(|good| good.component.as_ref());
+                let death = component.and_then(|component| component.counters.last_death());
                 let what = format!(
                     "the new version died within its first {} batches, so the one before it is \
                      back: {}",

@@ -16,8 +16,8 @@ use crate::kernel::rule::Rule;
 
 use super::api::{
     AlertState, AlertStatus, CommandError, Commands, ComponentHealth, ComponentState, Facts,
-    Forgotten, Format, IngestError, IngestReport, ReloadReport, RuleHealth, RuleState, RuleStatus,
-    SinkStatus, SinkTest, SourceStatus,
+    Forgotten, Format, IngestError, IngestReport, PluginStatus, ReloadReport, RuleHealth,
+    RuleState, RuleStatus, SinkStatus, SinkTest, SourceStatus,
 };
 use super::board::Board;
 use super::clock::Clock;
@@ -26,7 +26,7 @@ use super::inlet::Gate;
 use super::judge::Judge;
 use super::metrics::Exposition;
 use super::reload::{Live, Reloader};
-use super::shown::{sink_status, source_status};
+use super::shown::{plugin_status, sink_status, source_status};
 use super::sink::SinkHub;
 use super::sink::hub::TestError;
 use super::source::Feed;
@@ -94,6 +94,11 @@ impl Facts for Office {
     fn sources(&self) -> Vec<SourceStatus> {
         let overview = self.judge.look();
         self.gate.sources().iter().map(|source| source_status(source, &overview)).collect()
+    }
+
+    fn plugins(&self) -> Vec<PluginStatus> {
+        let (live, look) = (self.reloader.live(), self.judge.look().look);
+        live.components.iter().map(|component| plugin_status(component, &live, &look)).collect()
     }
 
     fn components(&self) -> Vec<ComponentHealth> {

@@ -12,7 +12,7 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, Folder, LiveProbe, LiveSink, Scan};
+use crate::config::catalog::{Catalog, ComponentInfo, Folder, LiveProbe, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::Grants;
@@ -52,6 +52,7 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
+    pub components: Vec<Arc<ComponentInfo>>,
 }
 
 enum Wish {
@@ -338,6 +339,7 @@ impl Running {
             }
         }
         live.findings = scan.findings.clone();
+        live.components = scan.components.clone();
         drop(live);
         log::held(&held, &scan.held);
         if !unchanged {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::guests::{drop_into, guest};
 use crate::instance::{Instance, Site};
-use crate::loopback::{Receiver, post, wait_for};
+use crate::loopback::{Receiver, get, post, wait_for};
 
 /// Dies of the value 666.
 const DEADLY: &str = "act = \"panic\"\nvalue = 666.0\n";
@@ -60,9 +60,18 @@ fn a_component_that_dies_too_often_is_held_back_for_a_while() {
     send(&instance, "a", 666.0);
     wait_for("the quarantine", || unhealthy(&instance).then_some(()));
     assert!(instance.site.read("log").contains("the component evil died too often"));
+    let page = get(instance.address, "/api/v1/plugins").json();
+    let plugin = &page["plugins"][0];
+    assert_eq!((&plugin["name"], &plugin["world"]), (&"evil".into(), &"rule".into()), "{page}");
+    assert_eq!(plugin["deaths"], 2, "of the batch, and of its second try: {page}");
+    let death = plugin["last_death"].as_str().expect("it died");
+    assert!(death.starts_with("`evil` died in evaluate: panicked"), "{death}");
+    assert_eq!(instance.metric("watchfire_plugin_deaths_total{plugin=\"evil\"}"), Some(2.0));
     wait_for("its end", || (!unhealthy(&instance)).then_some(()));
     send(&instance, "a", 1.0);
     assert_eq!(fired(&instance, "a"), [1.0]);
+    let memory = instance.metric("watchfire_plugin_memory_bytes{plugin=\"evil\"}");
+    assert!(memory.is_some_and(|bytes| bytes >= 65_536.0), "a page of an instance: {memory:?}");
 }
 
 /// Fires on what the two probes below measure.

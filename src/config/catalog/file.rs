@@ -40,8 +40,22 @@ pub struct Good {
     pub sinks: Vec<LiveSink>,
     pub probes: Vec<LiveProbe>,
     pub sources: Vec<LiveSource>,
-    /// Of a component.
-    pub counters: Option<Arc<wasm::Counters>>,
+    pub component: Option<Arc<ComponentInfo>>,
+}
+
+/// What there is to show of a component, whatever it declares.
+#[derive(Clone, Debug)]
+pub struct ComponentInfo {
+    /// That of the file.
+    pub name: Arc<str>,
+    pub file: Arc<str>,
+    /// The world.
+    pub kind: wasm::manifest::Kind,
+    /// SHA-256 of the bytes in hexadecimal.
+    pub digest: String,
+    /// What it says of itself.
+    pub manifest: Option<wasm::manifest::Manifest>,
+    pub counters: Arc<wasm::Counters>,
 }
 
 /// A sink as a file declares it.
@@ -113,12 +127,13 @@ impl File {
 
 impl Good {
     pub fn is_component(&self) -> bool {
-        self.counters.is_some()
+        self.component.is_some()
     }
 
     /// An instance died within the first batches.
     pub fn died_new(&self) -> bool {
-        self.counters.as_ref().is_some_and(|counters| counters.died_new.load(Relaxed))
+        let died = |component: &Arc<ComponentInfo>| component.counters.died_new.load(Relaxed);
+        self.component.as_ref().is_some_and(died)
     }
 }
 

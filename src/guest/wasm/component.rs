@@ -27,6 +27,7 @@ use crate::kernel::rule::{Origin, Rule};
 #[derive(Debug)]
 pub struct Loaded {
     pub component: Component,
+    pub kind: Kind,
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
@@ -128,7 +129,7 @@ fn load_here(
         }
     };
     host.strikes().forgive(name);
-    Ok(Loaded { component, manifest, digest, counters })
+    Ok(Loaded { component, kind, manifest, digest, counters })
 }
 
 fn judging(loaded: rule::LoadedRules) -> Component {

@@ -94,6 +94,8 @@ pub struct Counters {
     pub requests_denied: AtomicU64,
     pub log_lines_left_out: AtomicU64,
     pub counters_left_out: AtomicU64,
+    /// Bytes of linear memory and tables of all instances there are now.
+    pub memory_bytes: AtomicU64,
     /// The guest's own counters.
     own: Mutex<BTreeMap<String, f64>>,
     last_death: Mutex<Option<String>>,

@@ -85,6 +85,14 @@ pub struct GuestStore {
     plugin: Arc<Plugin>,
     tail: Tail,
     now: StreamClock,
+    /// Of its memory, as the plugin's counters have it.
+    counted_bytes: u64,
+}
+
+impl Drop for GuestStore {
+    fn drop(&mut self) {
+        self.plugin.counters.memory_bytes.fetch_sub(self.counted_bytes, Relaxed);
+    }
 }
 
 impl GuestStore {
@@ -106,7 +114,7 @@ impl GuestStore {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
         store.epoch_deadline_callback(past_deadline);
-        GuestStore { store, plugin: plugin.clone(), tail, now }
+        GuestStore { store, plugin: plugin.clone(), tail, now, counted_bytes: 0 }
     }
 
     pub fn state_mut(&mut self) -> &mut HostState {
@@ -150,6 +158,10 @@ impl GuestStore {
         let answer = run(&mut self.store);
         let state = self.store.data();
         counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
+        let bytes = state.memory.bytes() as u64;
+        counters.memory_bytes.fetch_add(bytes, Relaxed);
+        counters.memory_bytes.fetch_sub(std::mem::replace(&mut self.counted_bytes, bytes), Relaxed);
+        let state = self.store.data();
         let denied = state.memory.denied - denied;
         counters.growths_denied.fetch_add(denied, Relaxed);
         answer.map_err(|error| {

@@ -141,6 +141,10 @@ impl Facts for FakeApp {
         }]
     }
 
+    fn plugins(&self) -> Vec<PluginStatus> {
+        Vec::new()
+    }
+
     fn components(&self) -> Vec<ComponentHealth> {
         self.components.lock().expect("a test").clone()
     }
