@@ -8,5 +8,8 @@ pub mod grant;
 pub mod http;
 pub mod sink;
 
+pub mod probe;
+pub mod source;
+
 pub mod rhai;
 pub mod wasm;

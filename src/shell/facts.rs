@@ -11,21 +11,22 @@ use crate::guest::sink::Outcome;
 use crate::kernel::decode::Decoder;
 use crate::kernel::engine::status::{AlertReport, RuleReport};
 use crate::kernel::event::{Event, Fingerprint};
-use crate::kernel::model::{Duration, Labels, Level, Now};
+use crate::kernel::model::{Duration, Labels, Level};
 use crate::kernel::rule::Rule;
-use crate::kernel::sequence::progress::Standing;
 
 use super::api::{
     AlertState, AlertStatus, CommandError, Commands, ComponentHealth, ComponentState, Facts,
-    Forgotten, Format, IngestError, IngestReport, ReloadReport, RuleHealth, RuleState, RuleStatus,
-    SinkState, SinkStatus, SinkTest, SourceState, SourceStatus,
+    Forgotten, Format, IngestError, IngestReport, PluginStatus, ReloadReport, RuleHealth,
+    RuleState, RuleStatus, SinkStatus, SinkTest, SourceStatus,
 };
 use super::board::Board;
 use super::clock::Clock;
+use super::decoders::Decoders;
 use super::inlet::Gate;
-use super::judge::{Judge, Overview};
+use super::judge::Judge;
 use super::metrics::Exposition;
 use super::reload::{Live, Reloader};
+use super::shown::{plugin_status, sink_status, source_status};
 use super::sink::SinkHub;
 use super::sink::hub::TestError;
 use super::source::Feed;
@@ -41,6 +42,7 @@ pub struct Office {
     pub board: Arc<Board>,
     pub hub: Arc<SinkHub>,
     pub gate: Gate,
+    pub decoders: Arc<Decoders>,
     pub clock: Arc<dyn Clock>,
     pub reloader: Reloader,
     pub runtime: Handle,
@@ -92,6 +94,11 @@ impl Facts for Office {
     fn sources(&self) -> Vec<SourceStatus> {
         let overview = self.judge.look();
         self.gate.sources().iter().map(|source| source_status(source, &overview)).collect()
+    }
+
+    fn plugins(&self) -> Vec<PluginStatus> {
+        let (live, look) = (self.reloader.live(), self.judge.look().look);
+        live.components.iter().map(|component| plugin_status(component, &live, &look)).collect()
     }
 
     fn components(&self) -> Vec<ComponentHealth> {
@@ -239,84 +246,28 @@ fn own_status(event: &Event) -> AlertStatus {
     }
 }
 
-fn sink_status(sink: &super::sink::SinkStatus) -> SinkStatus {
-    use super::sink::status::SinkState as State;
-    let (state, last_error) = match &sink.state {
-        State::Disconnected => (SinkState::Disconnected, sink.last_error.clone()),
-        State::Connecting => (SinkState::Connecting, sink.last_error.clone()),
-        State::Streaming => (SinkState::Streaming, sink.last_error.clone()),
-        State::Throttled => (SinkState::Throttled, sink.last_error.clone()),
-        State::Blocked { why, cure } => (SinkState::Blocked, Some(format!("{why}; {cure}"))),
-        State::Removed => (SinkState::Removed, sink.last_error.clone()),
-    };
-    SinkStatus {
-        name: sink.name.clone(),
-        kind: sink.kind,
-        version: sink.version,
-        state,
-        pending: sink.queued + sink.in_flight,
-        delivered: sink.delivered,
-        attempts: sink.attempts,
-        failed_attempts: sink.retries + sink.faults,
-        dead: sink.dead,
-        last_error,
-        last_delivery: sink.last_delivered_at,
-        next_attempt: sink.next_attempt_at,
-    }
-}
-
-fn source_status(source: &super::inlet::SourceStatus, overview: &Overview) -> SourceStatus {
-    let report = overview.sources.iter().find(|report| report.source == source.id);
-    let state = match report.map(|report| report.standing) {
-        _ if !source.tally.open => SourceState::Disconnected,
-        Some(Standing::Holding) => SourceState::Live,
-        Some(Standing::CatchingUp) => SourceState::CatchingUp,
-        Some(Standing::Silent | Standing::Idle) | None => SourceState::Idle,
-    };
-    let mut refused = BTreeMap::new();
-    let decided = report.map(|report| report.refused.clone()).unwrap_or_default();
-    for (reason, count) in decided.iter() {
-        // The sequencer's count holds the decoder's; what was shed never reached it.
-        let count = count.max(source.tally.refused.get(reason));
-        if count > 0 {
-            refused.insert(reason.name(), count);
-        }
-    }
-    let late = overview.look.rules.iter().flat_map(|rule| &rule.late);
-    SourceStatus {
-        name: source.name.clone(),
-        kind: source.kind.name(),
-        state,
-        samples: report.map_or(0, |report| report.accepted),
-        bytes: source.tally.bytes,
-        refused,
-        defects: source.tally.defects,
-        late: late.filter(|(of, _)| *of == source.id).map(|(_, count)| count).sum(),
-        watermark: report.map(|report| report.mark).filter(|mark| mark.nanos() > i64::MIN / 2),
-        last_batch: source.tally.last_batch,
-        last_error: source
-            .tally
-            .last_defects
-            .back()
-            .map(|defect| format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt)),
-    }
-}
-
 impl Commands for Office {
     fn ingest(&self, format: Format, body: Vec<u8>) -> Result<IngestReport, IngestError> {
         let feed = &self.feeds[format.name()];
         let full = |_| IngestError::Full { retry_after: StdDuration::from_secs(1) };
         let permit = feed.inlet().admit(body.len()).map_err(full)?;
-        let arrival: Now = feed.now();
-        let taken = feed
-            .pass(permit, arrival, |decoder| decoder.decode(&body))
-            .map_err(|_| IngestError::Closed)?;
+        let passed = feed.pass(permit, feed.now(), |decoder| decoder.decode(&body));
+        let taken = passed.map_err(|_| IngestError::Closed)?;
         Ok(IngestReport {
             accepted: taken.samples,
             refused: taken.refused,
             defects: taken.defects,
             defect_count: taken.defect_count,
         })
+    }
+
+    fn ingest_by(
+        &self,
+        source: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<IngestReport, IngestError> {
+        self.decoders.ingest(source, kind, &body)
     }
 
     fn test_sink(&self, name: &str) -> Result<SinkTest, CommandError> {

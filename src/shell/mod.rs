@@ -11,12 +11,15 @@ pub mod source;
 
 pub mod sink;
 
+pub mod probes;
+
 pub mod metrics;
 
 pub mod bus;
 
 pub mod api;
 
+pub mod decoders;
 pub mod folders;
 pub mod judge;
 pub mod pipeline;
@@ -27,6 +30,7 @@ pub mod board;
 pub mod facts;
 pub mod figures;
 pub mod reload;
+mod shown;
 
 mod sources;
 

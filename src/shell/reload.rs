@@ -12,12 +12,12 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, Folder, LiveSink, Scan};
+use crate::config::catalog::{Catalog, ComponentInfo, Folder, LiveProbe, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::{Grants, GuestLimits};
+use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
-use crate::kernel::model::Version;
+use crate::kernel::model::{Duration, Version};
 use crate::kernel::rule::ruleset::Ruleset;
 
 use super::api::{FileReport, ReloadOutcome, ReloadReport, ReloadTrigger};
@@ -25,29 +25,21 @@ use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
 use super::metrics::Buckets;
+use super::probes::DeclaredProbe;
 use super::sink::hub::Change;
 use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
 
 mod log;
 mod pauses;
+mod places;
 mod report;
 
 use pauses::Pauses;
+pub use places::{Guests, Places};
 
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
-
-/// Where rules, sinks and grants come from.
-pub struct Places {
-    pub rules: PathBuf,
-    pub plugins: PathBuf,
-    pub grants: PathBuf,
-    /// Grants and secrets of the main config.
-    pub own_grants: Grants,
-    /// Sinks of the main config; always granted.
-    pub built_in: Vec<Declared>,
-}
 
 /// What is live, as pages show it.
 #[derive(Clone, Default)]
@@ -62,15 +54,7 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
-}
-
-impl Places {
-    /// The limits that grants give to single guests, as they are at the start.
-    pub fn limits(&self) -> BTreeMap<String, GuestLimits> {
-        let text = std::fs::read_to_string(&self.grants).unwrap_or_default();
-        let file = Grants::parse(&text).unwrap_or_default();
-        self.own_grants.clone().with(file).own_limits()
-    }
+    pub components: Vec<Arc<ComponentInfo>>,
 }
 
 enum Wish {
@@ -99,8 +83,7 @@ impl Reloader {
 
     /// Looks at the folders, without waiting for what comes of it.
     pub fn nudge(&self) {
-        // After the stop nothing is reloaded.
-        let _ = self.wishes.send(Wish::Look(ReloadTrigger::Signal, None));
+        look_at(&self.wishes, ReloadTrigger::Signal)();
     }
 
     /// Looks at the folders now; `None` when we are stopping.
@@ -141,6 +124,7 @@ struct Work {
     clock: Arc<dyn Clock>,
     grants: Option<String>,
     sinks: Vec<LiveSink>,
+    probes: Vec<LiveProbe>,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
     ids: u64,
@@ -150,6 +134,7 @@ struct Running {
     work: Work,
     judge: Judge,
     hub: Arc<SinkHub>,
+    guests: Guests,
     adoptions: Receiver<Adoption>,
     version: Version,
 }
@@ -164,8 +149,9 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let (grants, sinks, pauses, ids) = (None, Vec::new(), Arc::default(), 0);
-    let work = Work { places, settings, catalog, clock, grants, sinks, live, pauses, ids };
+    let (grants, sinks, probes, ids) = (None, Vec::new(), Vec::new(), 0);
+    let pauses = Arc::default();
+    let work = Work { places, settings, catalog, clock, grants, sinks, probes, live, pauses, ids };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -175,15 +161,18 @@ impl Prepared {
         self,
         judge: Judge,
         hub: Arc<SinkHub>,
+        guests: Guests,
         adoptions: Receiver<Adoption>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
         let Prepared { work, ruleset, scan, begun } = self;
         let (live, pauses) = (work.live.clone(), work.pauses.clone());
         let version = ruleset.version();
-        let mut running = Running { work, judge, hub, adoptions, version };
+        let mut running = Running { work, judge, hub, guests, adoptions, version };
         running.first(&scan, &ruleset, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
+        let look = look_at(&wishes, ReloadTrigger::Death);
+        running.work.catalog.strikes().on_new_version_died(look);
         let thread = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || running.run(&wished, watch))?;
@@ -194,7 +183,8 @@ impl Prepared {
 impl Running {
     fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
         let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
-        self.work.sinks = scan.sinks.clone();
+        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
+        self.guests.decoders.apply(scan.sources.clone());
         self.apply_sinks();
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
@@ -269,13 +259,15 @@ impl Running {
             adoption = self.adoptions.try_recv().unwrap_or_default();
             self.version = scan.ruleset.version();
         }
-        self.work.sinks = scan.sinks.clone();
+        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
+        self.guests.decoders.apply(scan.sources.clone());
         let changes = self.apply_sinks();
         log::sinks(&changes, &self.hub);
         self.report(&scan, trigger, adoption, begun, pause)
     }
 
-    /// Gives the hub all sinks with what they are granted now, and says what that changed.
+    /// Gives the hubs all sinks and probes with what they are granted now, and says what that
+    /// changed for sinks.
     fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
         let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
         let parsed = Grants::parse(&text);
@@ -294,12 +286,14 @@ impl Running {
         for live in &self.work.sinks {
             let (sink, settings) = (live.sink.clone(), live.settings.clone());
             let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            let standing = match effective {
-                Ok(granted) => Standing::Granted { granted, settings },
-                Err(blocked) => Standing::Blocked { why: blocked.why, cure: blocked.cure },
-            };
-            declared.push(Declared { sink, standing });
+            declared.push(Declared { sink, standing: Standing::of(effective, settings) });
         }
+        let probe = |live: &LiveProbe| {
+            let (probe, settings) = (live.probe.clone(), live.settings.clone());
+            let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
+            DeclaredProbe { probe, standing: Standing::of(effective, settings) }
+        };
+        self.guests.probes.apply(self.work.probes.iter().map(probe).collect());
         self.hub.apply(declared)
     }
 
@@ -356,6 +350,7 @@ impl Running {
             }
         }
         live.findings = scan.findings.clone();
+        live.components = scan.components.clone();
         drop(live);
         log::held(&held, &scan.held);
         if !unchanged {
@@ -369,10 +364,10 @@ impl Running {
         if self.work.settings.mode == ReloadMode::Poll {
             return None;
         }
+        let look = look_at(&wishes, ReloadTrigger::Watch);
         let told = move |paths: &[PathBuf]| {
             tracing::debug!(?paths, "changed");
-            // After the stop nothing is reloaded.
-            let _ = wishes.send(Wish::Look(ReloadTrigger::Watch, None));
+            look();
         };
         Watch::new(told)
             .inspect_err(|error| tracing::warn!(%error, "no notices of changes; only polled"))
@@ -395,4 +390,9 @@ impl Running {
 fn read(places: &Places, catalog: &Catalog) -> [Folder; 2] {
     [&places.rules, &places.plugins]
         .map(|path| folders::read(path, &catalog.imports(&folders::shown(path))))
+}
+/// Asks for a look at the folders; after the stop nothing is reloaded.
+fn look_at(wishes: &Sender<Wish>, trigger: ReloadTrigger) -> impl Fn() + Send + Sync + 'static {
+    let wishes = wishes.clone();
+    move || drop(wishes.send(Wish::Look(trigger, None)))
 }

@@ -5,6 +5,7 @@ mod conditions;
 mod declares;
 mod differential;
 mod findings;
+mod probes;
 mod sandbox;
 mod sinks;
 mod texts;

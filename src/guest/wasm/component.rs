@@ -1,5 +1,6 @@
 //! From the bytes of a file to rules or a sink.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -12,10 +13,12 @@ use super::inspect::{Inspected, inspect};
 use super::judge::JudgingRecipe;
 use super::limits::{Counters, LogLimit};
 use super::manifest::{Kind, Manifest};
-use super::store::Plugin;
-use super::{rule, sink};
+use super::store::{Plugin, settings_text};
+use super::{probe, rule, sink, source};
 use crate::guest::grant::Request;
+use crate::guest::probe::Probe;
 use crate::guest::sink::Sink;
+use crate::guest::source::GuestSource;
 use crate::kernel::model::Version;
 use crate::kernel::rule::program::RulePlugin;
 use crate::kernel::rule::{Origin, Rule};
@@ -24,6 +27,7 @@ use crate::kernel::rule::{Origin, Rule};
 #[derive(Debug)]
 pub struct Loaded {
     pub component: Component,
+    pub kind: Kind,
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
@@ -38,6 +42,8 @@ pub enum Component {
         plugin: Arc<dyn RulePlugin>,
     },
     Sink(Sink),
+    Probe(Probe),
+    Source(GuestSource),
 }
 
 /// Reads, compiles and tries a component. `name` is the plugin's name: that of the file, or an
@@ -67,10 +73,7 @@ fn load_here(
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
     }
     let needs = requests(kind, manifest.as_ref(), settings)?;
-    let settings = match settings {
-        Value::Null => "{}".to_owned(),
-        given => given.to_string(),
-    };
+    let settings = settings_text(settings);
     let version = version_of(bytes, &settings);
     let code = host.compile(bytes)?;
     let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
@@ -81,6 +84,8 @@ fn load_here(
         counters: counters.clone(),
         digest: digest.clone(),
         log: Mutex::new(LogLimit::new(LogLimit::HOST_LINES, Instant::now())),
+        strikes: host.strikes().clone(),
+        in_service: AtomicBool::new(false),
     };
     let component = match kind {
         Kind::Rule => {
@@ -105,8 +110,26 @@ fn load_here(
                 opener: loaded.opener,
             })
         }
+        Kind::Probe => {
+            let (every, opener) = probe::load(plugin, code, &settings, host)?;
+            let origin = Origin { file: format!("{name}.wasm").into(), line: 1 };
+            let name = name.into();
+            Component::Probe(Probe { name, version, origin, kind: "wasm", every, needs, opener })
+        }
+        Kind::Source => {
+            let loaded = source::load(plugin, code, &settings, host)?;
+            Component::Source(GuestSource {
+                name: name.into(),
+                version,
+                origin: Origin { file: format!("{name}.wasm").into(), line: 1 },
+                content_types: loaded.content_types,
+                lateness: loaded.lateness,
+                opener: loaded.opener,
+            })
+        }
     };
-    Ok(Loaded { component, manifest, digest, counters })
+    host.strikes().forgive(name);
+    Ok(Loaded { component, kind, manifest, digest, counters })
 }
 
 fn judging(loaded: rule::LoadedRules) -> Component {

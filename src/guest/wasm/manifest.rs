@@ -23,6 +23,8 @@ pub enum Kind {
     Rule,
     WindowRule,
     Sink,
+    Probe,
+    Source,
 }
 
 /// A component may come without one; then it asks for nothing.
@@ -39,7 +41,8 @@ pub struct Manifest {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Rule, Kind::WindowRule, Kind::Sink];
+    pub const ALL: [Kind; 5] =
+        [Kind::Rule, Kind::WindowRule, Kind::Sink, Kind::Probe, Kind::Source];
 
     /// The world's name in the interface.
     pub fn name(self) -> &'static str {
@@ -47,6 +50,8 @@ impl Kind {
             Kind::Rule => "rule",
             Kind::WindowRule => "window-rule",
             Kind::Sink => "sink",
+            Kind::Probe => "probe",
+            Kind::Source => "source",
         }
     }
 
@@ -56,14 +61,16 @@ impl Kind {
             Kind::Rule => "evaluator",
             Kind::WindowRule => "window-evaluator",
             Kind::Sink => "delivery",
+            Kind::Probe => "collector",
+            Kind::Source => "decoder",
         }
     }
 
     /// Whether the world has a way out.
     pub fn sends(self) -> bool {
         match self {
-            Kind::Rule | Kind::WindowRule => false,
-            Kind::Sink => true,
+            Kind::Rule | Kind::WindowRule | Kind::Source => false,
+            Kind::Sink | Kind::Probe => true,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;
@@ -16,9 +16,9 @@ use super::error::LoadError;
 use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
-use super::store::{Plugin, Stop};
+use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, delivery, model, sending};
+use super::v0_1::{self, HostState, Out, SinkState, delivery, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -34,8 +34,7 @@ const ATTEMPTS_MAX: u32 = 100;
 pub struct SinkComponent {
     plugin: Arc<Plugin>,
     pre: SinkPre<HostState>,
-    /// The state after the last attempt that was delivered.
-    saved: Arc<Mutex<Option<model::Snapshot>>>,
+    saved: Arc<SinkState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -58,7 +57,8 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
     let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
-    let (plugin, saved) = (Arc::new(plugin), Arc::default());
+    let saved = host.sink_state(&plugin.name);
+    let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
     let mut trial = component.start(settings).map_err(|stop| match stop {
         Stop::Died(words) => LoadError::Died(words),
@@ -68,6 +68,7 @@ pub fn load(
     let batching = terms.batching.map_or(Ok(Batching::default()), batching)?;
     let retry = terms.retrying.map_or(Ok(Retry::default()), retry)?;
     let rate = terms.rate.map(rate).transpose()?;
+    component.plugin.in_service.store(true, Relaxed);
     Ok(LoadedSink { batching, retry, rate, opener: Arc::new(component) })
 }
 
@@ -106,30 +107,16 @@ impl SinkComponent {
     fn start(&self, settings: &str) -> Result<Live, Stop> {
         Live::start(&self.plugin, &self.pre, settings)
     }
-
-    /// A new instance with the state of the last; one that refuses the state begins without it.
-    fn resume(&self, settings: &str) -> Result<Live, Stop> {
-        let mut live = self.start(settings)?;
-        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(saved) = saved else { return Ok(live) };
-        match live.restore(&saved) {
-            Ok(()) => Ok(live),
-            Err(stop) => {
-                self.plugin.counters.states_lost.fetch_add(1, Relaxed);
-                self.plugin.warn(&format!("its state is lost: {}", stop.words()));
-                *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                self.start(settings)
-            }
-        }
-    }
 }
 
 impl Opener for SinkComponent {
     fn open(&self, env: &SinkEnv) -> Result<Box<dyn Deliver>, Fault> {
-        let settings = env.settings.to_string();
-        let live = apart(|| self.resume(&settings)).map_err(|stop| Fault::new(stop.words()))?;
+        let settings = settings_text(&env.settings);
+        let resume = || Live::resume(&self.plugin, &self.pre, &settings, &self.saved);
+        let live = apart(resume).map_err(|stop| Fault::new(stop.words()))?;
         let (gate, saved) = (HttpGate::new(env.granted.clone()), self.saved.clone());
-        Ok(Box::new(OpenSink { live: Some(live), gate, saved }))
+        let plugin = self.plugin.clone();
+        Ok(Box::new(OpenSink { live: Some(live), gate, saved, plugin }))
     }
 }
 
@@ -182,7 +169,8 @@ struct OpenSink {
     /// `None` while an attempt runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<Mutex<Option<model::Snapshot>>>,
+    saved: Arc<SinkState>,
+    plugin: Arc<Plugin>,
 }
 
 impl Deliver for OpenSink {
@@ -193,6 +181,8 @@ impl Deliver for OpenSink {
             let Some(mut live) = self.live.take() else {
                 return Outcome::Faulted(Fault::new("the instance did not outlive an attempt"));
             };
+            self.plugin.counters.batches.fetch_add(1, Relaxed);
+            self.plugin.counters.rows.fetch_add(alerts.len() as u64, Relaxed);
             let out = Out { gate: self.gate.clone(), runtime: Handle::current() };
             let saved = self.saved.clone();
             let attempt = tokio::task::spawn_blocking(move || {
@@ -218,7 +208,7 @@ fn attempt(
     key: &str,
     alerts: &[delivery::Alert],
     out: Out,
-    saved: &Mutex<Option<model::Snapshot>>,
+    saved: &SinkState,
 ) -> Result<Outcome, Stop> {
     let outcome = outcome(live.deliver(key, alerts, out)?);
     if matches!(outcome, Outcome::Delivered { .. }) {

@@ -1,6 +1,6 @@
 //! A store with its limits, and the one way to call into it.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::engine::TICK;
 use super::limits::{Budget, Counters, Limits, LogLimit, MemoryLimit, cut};
+use super::strikes::{NEW_BATCHES, Strikes};
 use super::tail::Tail;
 use super::v0_1::{HostState, model};
 
@@ -24,9 +25,26 @@ pub struct Plugin {
     pub digest: String,
     /// Of the host's own lines about this plugin.
     pub log: Mutex<LogLimit>,
+    pub strikes: Arc<Strikes>,
+    /// Loaded and perhaps at work; before that a death only keeps it from being loaded.
+    pub in_service: AtomicBool,
 }
 
 impl Plugin {
+    /// An instance died.
+    fn died(&self, report: &str) {
+        self.counters.traps.fetch_add(1, Relaxed);
+        self.counters.set_last_death(report);
+        if self.in_service.load(Relaxed) {
+            let new = self.counters.batches.load(Relaxed) <= NEW_BATCHES;
+            if new {
+                self.counters.died_new.store(true, Relaxed);
+            }
+            self.strikes.died(&self.name, Instant::now(), new);
+        }
+        self.warn(report);
+    }
+
     /// Writes to the log about this plugin, once in a second at most: one that dies on every batch
     /// must not fill the disk. Its counters tell the rest.
     pub fn warn(&self, words: &str) {
@@ -67,6 +85,14 @@ pub struct GuestStore {
     plugin: Arc<Plugin>,
     tail: Tail,
     now: StreamClock,
+    /// Of its memory, as the plugin's counters have it.
+    counted_bytes: u64,
+}
+
+impl Drop for GuestStore {
+    fn drop(&mut self) {
+        self.plugin.counters.memory_bytes.fetch_sub(self.counted_bytes, Relaxed);
+    }
 }
 
 impl GuestStore {
@@ -88,7 +114,7 @@ impl GuestStore {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
         store.epoch_deadline_callback(past_deadline);
-        GuestStore { store, plugin: plugin.clone(), tail, now }
+        GuestStore { store, plugin: plugin.clone(), tail, now, counted_bytes: 0 }
     }
 
     pub fn state_mut(&mut self) -> &mut HostState {
@@ -132,13 +158,15 @@ impl GuestStore {
         let answer = run(&mut self.store);
         let state = self.store.data();
         counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
+        let bytes = state.memory.bytes() as u64;
+        counters.memory_bytes.fetch_add(bytes, Relaxed);
+        counters.memory_bytes.fetch_sub(std::mem::replace(&mut self.counted_bytes, bytes), Relaxed);
+        let state = self.store.data();
         let denied = state.memory.denied - denied;
         counters.growths_denied.fetch_add(denied, Relaxed);
         answer.map_err(|error| {
-            counters.traps.fetch_add(1, Relaxed);
             let report = self.report(what, &error, denied > 0);
-            counters.set_last_death(&report);
-            self.plugin.warn(&report);
+            self.plugin.died(&report);
             Stop::Died(report)
         })
     }
@@ -186,6 +214,14 @@ impl GuestStore {
         }
         report.push_str(&format!(" [{}]", &self.plugin.digest[..12]));
         report
+    }
+}
+
+/// Settings as a guest gets them: a JSON object, empty when there are none.
+pub fn settings_text(settings: &serde_json::Value) -> String {
+    match settings {
+        serde_json::Value::Null => "{}".to_owned(),
+        given => given.to_string(),
     }
 }
 

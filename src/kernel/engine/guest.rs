@@ -15,7 +15,7 @@ use super::run::RuleRun;
 const SILENT_FOR: Duration = Duration::from_secs(60);
 
 impl RuleRun {
-    fn guest(&self) -> GuestRule {
+    fn guest_judge(&self) -> GuestRule {
         self.rule.guest_of_samples().expect("only called for rules of components").clone()
     }
 
@@ -42,7 +42,7 @@ impl RuleRun {
         let series: Vec<SeriesId> = asked.iter().map(|asked| rows.series[row_of(asked)]).collect();
         let at: Vec<EventTime> = asked.iter().map(|asked| rows.at[row_of(asked)]).collect();
         let value: Vec<f64> = asked.iter().map(|asked| rows.value[row_of(asked)]).collect();
-        let guest = self.guest();
+        let guest = self.guest_judge();
         let mut out = GuestVerdicts::default();
         let told =
             context.plugins.evaluate(&guest.plugin, guest.index, (&series, &at, &value), &mut out);
@@ -161,7 +161,7 @@ impl RuleRun {
         groups: Vec<u32>,
         now: EventTime,
     ) -> Vec<u32> {
-        let guest = self.guest();
+        let guest = self.guest_judge();
         let mut out = GuestVerdicts::default();
         let told = if self.quarantined {
             Ok(())

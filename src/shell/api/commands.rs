@@ -1,5 +1,6 @@
 //! What the API asks the app to do, and what comes back, as plain data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +14,14 @@ pub trait Commands: Send + Sync + 'static {
     /// Decodes a body and hands its samples on. Lines that cannot be used do not stop the others.
     /// Must not wait for room: a full pipeline is [`IngestError::Full`].
     fn ingest(&self, format: Format, body: Vec<u8>) -> Result<IngestReport, IngestError>;
+    /// The same through the plugin of this name, which reads a format of its own. `kind` is the
+    /// content type without parameters, empty when none was given.
+    fn ingest_by(
+        &self,
+        source: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<IngestReport, IngestError>;
     /// Sends a marked test event through a sink.
     fn test_sink(&self, name: &str) -> Result<SinkTest, CommandError>;
     /// Waits until all that was ingested so far is judged and its events are with the sinks.
@@ -53,6 +62,10 @@ pub enum IngestError {
     Full { retry_after: Duration },
     /// The body has more samples than one batch may hold, in words.
     TooLarge { why: String },
+    /// No plugin of this name reads a format.
+    UnknownSource { known: Vec<Arc<str>> },
+    /// The plugin takes other content types.
+    ContentType { takes: Vec<String> },
     /// We are stopping.
     Closed,
 }

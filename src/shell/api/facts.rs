@@ -27,9 +27,47 @@ pub trait Facts: Send + Sync + 'static {
     fn reloads(&self) -> Vec<ReloadReport>;
     fn sinks(&self) -> Vec<SinkStatus>;
     fn sources(&self) -> Vec<SourceStatus>;
+    /// Every component that is live.
+    fn plugins(&self) -> Vec<PluginStatus>;
     fn components(&self) -> Vec<ComponentHealth>;
     /// Writes all of the app's own metrics.
     fn metrics(&self, out: &mut Exposition);
+}
+
+/// A live component, with what it did since it was loaded.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginStatus {
+    pub name: Arc<str>,
+    pub file: Arc<str>,
+    /// `rule`, `window-rule`, `sink`, `probe` or `source`.
+    pub world: &'static str,
+    /// Of the crate or package that it was built from; absent without a manifest.
+    pub version: Option<String>,
+    /// SHA-256 of the file in hexadecimal, as a grant may pin it.
+    pub digest: String,
+    /// Rules of it that are held back because it faulted or died too often.
+    pub quarantined: Vec<Arc<str>>,
+    /// What it asks for, before its settings are filled in.
+    pub asks: Vec<String>,
+    /// Of all its instances now.
+    pub memory_bytes: u64,
+    pub calls: u64,
+    /// Batches of samples or windows, payloads, measurements, attempts to deliver.
+    pub batches: u64,
+    pub rows: u64,
+    pub verdicts: u64,
+    pub cpu_seconds: f64,
+    /// Instances that died.
+    pub deaths: u64,
+    pub faults: u64,
+    pub states_lost: u64,
+    pub growths_denied: u64,
+    pub requests: u64,
+    pub requests_denied: u64,
+    pub log_lines_left_out: u64,
+    pub last_death: Option<String>,
+    /// Its own.
+    pub counters: BTreeMap<String, f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +169,8 @@ pub enum ReloadTrigger {
     Signal,
     /// Asked for over the API.
     Command,
+    /// A new version of a component died.
+    Death,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -27,25 +27,56 @@ struct Answer<'a> {
 }
 
 pub async fn ingest(State(api): State<Arc<Shared>>, request: Request) -> Result<Response, Problem> {
-    let format = format_of(&request)?;
+    let reader = reader_of(&request)?;
     check_encoding(request.headers())?;
     let mut held = body::read(&api, request.into_body()).await?;
+    let words = reader.words();
     let report = api
         .tell(move |commands| {
             // The bytes stay counted until they are decoded.
             let bytes = std::mem::take(&mut held.bytes);
-            let report = commands.ingest(format, bytes);
+            let report = match &reader {
+                Reader::Format(format) => commands.ingest(*format, bytes),
+                Reader::Plugin { name, kind } => commands.ingest_by(name, kind, bytes),
+            };
             drop(held);
             report
         })
         .await?
         .map_err(refused)?;
-    answer(format, &report)
+    answer(&words, &report)
+}
+
+/// Who reads a body.
+enum Reader {
+    Format(Format),
+    Plugin { name: String, kind: String },
+}
+
+impl Reader {
+    fn words(&self) -> String {
+        match self {
+            Reader::Format(format) => format.name().to_owned(),
+            Reader::Plugin { name, .. } => format!("what the plugin {name} reads"),
+        }
+    }
+}
+
+/// `?source=NAME` names a plugin; without it the format says who reads.
+fn reader_of(request: &Request) -> Result<Reader, Problem> {
+    let query = query::pairs(request.uri())?;
+    let Some((_, name)) = query.into_iter().find(|(name, _)| name == "source") else {
+        return format_of(request).map(Reader::Format);
+    };
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    // What `curl --data` claims says nothing.
+    let kind = kind.map(essence).filter(|kind| kind != "application/x-www-form-urlencoded");
+    Ok(Reader::Plugin { name, kind: kind.unwrap_or_default() })
 }
 
 /// Good lines count even among bad ones; a body with nothing else than bad lines is an error, or
 /// a sender that uses the wrong format would never learn of it.
-fn answer(format: Format, report: &IngestReport) -> Result<Response, Problem> {
+fn answer(reader: &str, report: &IngestReport) -> Result<Response, Problem> {
     let counts = report.refused.iter().filter(|(_, count)| *count > 0);
     let answer = Answer {
         accepted: report.accepted,
@@ -56,7 +87,7 @@ fn answer(format: Format, report: &IngestReport) -> Result<Response, Problem> {
     if report.defect_count == 0 || report.accepted > 0 || report.refused.total() > 0 {
         return Ok(Json(answer).into_response());
     }
-    let detail = format!("No line of the body could be read as {}.", format.name());
+    let detail = format!("No line of the body could be read as {reader}.");
     let defects = serde_json::to_value(answer.defects).expect("defects are plain text");
     let hint = format!("Is it in another format? Give ?format=, one of {}.", format_names());
     Err(Problem::new(Trouble::BadRequest, detail, hint)
@@ -72,6 +103,18 @@ fn refused(error: IngestError) -> Problem {
             Problem::new(Trouble::Full, detail, hint).retry_after(retry_after)
         }
         IngestError::TooLarge { why } => Problem::new(Trouble::TooLarge, why, "Send it in parts."),
+        IngestError::UnknownSource { known } => {
+            let detail = "No plugin of this name reads a format.";
+            let hint = match known.is_empty() {
+                true => "Put a component of the world `source` into the plugins folder.".to_owned(),
+                false => format!("One of {}.", known.join(", ")),
+            };
+            Problem::new(Trouble::NotFound, detail, hint)
+        }
+        IngestError::ContentType { takes } => {
+            let detail = "The plugin takes other content types.";
+            Problem::new(Trouble::Unsupported, detail, format!("One of {}.", takes.join(", ")))
+        }
         IngestError::Closed => {
             let hint = "Send it again when it is back.";
             Problem::new(Trouble::Unavailable, "Watchfire is stopping.", hint)

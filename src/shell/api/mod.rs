@@ -33,8 +33,8 @@ pub use commands::{
 };
 pub use facts::{
     AlertState, AlertStatus, Carried, ComponentHealth, ComponentState, Facts, FileReport,
-    FindingReport, ReloadOutcome, ReloadReport, ReloadTrigger, RuleChange, RuleHealth, RuleState,
-    RuleStatus, SinkState, SinkStatus, SourceState, SourceStatus,
+    FindingReport, PluginStatus, ReloadOutcome, ReloadReport, ReloadTrigger, RuleChange,
+    RuleHealth, RuleState, RuleStatus, SinkState, SinkStatus, SourceState, SourceStatus,
 };
 pub use guard::GuardError;
 pub use serve::{Api, StartError};

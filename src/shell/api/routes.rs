@@ -37,6 +37,7 @@ GET  /api/v1/events                 past events; with `accept: text/event-stream
 GET  /api/v1/reloads                what each reload changed
 GET  /api/v1/sinks                  sinks and what waits for them
 GET  /api/v1/sources                sources and what they sent
+GET  /api/v1/plugins                components and what they did
 POST /api/v1/sinks/{name}/test      send a test event
 POST /api/v1/reload                 look at the rule folders now
 POST /api/v1/rules/accept-empty     a missing or empty rule folder is meant so
@@ -60,6 +61,7 @@ pub fn router(api: Arc<Shared>, door: Guard) -> Router {
         .route("/api/v1/reloads", get(reloads))
         .route("/api/v1/sinks", get(sinks))
         .route("/api/v1/sources", get(sources))
+        .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/sinks/{name}/test", post(test_sink))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/rules/accept-empty", post(accept_empty))
@@ -126,6 +128,11 @@ async fn metrics(State(api): State<Arc<Shared>>) -> Result<Response, Problem> {
 async fn reloads(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     let reloads = api.ask(|facts| facts.reloads()).await?;
     Ok(Json(json!({ "reloads": reloads })))
+}
+
+async fn plugins(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
+    let plugins = api.ask(|facts| facts.plugins()).await?;
+    Ok(Json(json!({ "plugins": plugins })))
 }
 
 async fn sinks(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {

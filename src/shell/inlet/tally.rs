@@ -21,6 +21,8 @@ pub enum SourceKind {
     Embedded,
     /// A guest that is asked on a period.
     Probe,
+    /// Posted bytes that a guest reads.
+    Plugin,
 }
 
 impl SourceKind {
@@ -36,6 +38,7 @@ impl SourceKind {
             SourceKind::Http => "http",
             SourceKind::Embedded => "embedded",
             SourceKind::Probe => "probe",
+            SourceKind::Plugin => "plugin",
         }
     }
 }

@@ -15,6 +15,8 @@
 pub mod decode;
 pub mod host;
 pub mod lines_tcp;
+pub mod probe;
+pub mod readings;
 pub mod statsd_udp;
 pub mod stream;
 

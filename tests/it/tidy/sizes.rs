@@ -10,7 +10,7 @@ const LINE_CHARS_MAX: usize = 100;
 
 /// Files that are longer than the limit, and how long each may be.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("src/config/catalog.rs", 480),
+    ("src/config/catalog.rs", 461),
     ("src/config/settings/tests.rs", 420),
     ("src/guest/rhai/builder/check.rs", 407),
     ("src/guest/rhai/builder/rule.rs", 495),
@@ -27,7 +27,6 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/kernel/engine/tests/simulation/reference.rs", 414),
     ("src/kernel/sequence/sequencer.rs", 707),
     ("src/shell/bus/tests.rs", 406),
-    ("src/shell/facts.rs", 407),
     ("src/shell/sink/hub/tests.rs", 492),
 ];
 

@@ -51,6 +51,24 @@ fn a_bad_file_is_told_in_words_with_its_cure() {
 }
 
 #[test]
+fn a_guest_of_the_published_interface_runs() {
+    let compat = rules("compat_0_1_0", json!({}), host()).expect("0.1.0 is spoken here");
+    let mut instance = compat.instance(&[0]);
+    let verdicts = judge(&mut *instance, &[(0, 1, 1.0), (0, 2, 2.0)]).expect("good rows");
+    assert_eq!(print(&verdicts), "1:warning");
+    let state = instance.save().expect("saved").expect("it has state");
+    instance.restore(&state).expect("its own bytes");
+    assert_eq!(compat.counters.own().get("rows"), Some(&4.0), "the trial's two among them");
+}
+
+#[test]
+fn a_world_that_is_not_run_is_named_with_those_that_are() {
+    let good = guest("threshold");
+    let other = patched(&good, "/evaluator@", "/evaporate@");
+    check(&other, "it is of none of the worlds rule, window-rule, sink, probe, source (exports: ");
+}
+
+#[test]
 fn a_manifest_is_found_inside_the_component() {
     let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
     let loaded = load("some", &guest("threshold"), &settings, host()).expect("good");
@@ -66,6 +84,24 @@ fn unchanged_bytes_are_compiled_once_while_in_use() {
     let first = host.compile(&bytes).expect("good");
     let second = host.compile(&bytes).expect("good");
     assert!(Arc::ptr_eq(&first, &second));
+}
+
+#[test]
+fn what_an_earlier_host_compiled_is_taken_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("compiled");
+    let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
+    let run = || {
+        let host = host_with(Duration::from_secs(20));
+        host.keep_compiled_in(&kept);
+        let loaded = rules("threshold", settings.clone(), &host).expect("good settings");
+        let mut instance = loaded.instance(&[0]);
+        print(&judge(&mut *instance, &[(0, 1, 2.0)]).expect("good rows"))
+    };
+    assert_eq!(run(), "0:warning");
+    let files = || std::fs::read_dir(&kept).expect("a folder").count();
+    assert_eq!(files(), 1);
+    assert_eq!((run().as_str(), files()), ("0:warning", 1));
 }
 
 #[test]

@@ -141,6 +141,10 @@ impl Facts for FakeApp {
         }]
     }
 
+    fn plugins(&self) -> Vec<PluginStatus> {
+        Vec::new()
+    }
+
     fn components(&self) -> Vec<ComponentHealth> {
         self.components.lock().expect("a test").clone()
     }
@@ -177,6 +181,23 @@ impl Commands for FakeApp {
         report.refused = refused;
         self.bodies.lock().expect("a test").push((format, text));
         Ok(report)
+    }
+
+    fn ingest_by(
+        &self,
+        source: &str,
+        kind: &str,
+        _body: Vec<u8>,
+    ) -> Result<IngestReport, IngestError> {
+        match (source, kind) {
+            ("acme", "" | "application/x-acme") => {
+                Ok(IngestReport { accepted: 1, ..IngestReport::default() })
+            }
+            ("acme", _) => {
+                Err(IngestError::ContentType { takes: vec!["application/x-acme".into()] })
+            }
+            _ => Err(IngestError::UnknownSource { known: vec!["acme".into()] }),
+        }
     }
 
     fn test_sink(&self, name: &str) -> Result<SinkTest, CommandError> {

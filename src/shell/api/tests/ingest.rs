@@ -83,6 +83,29 @@ async fn the_format_comes_from_the_query_or_the_content_type() {
 }
 
 #[tokio::test]
+async fn a_plugin_reads_what_is_posted_in_its_name() {
+    let world = World::start().await;
+    for (query, kind, status, says) in [
+        ("acme", "", 200, ""),
+        ("acme", "application/x-acme; v=2", 200, ""),
+        ("acme", "application/x-www-form-urlencoded", 200, ""),
+        ("acme", "text/plain", 415, "One of application/x-acme."),
+        ("other", "", 404, "One of acme."),
+    ] {
+        let headers = [("content-type", kind)];
+        let headers = if kind.is_empty() { &[] } else { &headers[..] };
+        let answer = world.post(&format!("/ingest?source={query}"), headers, "x").await;
+        if status == 200 {
+            assert_eq!((answer.status, &answer.json()["accepted"]), (200, &1.into()), "{kind}");
+        } else {
+            let problem = answer.problem(status, "/ingest");
+            assert!(problem.contains(says), "{problem}");
+        }
+    }
+    assert_eq!(taken(&world), [], "no format was asked");
+}
+
+#[tokio::test]
 async fn gzip_is_unpacked_and_other_encodings_are_refused() {
     let world = World::start().await;
     assert_eq!(world.post("/ingest", &[GZIP], gzip("a\nb")).await.json()["accepted"], 2);

@@ -1,0 +1,113 @@
+//! How sinks, sources and plugins look to the API.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::config::catalog::ComponentInfo;
+use crate::kernel::sequence::progress::Standing;
+
+use super::api::{PluginStatus, SinkState, SinkStatus, SourceState, SourceStatus};
+use super::inlet::SourceStatus as Tallied;
+use super::judge::Overview;
+use super::pipeline::Look;
+use super::reload::Live;
+use super::sink::SinkStatus as Status;
+use super::sink::status::SinkState as State;
+
+/// A sink, with what blocks it in place of its last error.
+pub fn sink_status(sink: &Status) -> SinkStatus {
+    let (state, last_error) = match &sink.state {
+        State::Disconnected => (SinkState::Disconnected, sink.last_error.clone()),
+        State::Connecting => (SinkState::Connecting, sink.last_error.clone()),
+        State::Streaming => (SinkState::Streaming, sink.last_error.clone()),
+        State::Throttled => (SinkState::Throttled, sink.last_error.clone()),
+        State::Blocked { why, cure } => (SinkState::Blocked, Some(format!("{why}; {cure}"))),
+        State::Removed => (SinkState::Removed, sink.last_error.clone()),
+    };
+    SinkStatus {
+        name: sink.name.clone(),
+        kind: sink.kind,
+        version: sink.version,
+        state,
+        pending: sink.queued + sink.in_flight,
+        delivered: sink.delivered,
+        attempts: sink.attempts,
+        failed_attempts: sink.retries + sink.faults,
+        dead: sink.dead,
+        last_error,
+        last_delivery: sink.last_delivered_at,
+        next_attempt: sink.next_attempt_at,
+    }
+}
+
+/// A source: what it read, with what the sequencer made of it.
+pub fn source_status(source: &Tallied, overview: &Overview) -> SourceStatus {
+    let report = overview.sources.iter().find(|report| report.source == source.id);
+    let state = match report.map(|report| report.standing) {
+        _ if !source.tally.open => SourceState::Disconnected,
+        Some(Standing::Holding) => SourceState::Live,
+        Some(Standing::CatchingUp) => SourceState::CatchingUp,
+        Some(Standing::Silent | Standing::Idle) | None => SourceState::Idle,
+    };
+    let mut refused = BTreeMap::new();
+    let decided = report.map(|report| report.refused.clone()).unwrap_or_default();
+    for (reason, count) in decided.iter() {
+        // The sequencer's count holds the decoder's; what was shed never reached it.
+        let count = count.max(source.tally.refused.get(reason));
+        if count > 0 {
+            refused.insert(reason.name(), count);
+        }
+    }
+    let late = overview.look.rules.iter().flat_map(|rule| &rule.late);
+    SourceStatus {
+        name: source.name.clone(),
+        kind: source.kind.name(),
+        state,
+        samples: report.map_or(0, |report| report.accepted),
+        bytes: source.tally.bytes,
+        refused,
+        defects: source.tally.defects,
+        late: late.filter(|(of, _)| *of == source.id).map(|(_, count)| count).sum(),
+        watermark: report.map(|report| report.mark).filter(|mark| mark.nanos() > i64::MIN / 2),
+        last_batch: source.tally.last_batch,
+        last_error: source
+            .tally
+            .last_defects
+            .back()
+            .map(|defect| format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt)),
+    }
+}
+
+/// A component, with those of its rules that are held back.
+pub fn plugin_status(component: &ComponentInfo, live: &Live, look: &Look) -> PluginStatus {
+    let counters = &component.counters;
+    let read = |counter: &AtomicU64| counter.load(Relaxed);
+    let rules = live.ruleset.iter().flat_map(|ruleset| ruleset.rules());
+    let own = rules.filter(|rule| rule.guest().is_some_and(|g| g.plugin == component.name));
+    let held = |name: &str| look.rules.iter().any(|rule| *rule.name == *name && rule.quarantined);
+    let manifest = component.manifest.as_ref();
+    PluginStatus {
+        name: component.name.clone(),
+        file: component.file.clone(),
+        world: component.kind.name(),
+        version: manifest.map(|manifest| manifest.version.clone()),
+        digest: component.digest.clone(),
+        quarantined: own.map(|rule| rule.name.clone()).filter(|name| held(name)).collect(),
+        asks: manifest.map(|manifest| manifest.needs.clone()).unwrap_or_default(),
+        memory_bytes: read(&counters.memory_bytes),
+        calls: read(&counters.calls),
+        batches: read(&counters.batches),
+        rows: read(&counters.rows),
+        verdicts: read(&counters.verdicts),
+        cpu_seconds: read(&counters.busy_nanos) as f64 / 1e9,
+        deaths: read(&counters.traps),
+        faults: read(&counters.faults),
+        states_lost: read(&counters.states_lost),
+        growths_denied: read(&counters.growths_denied),
+        requests: read(&counters.requests),
+        requests_denied: read(&counters.requests_denied),
+        log_lines_left_out: read(&counters.log_lines_left_out),
+        last_death: counters.last_death(),
+        counters: counters.own(),
+    }
+}
