@@ -1,7 +1,8 @@
 //! What a plugin can be, and what it can be written in.
 
 /// The worlds of the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Judges samples
     Rule,
@@ -33,10 +34,6 @@ impl Kind {
         }
     }
 
-    pub fn parse(name: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// The interface that only this world exports.
     pub fn interface(self) -> &'static str {
         match self {
@@ -53,7 +50,6 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
     Rust,
-    /// JavaScript
     Js,
     Python,
     C,

@@ -9,6 +9,7 @@
 
 mod kind;
 
+pub mod about;
 pub mod grant;
 pub mod outside;
 
@@ -35,17 +36,12 @@ const WIT: &str = include_str!("../../../wit/watchfire.wit");
 /// Write, build, try and list plugins, and say what they may do
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Write the folder of a new plugin
     New(new::Args),
-    /// Build a plugin's folder with its language's own tools
     Build(build::Args),
-    /// Look at a component: its world, what it imports and asks for, and whether it would load
     Check(check::Args),
-    /// Try a component in the real host: a rule by its story, a sink by alerts
     Test(test::Args),
     /// The plugins of a running instance
     List(Remote),
-    /// Give a plugin what it asks for, after showing it
     Grant(grant::GrantArgs),
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use wasmparser::{Encoding, Parser, Payload};
 
 use super::Kind;
-use crate::guest::wasm::manifest::Manifest;
+use super::about::About;
 
 const PACKAGE: &str = "watchfire:plugin/";
 
@@ -15,7 +15,7 @@ const PACKAGE: &str = "watchfire:plugin/";
 pub struct Outside {
     pub exports: Vec<String>,
     pub imports: Vec<String>,
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<About>,
 }
 
 impl Outside {
@@ -39,7 +39,7 @@ impl Outside {
                     outside.imports.extend(names);
                 }
                 Payload::CustomSection(section) if section.name() == "watchfire:manifest" => {
-                    outside.manifest = Manifest::parse(section.data()).ok().or(outside.manifest);
+                    outside.manifest = About::parse(section.data()).ok().or(outside.manifest);
                 }
                 _ => {}
             }

@@ -40,6 +40,8 @@ fn of_language(language: Language) -> Files {
     match language {
         Language::Rust => &[
             ("Cargo.toml", template!("rust/Cargo.toml.in")),
+            // The versions that our own plugins are built with; cargo takes out what is not used.
+            ("Cargo.lock", include_str!("../../../plugins/Cargo.lock")),
             (".gitignore", template!("rust/gitignore.in")),
         ],
         Language::Js => &[

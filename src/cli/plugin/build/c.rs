@@ -11,13 +11,13 @@ use wit_component::ComponentEncoder;
 
 use super::tools;
 use crate::cli::exit::{Exit, Failure};
-use crate::guest::wasm::manifest::Manifest;
+use crate::cli::plugin::about::About;
 
 const GET_CLANG: &str =
     "install them (Debian: `apt install clang lld wasi-libc libclang-rt-dev-wasm32`)";
 
-pub fn build(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
-    let (kind, out) = (manifest.kind.name(), folder.join("build"));
+pub fn build(folder: &Path, about: &About) -> Result<Vec<u8>, Failure> {
+    let (kind, out) = (about.kind.name(), folder.join("build"));
     bindings(&folder.join("wit/watchfire.wit"), kind, &out.join("bindings"))?;
     if !tools::is_there("wasm-ld", folder) {
         return Err(Failure::new(Exit::NotStarted, "there is no `wasm-ld` here", GET_CLANG));

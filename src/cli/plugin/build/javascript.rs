@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::tools;
 use crate::cli::exit::Failure;
-use crate::guest::wasm::manifest::Manifest;
+use crate::cli::plugin::about::About;
 
 const GET_NODE: &str = "install Node.js 18 or newer with npm (Debian: `apt install nodejs npm`)";
 
-pub fn build(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+pub fn build(folder: &Path, about: &About) -> Result<Vec<u8>, Failure> {
     if !folder.join("node_modules").is_dir() {
         let mut install = tools::command("npm", folder);
         install.args(["install", "--no-audit", "--no-fund"]);
@@ -16,5 +16,5 @@ pub fn build(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     }
     let mut build = tools::command("npm", folder);
     tools::run(build.args(["run", "build"]), GET_NODE)?;
-    tools::made(&folder.join("build").join(format!("{}.wasm", manifest.name)))
+    tools::made(&folder.join("build").join(format!("{}.wasm", about.name)))
 }

@@ -14,11 +14,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::about::About;
 use super::outside::Outside;
 use super::{Language, WIT, atomic};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::grouped;
-use crate::guest::wasm::manifest::Manifest;
 
 /// Build a plugin's folder with its language's own tools
 ///
@@ -118,7 +118,7 @@ fn language_of(folder: &Path) -> Result<Language, Failure> {
 /// and the manifest in the component.
 fn wrapped(
     folder: &Path,
-    build: impl FnOnce(&Path, &Manifest) -> Result<Vec<u8>, Failure>,
+    build: impl FnOnce(&Path, &About) -> Result<Vec<u8>, Failure>,
 ) -> Result<Built, Failure> {
     let file = folder.join("plugin.toml");
     let wrong = |why: String| {
@@ -126,7 +126,7 @@ fn wrapped(
         Failure::new(Exit::Usage, what, "it needs kind, api, name and version; see docs/plugins")
     };
     let text = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
-    let manifest = Manifest::parse(&text).map_err(wrong)?;
+    let about = About::parse(&text).map_err(wrong)?;
     let wit = folder.join("wit");
     if !wit.is_dir() {
         std::fs::create_dir(&wit).map_err(|error| unwritten(&wit, &error))?;
@@ -134,9 +134,9 @@ fn wrapped(
     }
     let out = folder.join("build");
     std::fs::create_dir_all(&out).map_err(|error| unwritten(&out, &error))?;
-    let component = build(folder, &manifest)?;
+    let component = build(folder, &about)?;
     let bytes = section::added(component, "watchfire:manifest", &text);
-    Ok(Built { name: manifest.name, bytes })
+    Ok(Built { name: about.name, bytes })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::tools;
 use crate::cli::exit::{Exit, Failure};
-use crate::guest::wasm::manifest::Manifest;
+use crate::cli::plugin::about::About;
 
 const GET_PYTHON: &str =
     "install Python 3.10 or newer with venv (Debian: `apt install python3 python3-venv`)";
@@ -12,7 +12,7 @@ const GET_PYTHON: &str =
 /// Paths inside the plugin's folder, where each command runs.
 const TOOL: &str = ".venv/bin/componentize-py";
 
-pub fn build(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+pub fn build(folder: &Path, about: &About) -> Result<Vec<u8>, Failure> {
     if !folder.join(TOOL).is_file() {
         let mut venv = tools::command("python3", folder);
         tools::run(venv.args(["-m", "venv", ".venv"]), GET_PYTHON)?;
@@ -26,9 +26,11 @@ pub fn build(folder: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
         let what = format!("cannot find {}: {error}", folder.display());
         Failure::bare(Exit::NotStarted, what)
     })?;
-    let made = format!("build/{}.wasm", manifest.name);
+    let made = format!("build/{}.wasm", about.name);
     let mut build = tools::command(tool, folder);
-    build.args(["--quiet", "--wit-path", "wit", "--world", manifest.kind.name()]);
+    // So it finds the packages that requirements.txt names.
+    build.env("VIRTUAL_ENV", ".venv");
+    build.args(["--quiet", "--wit-path", "wit", "--world", about.kind.name()]);
     build.args(["componentize", "plugin", "--output", &made]);
     tools::run(&mut build, "name componentize-py in requirements.txt")?;
     tools::made(&folder.join(made))
