@@ -101,6 +101,10 @@ fn conditions(rule: &Rule, lines: &mut Vec<String>) {
                 "  judged by   component {}, its rule {}",
                 guest.plugin, guest.index
             ));
+            if !guest.reads.is_empty() {
+                let reads: Vec<String> = guest.reads.iter().map(column).collect();
+                lines.push(format!("              reads {}", reads.join(", ")));
+            }
         }
         Judge::Absent(level) => lines.push(format!("  {:<11} when it is absent", level.name())),
         Judge::Never => {}

@@ -72,6 +72,61 @@ fn a_rule_in_rhai_and_in_wasm_gives_the_same_events() {
     }
 }
 
+/// Three rules over windows, as a script.
+const WINDOWS_IN_RHAI: &str = r#"
+rule("each").on("cpu.usage").window("1m").when(|w| w.mean > 85.0);
+rule("host").on("cpu.usage").by("host").window("30s").every("5s")
+    .when(|w| w.mean > 75.0).soak("10s").cool("20s");
+rule("some").on("cpu.usage").only("host=~h[0-4]").by("host").window("20s").every("2s")
+    .severity("critical").when(|w| w.mean > 80.0).text(|a| `cpu of ${a.labels.host} is hot`);
+"#;
+
+/// The same as settings of `window-mean`.
+const WINDOWS_IN_WASM: &str = r#"
+[[rules]]
+name = "each"
+metric = "cpu.usage"
+window = "1m"
+threshold = 85.0
+
+[[rules]]
+name = "host"
+metric = "cpu.usage"
+by = ["host"]
+window = "30s"
+every = "5s"
+threshold = 75.0
+soak = "10s"
+cool = "20s"
+
+[[rules]]
+name = "some"
+metric = "cpu.usage"
+only = "host=~h[0-4]"
+by = ["host"]
+window = "20s"
+every = "2s"
+threshold = 80.0
+level = "critical"
+text = "cpu of {labels.host} is hot"
+"#;
+
+#[test]
+fn a_window_rule_in_rhai_and_in_wasm_gives_the_same_events() {
+    let samples = wandering();
+    let script = Recorded::new(WINDOWS_IN_RHAI);
+    let in_rhai = script.write("samples", &samples).replay(&["--all"], "samples");
+    assert_eq!(silent(WINDOWS_IN_RHAI, &in_rhai), Vec::<String>::new(), "rules that said nothing");
+    let component = Recorded::new("");
+    drop_into(&component.plugins(), "window-mean", &guest("window_mean"), WINDOWS_IN_WASM);
+    let in_wasm = component.write("samples", &samples).replay(&["--all"], "samples");
+    assert_same(&comparable(&in_rhai), &comparable(&in_wasm), "windows");
+    for shards in ["1", "3"] {
+        let flags = ["--all", "--shards", shards, "--batch", "100"];
+        assert_same(&in_wasm, &component.replay(&flags, "samples"), shards);
+    }
+}
+
 /// Rules of a file that never fired: a test over them would hold nothing.
 fn silent(rules: &str, printed: &str) -> Vec<String> {
     let told: BTreeSet<String> =

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::engine::WasmHost;
 use super::error::LoadError;
 use super::inspect::{Inspected, inspect};
+use super::judge::JudgingRecipe;
 use super::limits::{Counters, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::Plugin;
@@ -83,8 +84,12 @@ fn load_here(
     };
     let component = match kind {
         Kind::Rule => {
-            let loaded = rule::load(plugin, code, &settings, version, host)?;
-            Component::Rules { rules: loaded.rules, plugin: loaded.plugin }
+            let recipe = JudgingRecipe::of_samples(&code, host)?;
+            judging(rule::load(plugin, code, recipe, &settings, version)?)
+        }
+        Kind::WindowRule => {
+            let recipe = JudgingRecipe::of_windows(&code, host)?;
+            judging(rule::load(plugin, code, recipe, &settings, version)?)
         }
         Kind::Sink => {
             let loaded = sink::load(plugin, code, &settings, host)?;
@@ -104,6 +109,10 @@ fn load_here(
     Ok(Loaded { component, manifest, digest, counters })
 }
 
+fn judging(loaded: rule::LoadedRules) -> Component {
+    Component::Rules { rules: loaded.rules, plugin: loaded.plugin }
+}
+
 fn requests(
     kind: Kind,
     manifest: Option<&Manifest>,
@@ -111,11 +120,14 @@ fn requests(
 ) -> Result<Vec<Request>, LoadError> {
     let Some(manifest) = manifest else { return Ok(Vec::new()) };
     let requests = manifest.requests(settings).map_err(LoadError::Manifest)?;
-    match (kind, requests.first()) {
-        (Kind::Rule, Some(request)) => {
-            Err(LoadError::Manifest(format!("a rule reaches nothing, and it asks for {request}")))
+    match requests.first() {
+        Some(request) if !kind.sends() => {
+            let world = kind.name();
+            Err(LoadError::Manifest(format!(
+                "a {world} reaches nothing, and it asks for {request}"
+            )))
         }
-        (Kind::Rule, None) | (Kind::Sink, _) => Ok(requests),
+        Some(_) | None => Ok(requests),
     }
 }
 

@@ -3,15 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::declared_windows::{Windows, length, positive};
 use super::error::LoadError;
+use super::judge::Declarations;
 use super::template::FilledText;
+use super::v0_1::window_evaluator::WindowDeclaration;
 use super::v0_1::{level_from, model, rules};
-use crate::kernel::model::{Duration, Labels, Level, Version};
+use crate::kernel::model::{Labels, Level, Version};
 use crate::kernel::rule::calendar::Calendar;
 use crate::kernel::rule::program::Template;
 use crate::kernel::rule::selector::{Matcher, NamePattern, Selector};
 use crate::kernel::rule::{
-    Declared, Flapping, Grouping, GuestRule, Input, Judge, OnNoData, Origin, Rule, Shape, Timing,
+    Flapping, Grouping, GuestRule, Input, Judge, OnNoData, Origin, Rule, Timing,
 };
 
 /// One component is one subject; more rules than this are a mistake in a loop.
@@ -31,16 +34,25 @@ pub struct Common<'a> {
 
 /// Checks a component's declarations; the levels come in the same order as the rules.
 pub fn rules(
-    declarations: Vec<rules::Declaration>,
+    declarations: Declarations,
     common: &Common<'_>,
 ) -> Result<(Vec<Rule>, Vec<Levels>), LoadError> {
-    let count = declarations.len();
+    let of_samples = |declaration| (declaration, Ok(Windows::none()));
+    let of_windows = |declaration: WindowDeclaration| {
+        let windows = Windows::of(&declaration);
+        (declaration.rule, windows)
+    };
+    let all: Vec<(rules::Declaration, Result<Windows, String>)> = match declarations {
+        Declarations::Samples(all) => all.into_iter().map(of_samples).collect(),
+        Declarations::Windows(all) => all.into_iter().map(of_windows).collect(),
+    };
+    let count = all.len();
     if count == 0 || count > RULES_MAX {
         let why = format!("it declares {count} rules; 1 to {RULES_MAX} are possible");
         return Err(LoadError::Trial(why));
     }
     let (mut rules, mut levels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for (index, declaration) in declarations.into_iter().enumerate() {
+    for (index, (declaration, windows)) in all.into_iter().enumerate() {
         let name = match declaration.name.as_str() {
             "" => format!("number {index}"),
             name => format!("`{name}`"),
@@ -49,30 +61,42 @@ pub fn rules(
         if !names.insert(declaration.name.clone()) {
             return Err(place("it is declared twice".to_owned()));
         }
+        let windows = windows.map_err(place)?;
         levels.push(levels_of(&declaration.levels).map_err(place)?);
-        rules.push(rule(declaration, index as u32, common).map_err(place)?);
+        rules.push(rule(declaration, windows, index as u32, common).map_err(place)?);
     }
     Ok((rules, levels))
 }
 
-fn rule(declaration: rules::Declaration, index: u32, common: &Common<'_>) -> Result<Rule, String> {
+fn rule(
+    declaration: rules::Declaration,
+    windows: Windows,
+    index: u32,
+    common: &Common<'_>,
+) -> Result<Rule, String> {
     let name = &declaration.name;
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err("its name must be 1 to 200 bytes of plain text".to_owned());
     }
+    let highest = declaration.levels.iter().map(|level| level_from(*level)).max();
     Ok(Rule {
         name: name.as_str().into(),
         version: common.version,
         origin: Origin { file: format!("{}.wasm", common.plugin).into(), line: 1 },
         inputs: vec![Input { name: "".into(), selector: selector(&declaration)? }],
         by: grouping(declaration.by.as_deref())?,
-        shape: Shape::Each,
-        across: None,
-        lateness: Duration::ZERO,
+        shape: windows.shape,
+        across: windows.across,
+        lateness: windows.lateness,
         tolerance: None,
-        baseline: None,
-        declared: Declared::default(),
-        judge: Judge::Guest(GuestRule { plugin: common.plugin.clone(), index }),
+        baseline: windows.baseline,
+        declared: windows.declared,
+        judge: Judge::Guest(GuestRule {
+            plugin: common.plugin.clone(),
+            index,
+            reads: windows.reads,
+            highest: highest.ok_or("it declares no level")?,
+        }),
         state: None,
         timing: timing(&declaration)?,
         flapping: declaration.flapping.map(flapping).transpose()?,
@@ -109,11 +133,8 @@ fn grouping(by: Option<&[String]>) -> Result<Grouping, String> {
 
 fn timing(declaration: &rules::Declaration) -> Result<Timing, String> {
     let usual = Timing::default();
-    let given = |name: &str, nanos: Option<u64>| match nanos {
-        Some(0) => Err(format!("`{name}` must be longer than 0s")),
-        Some(nanos) => length(name, nanos).map(Some),
-        None => Ok(None),
-    };
+    let given =
+        |name: &str, nanos: Option<u64>| nanos.map(|nanos| positive(name, nanos)).transpose();
     Ok(Timing {
         soak: length("soak", declaration.soak)?,
         cool: length("cool", declaration.cool)?,
@@ -128,12 +149,6 @@ fn timing(declaration: &rules::Declaration) -> Result<Timing, String> {
             rules::OnNoData::Breach => OnNoData::Breach,
         },
     })
-}
-
-fn length(name: &str, nanos: u64) -> Result<Duration, String> {
-    i64::try_from(nanos)
-        .map(Duration::from_nanos)
-        .map_err(|_| format!("`{name}` is longer than 292 years"))
 }
 
 fn flapping(bounds: rules::Flapping) -> Result<Flapping, String> {

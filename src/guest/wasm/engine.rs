@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use wasmtime::component::{Component, Linker, Resource};
+use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Config, Engine, EngineWeak};
 
 use super::error::LoadError;
@@ -23,8 +23,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// [`load`]: super::load
 pub struct WasmHost {
     engine: Engine,
-    rules: Linker<HostState>,
-    sinks: Linker<HostState>,
+    linkers: BTreeMap<Kind, Linker<HostState>>,
     limits: WasmLimits,
     /// By guest, from the grants.
     own_limits: Mutex<BTreeMap<String, GuestLimits>>,
@@ -52,10 +51,12 @@ impl WasmHost {
         let words = |error: wasmtime::Error| format!("no WebAssembly engine: {error:#}");
         let engine = Engine::new(&config).map_err(words)?;
         start_clock(engine.weak()).map_err(|error| format!("no clock thread: {error}"))?;
-        let rules = rule_linker(&engine).map_err(words)?;
-        let sinks = sink_linker(&engine).map_err(words)?;
+        let mut linkers = BTreeMap::new();
+        for kind in Kind::ALL {
+            linkers.insert(kind, linker(&engine, kind).map_err(words)?);
+        }
         let (own_limits, compiled) = (Mutex::default(), Mutex::default());
-        Ok(WasmHost { engine, rules, sinks, limits, own_limits, compiled })
+        Ok(WasmHost { engine, linkers, limits, own_limits, compiled })
     }
 
     /// Sets the limits that grants give to single guests; they hold for what is loaded from now on.
@@ -67,17 +68,19 @@ impl WasmHost {
         &self.engine
     }
 
-    pub(super) fn linker(&self, kind: Kind) -> &Linker<HostState> {
-        match kind {
-            Kind::Rule => &self.rules,
-            Kind::Sink => &self.sinks,
-        }
+    /// Checks a component's imports against what its world has, once for all of its instances.
+    pub(super) fn link(
+        &self,
+        kind: Kind,
+        code: &Compiled,
+    ) -> Result<InstancePre<HostState>, LoadError> {
+        self.linkers[&kind].instantiate_pre(&code.component).map_err(LoadError::malformed)
     }
 
     pub(super) fn limits(&self, guest: &str, kind: Kind) -> Limits {
         let own = self.own_limits.lock().unwrap_or_else(PoisonError::into_inner);
         let common = match kind {
-            Kind::Rule => self.limits.rule,
+            Kind::Rule | Kind::WindowRule => self.limits.rule,
             Kind::Sink => self.limits.sink,
         };
         common.with(own.get(guest).copied().unwrap_or_default())
@@ -92,8 +95,8 @@ impl WasmHost {
         if let Some(code) = compiled.get(&digest).and_then(Weak::upgrade) {
             return Ok(code);
         }
-        let component = Component::from_binary(&self.engine, bytes)
-            .map_err(|error| LoadError::Malformed(format!("{error:#}")))?;
+        let component =
+            Component::from_binary(&self.engine, bytes).map_err(LoadError::malformed)?;
         let code = Arc::new(Compiled { component, digest: digest.clone() });
         compiled.insert(digest, Arc::downgrade(&code));
         Ok(code)
@@ -125,15 +128,17 @@ fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
     std::thread::Builder::new().name("wasm-clock".to_owned()).spawn(tick).map(|_| ())
 }
 
-fn rule_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
+fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<HostState>> {
+    use v0_1::bindings::{rule, sink, window_rule};
     let mut linker = base_linker(engine)?;
-    v0_1::bindings::rule::Rule::add_to_linker::<_, HasHost>(&mut linker, |state| state)?;
-    Ok(linker)
-}
-
-fn sink_linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
-    let mut linker = base_linker(engine)?;
-    v0_1::bindings::sink::Sink::add_to_linker::<_, HasHost>(&mut linker, |state| state)?;
+    let offered = &mut linker;
+    match kind {
+        Kind::Rule => rule::Rule::add_to_linker::<_, HasHost>(offered, |state| state)?,
+        Kind::WindowRule => {
+            window_rule::WindowRule::add_to_linker::<_, HasHost>(offered, |state| state)?;
+        }
+        Kind::Sink => sink::Sink::add_to_linker::<_, HasHost>(offered, |state| state)?,
+    }
     Ok(linker)
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::manifest::Kind;
+
 /// A closed list; each prints as one sentence for what is wrong and one for the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
@@ -49,6 +51,13 @@ pub enum LoadError {
     Trial(String),
 }
 
+impl LoadError {
+    /// What the engine refuses, in its own words.
+    pub(super) fn malformed(error: wasmtime::Error) -> LoadError {
+        LoadError::Malformed(format!("{error:#}"))
+    }
+}
+
 /// The version that this host speaks.
 pub const SPEAKS: &str = "0.1.0";
 
@@ -83,8 +92,9 @@ impl fmt::Display for LoadError {
             ),
             LoadError::UnknownWorld { exports } => write!(
                 out,
-                "it is neither a rule nor a sink (exports: {}); export `evaluator` or `delivery` \
-                 of watchfire:plugin",
+                "it is of none of the worlds {} (exports: {}); export what one of them in \
+                 wit/watchfire.wit exports",
+                Kind::ALL.map(Kind::name).join(", "),
                 if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
             ),
             LoadError::MissingExport { world, export } => {

@@ -106,13 +106,10 @@ fn kind_of(exports: &[&str]) -> Result<Kind, LoadError> {
         }
         own.push(interface);
     }
-    let kind = match (own.contains(&"evaluator"), own.contains(&"delivery")) {
-        (true, false) => Kind::Rule,
-        (false, true) => Kind::Sink,
-        (true, true) | (false, false) => {
-            let exports = exports.iter().map(ToString::to_string).collect();
-            return Err(LoadError::UnknownWorld { exports });
-        }
+    let mut kinds = Kind::ALL.into_iter().filter(|kind| own.contains(&kind.export()));
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
+        let exports = exports.iter().map(ToString::to_string).collect();
+        return Err(LoadError::UnknownWorld { exports });
     };
     if !own.contains(&"lifecycle") {
         return Err(LoadError::MissingExport { world: kind.name(), export: "lifecycle" });
@@ -132,13 +129,14 @@ fn is_spoken(version: &str) -> bool {
 }
 
 fn check_imports(kind: Kind, imports: &[&str]) -> Result<(), LoadError> {
-    let offered: &[&str] = match kind {
-        Kind::Rule => &["model", "rules", "host"],
-        Kind::Sink => &["model", "sending", "host", "http-client"],
-    };
     for import in imports {
         let known = match import.strip_prefix(PACKAGE) {
-            Some(own) => offered.contains(&own.split_once('@').map_or(own, |(name, _)| name)),
+            Some(own) => match own.split_once('@').map_or(own, |(name, _)| name) {
+                // The others hold types only.
+                "host" | "model" | "rules" | "sending" => true,
+                "http-client" => kind.sends(),
+                _ => false,
+            },
             // Runtimes import these without using them; behind them is nothing.
             None => ["cli", "io", "clocks", "random", "filesystem", "sockets"]
                 .iter()
@@ -166,6 +164,7 @@ mod tests {
             kind_of(&names).map_err(|error| error.to_string())
         };
         assert_eq!(check(&["lifecycle", "evaluator"], "0.1.0"), Ok(Kind::Rule));
+        assert_eq!(check(&["lifecycle", "window-evaluator"], "0.1.0"), Ok(Kind::WindowRule));
         assert_eq!(check(&["delivery", "lifecycle"], "0.1.0"), Ok(Kind::Sink));
         for (interfaces, version, says) in [
             (
@@ -176,9 +175,9 @@ mod tests {
             (&["lifecycle", "evaluator"], "0.1.1", "built for watchfire:plugin 0.1.1, this host"),
             (&["lifecycle", "evaluator"], "1.1.0", "built for watchfire:plugin 1.1.0, this host"),
             (&["evaluator"], "0.1.0", "a rule must export `lifecycle`"),
-            (&["lifecycle"], "0.1.0", "it is neither a rule nor a sink"),
-            (&["lifecycle", "evaluator", "delivery"], "0.1.0", "it is neither a rule nor a sink"),
-            (&[], "0.1.0", "it is neither a rule nor a sink (exports: nothing)"),
+            (&["lifecycle"], "0.1.0", "it is of none of the worlds rule, window-rule"),
+            (&["lifecycle", "evaluator", "delivery"], "0.1.0", "it is of none of the worlds"),
+            (&[], "0.1.0", "it is of none of the worlds"),
         ] {
             let error = check(interfaces, version).expect_err(says);
             assert!(error.starts_with(says), "{error}");
@@ -191,6 +190,7 @@ mod tests {
         for (kind, import, allowed) in [
             (Kind::Sink, http, true),
             (Kind::Rule, http, false),
+            (Kind::WindowRule, http, false),
             (Kind::Rule, "watchfire:plugin/host@0.1.0", true),
             (Kind::Rule, "wasi:cli/environment@0.2.6", true),
             (Kind::Sink, "wasi:http/outgoing-handler@0.2.6", false),

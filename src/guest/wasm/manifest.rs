@@ -17,10 +17,11 @@ use serde_json::Value;
 use crate::guest::grant::Request;
 
 /// The worlds that this host runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Rule,
+    WindowRule,
     Sink,
 }
 
@@ -38,10 +39,31 @@ pub struct Manifest {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Rule, Kind::WindowRule, Kind::Sink];
+
+    /// The world's name in the interface.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Rule => "rule",
+            Kind::WindowRule => "window-rule",
             Kind::Sink => "sink",
+        }
+    }
+
+    /// The interface by whose export the world is known.
+    pub fn export(self) -> &'static str {
+        match self {
+            Kind::Rule => "evaluator",
+            Kind::WindowRule => "window-evaluator",
+            Kind::Sink => "delivery",
+        }
+    }
+
+    /// Whether the world has a way out.
+    pub fn sends(self) -> bool {
+        match self {
+            Kind::Rule | Kind::WindowRule => false,
+            Kind::Sink => true,
         }
     }
 }

@@ -18,8 +18,12 @@ pub mod error;
 pub mod limits;
 pub mod manifest;
 
+mod answer;
 mod declared;
+mod declared_windows;
 mod inspect;
+mod instance;
+mod judge;
 mod rule;
 mod shard;
 mod sink;

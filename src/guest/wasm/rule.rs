@@ -1,27 +1,24 @@
-//! Rules that a component judges: what it declares, how an instance starts, and which of its
-//! answers are taken. How an instance is kept alive on a shard is in [`super::shard`].
+//! Rules that a component judges: what it declares, and which of its answers are taken. How an
+//! instance is kept alive on a shard is in [`super::shard`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::answer::{Asked, check};
 use super::declared::{self, Common, Levels};
-use super::engine::{Compiled, WasmHost};
+use super::engine::Compiled;
 use super::error::LoadError;
+use super::judge::{Columns, JudgingRecipe, Live, WindowColumns};
 use super::limits::{Counters, cut};
-use super::manifest::Kind;
 use super::shard::ShardInstance;
-use super::store::{GuestStore, Plugin, Stop};
-use super::v0_1::bindings::rule::{Rule as Bindings, RulePre};
-use super::v0_1::{HostState, level_from, model, rules};
-use crate::kernel::model::{Series, Version};
-use crate::kernel::rule::Rule;
+use super::store::{Plugin, Stop};
+use super::v0_1::{level_from, rules};
+use crate::kernel::model::{Labels, Series, Version};
 use crate::kernel::rule::program::{Fault, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin};
 use crate::kernel::rule::selector::NamePattern;
-
-/// Series announced in one call; a new instance may have to learn of a million.
-const INTERN_MAX: usize = 4_096;
+use crate::kernel::rule::{Rule, Shape};
 
 /// What a verdict may say.
 const MESSAGE_BYTES_MAX: usize = 1_024;
@@ -30,7 +27,7 @@ const MESSAGE_BYTES_MAX: usize = 1_024;
 #[derive(Clone)]
 pub struct RuleComponent {
     plugin: Arc<Plugin>,
-    pre: RulePre<HostState>,
+    recipe: JudgingRecipe,
     /// JSON.
     settings: Arc<str>,
     digest: u64,
@@ -46,20 +43,18 @@ pub struct LoadedRules {
     pub plugin: Arc<RuleComponent>,
 }
 
-/// Makes rules of a compiled component: links it, starts a trial instance, takes its declarations
-/// and tries it on a canned batch.
+/// Makes rules of a linked component: starts a trial instance, takes its declarations and tries it
+/// on a canned batch.
 pub fn load(
     plugin: Plugin,
     code: Arc<Compiled>,
+    recipe: JudgingRecipe,
     settings: &str,
     version: Version,
-    host: &WasmHost,
 ) -> Result<LoadedRules, LoadError> {
-    let refuse = |error: wasmtime::Error| LoadError::Malformed(format!("{error:#}"));
-    let pre = host.linker(Kind::Rule).instantiate_pre(&code.component).map_err(refuse)?;
     let mut component = RuleComponent {
         plugin: Arc::new(plugin),
-        pre: RulePre::new(pre).map_err(refuse)?,
+        recipe,
         settings: settings.into(),
         digest: version.0,
         levels: Arc::default(),
@@ -73,7 +68,11 @@ pub fn load(
     let common = Common { plugin: &component.plugin.name.clone(), version };
     let (rules, levels) = declared::rules(declarations, &common)?;
     component.levels = levels.into();
-    try_out(&mut trial, &component, &rules)?;
+    match component.recipe {
+        JudgingRecipe::Samples(_) => try_samples(&mut trial, &component, &rules)?,
+        JudgingRecipe::Windows(_) => try_windows(&mut trial, &component, &rules)?,
+    }
+    trial.save().map_err(died)?;
     Ok(LoadedRules { rules, plugin: Arc::new(component) })
 }
 
@@ -84,9 +83,15 @@ fn died(stop: Stop) -> LoadError {
     }
 }
 
-/// Two rows for each rule, a tick and a save: whoever dies of these would die of any batch.
-fn try_out(live: &mut Live, component: &RuleComponent, rules: &[Rule]) -> Result<(), LoadError> {
-    const AT: i64 = 1_700_000_000_000_000_000;
+/// When the canned rows happen.
+const TRIAL_AT: i64 = 1_700_000_000_000_000_000;
+
+/// Two rows for each rule and a tick: whoever dies of these would die of any batch.
+fn try_samples(
+    live: &mut Live,
+    component: &RuleComponent,
+    rules: &[Rule],
+) -> Result<(), LoadError> {
     let canned = |(rule, row): (&Rule, &str)| {
         let (NamePattern::Exact(metric) | NamePattern::Glob(metric)) =
             &rule.inputs[0].selector.metric;
@@ -97,17 +102,43 @@ fn try_out(live: &mut Live, component: &RuleComponent, rules: &[Rule]) -> Result
     live.intern(&known).map_err(died)?;
     for rule in 0..rules.len() as u32 {
         let series = [2 * rule, 2 * rule + 1];
-        let columns = Columns { series: &series, at: &[AT, AT], value: &[0.0, 1.0] };
+        let columns = Columns { series: &series, at: &[TRIAL_AT; 2], value: &[0.0, 1.0] };
         let answer = live.evaluate(rule, columns).map_err(died)?;
         let asked = Asked::Rows(2);
         component.accept(rule, answer, &asked, &mut GuestVerdicts::default()).map_err(died)?;
-        let answer = live.tick(rule, AT + 1).map_err(died)?;
+        let answer = live.tick(rule, TRIAL_AT + 1).map_err(died)?;
         let asked = Asked::Series(&known);
         component.accept(rule, answer, &asked, &mut GuestVerdicts::default()).map_err(died)?;
     }
     let all: Vec<u32> = known.into_keys().collect();
-    live.forget(&all).map_err(died)?;
-    live.save().map_err(died)?;
+    live.forget(&all).map_err(died)
+}
+
+/// Two windows for each rule; for the last samples of a group one at a time, as they come.
+fn try_windows(
+    live: &mut Live,
+    component: &RuleComponent,
+    rules: &[Rule],
+) -> Result<(), LoadError> {
+    for (number, rule) in rules.iter().enumerate() {
+        let number = number as u32;
+        let reads = rule.guest_of_windows().map_or(0, |guest| guest.reads.len());
+        let key = |row: &str| Labels::new([("trial", row)]);
+        let known = BTreeMap::from([(0, key("0")), (1, key("1"))]);
+        live.intern_groups(number, &known).map_err(died)?;
+        let at_once = if matches!(rule.shape, Shape::Count { .. }) { 1 } else { 2 };
+        for rows in [(0, 0.0), (1, 1.0)].chunks(at_once) {
+            let groups: Vec<u32> = rows.iter().map(|(group, _)| *group).collect();
+            let values = vec![rows.iter().map(|(_, value)| *value).collect(); reads];
+            let ends = vec![TRIAL_AT; rows.len()];
+            let columns = WindowColumns { groups: &groups, ends: &ends, values: &values };
+            let answer = live.evaluate_windows(number, columns).map_err(died)?;
+            let asked = Asked::Rows(rows.len());
+            let mut out = GuestVerdicts::default();
+            component.accept(number, answer, &asked, &mut out).map_err(died)?;
+        }
+        live.forget_groups(number, &[0, 1]).map_err(died)?;
+    }
     Ok(())
 }
 
@@ -122,14 +153,7 @@ impl RuleComponent {
 
     /// A new instance with its settings and nothing else.
     pub fn start(&self) -> Result<Live, Stop> {
-        let mut store = GuestStore::new(&self.plugin);
-        let guest = store.call("start", |store| self.pre.instantiate(store))?;
-        let mut live = Live { store, guest };
-        let (guest, settings) = (&live.guest, &self.settings);
-        live.store.ask("configure", |store| {
-            guest.watchfire_plugin_lifecycle().call_configure(store, settings)
-        })?;
-        Ok(live)
+        Live::start(&self.plugin, &self.recipe, &self.settings)
     }
 
     /// Takes an answer over when it keeps its promises.
@@ -157,51 +181,6 @@ impl RuleComponent {
     }
 }
 
-/// What rows of an answer may name.
-pub enum Asked<'a> {
-    /// Rows of the columns, so many.
-    Rows(usize),
-    Series(&'a BTreeMap<u32, Series>),
-}
-
-impl Asked<'_> {
-    fn has(&self, row: u32) -> bool {
-        match self {
-            Asked::Rows(rows) => (row as usize) < *rows,
-            Asked::Series(known) => known.contains_key(&row),
-        }
-    }
-
-    fn count(&self) -> usize {
-        match self {
-            Asked::Rows(rows) => *rows,
-            Asked::Series(known) => known.len(),
-        }
-    }
-}
-
-fn check(answer: &rules::Judgement, asked: &Asked<'_>, levels: &Levels) -> Result<(), String> {
-    let listed = answer.verdicts.len() + answer.hold.len();
-    if listed > asked.count() {
-        return Err(format!("{listed} rows were listed of {}", asked.count()));
-    }
-    let mut rows: Vec<u32> = answer.verdicts.iter().map(|verdict| verdict.row).collect();
-    rows.extend(&answer.hold);
-    if let Some(row) = rows.iter().find(|row| !asked.has(**row)) {
-        return Err(format!("row {row} was not asked about"));
-    }
-    // Guests list rows in order; then this is one pass.
-    rows.sort_unstable();
-    if let Some(pair) = rows.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("row {} was listed twice", pair[0]));
-    }
-    let level = answer.verdicts.iter().map(|verdict| level_from(verdict.level));
-    match level.into_iter().find(|level| !levels[level.index()]) {
-        Some(level) => Err(format!("a verdict has the level {level}, which was not declared")),
-        None => Ok(()),
-    }
-}
-
 impl RulePlugin for RuleComponent {
     fn name(&self) -> &str {
         &self.plugin.name
@@ -220,108 +199,5 @@ impl RulePlugin for RuleComponent {
 impl fmt::Debug for RuleComponent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("RuleComponent").field("plugin", &self.plugin.name).finish_non_exhaustive()
-    }
-}
-
-/// A running instance.
-pub struct Live {
-    store: GuestStore,
-    guest: Bindings,
-}
-
-#[derive(Clone, Copy)]
-pub struct Columns<'a> {
-    pub series: &'a [u32],
-    pub at: &'a [i64],
-    pub value: &'a [f64],
-}
-
-impl Live {
-    fn describe(&mut self) -> Result<Vec<rules::Declaration>, Stop> {
-        let guest = self.guest.watchfire_plugin_evaluator();
-        self.store.ask("describe", |store| guest.call_describe(store))
-    }
-
-    pub fn intern(&mut self, added: &BTreeMap<u32, Series>) -> Result<(), Stop> {
-        let all: Vec<model::Series> =
-            added.iter().map(|(id, series)| announce(*id, series)).collect();
-        let guest = self.guest.watchfire_plugin_evaluator();
-        for part in all.chunks(INTERN_MAX) {
-            self.store.call("intern", |store| guest.call_intern(store, part))?;
-        }
-        Ok(())
-    }
-
-    pub fn forget(&mut self, removed: &[u32]) -> Result<(), Stop> {
-        let guest = self.guest.watchfire_plugin_evaluator();
-        self.store.call("forget", |store| guest.call_forget(store, removed))
-    }
-
-    pub fn evaluate(&mut self, rule: u32, columns: Columns<'_>) -> Result<rules::Judgement, Stop> {
-        let guest = self.guest.watchfire_plugin_evaluator();
-        let Columns { series, at, value } = columns;
-        self.store.ask("evaluate", |store| guest.call_evaluate(store, rule, series, at, value))
-    }
-
-    pub fn tick(&mut self, rule: u32, now: i64) -> Result<rules::Judgement, Stop> {
-        self.store.set_now(now);
-        let guest = self.guest.watchfire_plugin_evaluator();
-        self.store.ask("tick", |store| guest.call_tick(store, rule, now))
-    }
-
-    pub fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {
-        let guest = self.guest.watchfire_plugin_lifecycle();
-        let saved = self.store.ask("save", |store| guest.call_save(store))?;
-        self.store.within_cap(saved)
-    }
-
-    pub fn restore(&mut self, state: &model::Snapshot) -> Result<(), Stop> {
-        let guest = self.guest.watchfire_plugin_lifecycle();
-        self.store.ask("restore", |store| guest.call_restore(store, state))
-    }
-}
-
-fn announce(id: u32, series: &Series) -> model::Series {
-    let label = |(name, value): (&str, &str)| model::Label {
-        name: name.to_owned(),
-        value: value.to_owned(),
-    };
-    let labels = series.pairs().map(label).collect();
-    model::Series { id, metric: series.name().to_owned(), labels }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_row_that_was_asked_about_is_listed_once_at_a_declared_level() {
-        use model::Severity::{Critical, Warning};
-        let three_rows = Asked::Rows(3);
-        let series = BTreeMap::from([(7, Series::new("a", [("b", "c")]))]);
-        let one_series = Asked::Series(&series);
-        for (asked, verdicts, hold, says) in [
-            (&three_rows, &[(0, Warning), (2, Warning)][..], &[1][..], None),
-            (&three_rows, &[], &[], None),
-            (&three_rows, &[(3, Warning)], &[], Some("row 3 was not asked about")),
-            (&three_rows, &[], &[3], Some("row 3 was not asked about")),
-            (&three_rows, &[(1, Warning), (1, Warning)], &[], Some("row 1 was listed twice")),
-            (&three_rows, &[(1, Warning)], &[2, 1], Some("row 1 was listed twice")),
-            (&three_rows, &[(0, Warning)], &[0, 1, 2], Some("4 rows were listed of 3")),
-            (
-                &three_rows,
-                &[(0, Critical)],
-                &[],
-                Some("a verdict has the level critical, which was not declared"),
-            ),
-            (&one_series, &[(7, Warning)], &[], None),
-            (&one_series, &[(0, Warning)], &[], Some("row 0 was not asked about")),
-        ] {
-            let verdict = |(row, level)| rules::Verdict { row, level, value: None, message: None };
-            let verdicts = verdicts.iter().copied().map(verdict).collect();
-            let answer = rules::Judgement { verdicts, hold: hold.to_vec() };
-            let checked = check(&answer, asked, &[false, true, false]);
-            assert_eq!(checked.err().as_deref(), says);
-        }
     }
 }

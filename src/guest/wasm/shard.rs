@@ -1,19 +1,21 @@
 //! One shard's instance of a rule component, and what it takes to make it anew.
 //!
 //! What a trap costs is bounded by checkpoints. An instance's state is saved after every 16,384
-//! rows (or four times its series, where that is more), and the calls since are kept in order; a
+//! rows (or four times its series and groups, where that is more), and the calls since are kept in order; a
 //! new instance gets the series, the saved state and those calls again, and then the call that
 //! killed the old one, once. So a trap that does not come back is not seen in the verdicts at all.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::answer::Asked;
+use super::judge::{Columns, Live, WindowColumns};
 use super::limits::Counters;
-use super::rule::{Asked, Columns, Live, RuleComponent};
+use super::rule::RuleComponent;
 use super::store::Stop;
 use super::v0_1::{model, rules};
-use crate::kernel::model::{EventTime, Series, SeriesId};
-use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance};
+use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
+use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, WindowRows};
 
 /// Rows between two checkpoints, where there are few series.
 const CHECKPOINT_ROWS: usize = 16_384;
@@ -29,11 +31,39 @@ pub struct ShardInstance {
     component: RuleComponent,
     /// `None` after a trap, until the next call.
     live: Option<Live>,
-    /// Every series the guest knows, by number.
-    series: BTreeMap<u32, Series>,
+    known: Known,
     /// The state at the last checkpoint.
     saved: Option<model::Snapshot>,
     kept: Kept,
+}
+
+/// What was announced to the guest.
+#[derive(Default)]
+struct Known {
+    /// Of components that judge samples.
+    series: BTreeMap<u32, Series>,
+    /// Of components that judge windows: by rule, then group.
+    groups: BTreeMap<u32, BTreeMap<u32, Labels>>,
+}
+
+impl Known {
+    fn announce(&self, live: &mut Live) -> Result<(), Stop> {
+        if !self.series.is_empty() {
+            live.intern(&self.series)?;
+        }
+        for (rule, groups) in &self.groups {
+            live.intern_groups(*rule, groups)?;
+        }
+        Ok(())
+    }
+
+    fn has_group(&self, rule: u32, group: u32) -> bool {
+        self.groups.get(&rule).is_some_and(|groups| groups.contains_key(&group))
+    }
+
+    fn len(&self) -> usize {
+        self.series.len() + self.groups.values().map(BTreeMap::len).sum::<usize>()
+    }
 }
 
 /// The calls since the last checkpoint, in order.
@@ -48,6 +78,7 @@ struct Kept {
 enum Call {
     Evaluate { rule: u32, series: Vec<u32>, at: Vec<i64>, value: Vec<f64> },
     Tick { rule: u32, now: i64 },
+    Windows { rule: u32, groups: Vec<u32>, ends: Vec<i64>, values: Vec<Vec<f64>> },
 }
 
 impl Call {
@@ -57,12 +88,17 @@ impl Call {
                 live.evaluate(*rule, Columns { series, at, value })
             }
             Call::Tick { rule, now } => live.tick(*rule, *now),
+            Call::Windows { rule, groups, ends, values } => {
+                live.evaluate_windows(*rule, WindowColumns { groups, ends, values })
+            }
         }
     }
 
     fn rule(&self) -> u32 {
         match self {
-            Call::Evaluate { rule, .. } | Call::Tick { rule, .. } => *rule,
+            Call::Evaluate { rule, .. } | Call::Tick { rule, .. } | Call::Windows { rule, .. } => {
+                *rule
+            }
         }
     }
 
@@ -70,24 +106,42 @@ impl Call {
         match self {
             Call::Evaluate { series, .. } => series.len(),
             Call::Tick { .. } => 0,
+            Call::Windows { groups, .. } => groups.len(),
         }
     }
 
-    /// The call without rows of series that the guest was told to forget since.
-    fn retain(&mut self, known: &BTreeMap<u32, Series>) {
-        let Call::Evaluate { series, at, value, .. } = self else { return };
-        let rows = 0..series.len();
-        let kept: Vec<usize> = rows.filter(|row| known.contains_key(&series[*row])).collect();
-        *series = kept.iter().map(|row| series[*row]).collect();
-        *at = kept.iter().map(|row| at[*row]).collect();
-        *value = kept.iter().map(|row| value[*row]).collect();
+    /// The call without rows of series or groups that the guest was told to forget since.
+    fn retain(&mut self, known: &Known) {
+        match self {
+            Call::Evaluate { series, at, value, .. } => {
+                let kept: Vec<bool> =
+                    series.iter().map(|id| known.series.contains_key(id)).collect();
+                keep(series, &kept);
+                keep(at, &kept);
+                keep(value, &kept);
+            }
+            Call::Windows { rule, groups, ends, values } => {
+                let kept: Vec<bool> =
+                    groups.iter().map(|group| known.has_group(*rule, *group)).collect();
+                keep(groups, &kept);
+                keep(ends, &kept);
+                values.iter_mut().for_each(|column| keep(column, &kept));
+            }
+            Call::Tick { .. } => {}
+        }
     }
+}
+
+/// Leaves the rows of a column that are marked.
+fn keep<T>(column: &mut Vec<T>, kept: &[bool]) {
+    let mut rows = kept.iter();
+    column.retain(|_| rows.next().copied().unwrap_or(false));
 }
 
 impl ShardInstance {
     pub fn new(component: RuleComponent, live: Live) -> ShardInstance {
-        let (series, kept) = (BTreeMap::new(), Kept::default());
-        ShardInstance { component, live: Some(live), series, saved: None, kept }
+        let (known, kept) = (Known::default(), Kept::default());
+        ShardInstance { component, live: Some(live), known, saved: None, kept }
     }
 
     /// Runs `work` on a live instance; after a trap once more on a new one.
@@ -121,7 +175,7 @@ impl ShardInstance {
             Err(stop) => {
                 self.state_lost(&stop.words());
                 let mut live = self.component.start()?;
-                live.intern(&self.series)?;
+                self.known.announce(&mut live)?;
                 Ok(live)
             }
         }
@@ -129,12 +183,12 @@ impl ShardInstance {
 
     fn relive(&mut self) -> Result<Live, Stop> {
         let mut live = self.component.start()?;
-        live.intern(&self.series)?;
+        self.known.announce(&mut live)?;
         if let Some(saved) = &self.saved {
             live.restore(saved)?;
         }
         for call in &mut self.kept.calls {
-            call.retain(&self.series);
+            call.retain(&self.known);
             // What the guest said to it then counts; here only its state matters.
             match call.make(&mut live) {
                 Ok(_) | Err(Stop::Refused(_)) => {}
@@ -158,6 +212,16 @@ impl ShardInstance {
         self.component.counters()
     }
 
+    /// Tells a live instance something that a new one learns as it is made.
+    fn tell(&mut self, word: impl FnOnce(&mut Live) -> Result<(), Stop>) -> Result<(), Stop> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let told = word(live);
+        if told.is_err() {
+            self.live = None;
+        }
+        told
+    }
+
     fn judge(&mut self, call: Call, out: &mut GuestVerdicts) -> Result<(), Stop> {
         let (rule, rows) = (call.rule(), call.rows());
         self.plugin_counters().rows.fetch_add(rows as u64, Relaxed);
@@ -167,7 +231,7 @@ impl ShardInstance {
         if !matches!(answer, Err(Stop::Died(_))) {
             self.keep(call);
         }
-        let asked = if rows > 0 { Asked::Rows(rows) } else { Asked::Series(&self.series) };
+        let asked = if rows > 0 { Asked::Rows(rows) } else { Asked::Series(&self.known.series) };
         self.component.accept(rule, answer?, &asked, out)
     }
 
@@ -178,7 +242,7 @@ impl ShardInstance {
         }
         self.kept.rows += call.rows();
         self.kept.calls.push(call);
-        let due = CHECKPOINT_ROWS.max(4 * self.series.len()).min(KEPT_ROWS_MAX);
+        let due = CHECKPOINT_ROWS.max(4 * self.known.len()).min(KEPT_ROWS_MAX);
         if self.kept.rows < due && self.kept.calls.len() < CHECKPOINT_CALLS {
             return;
         }
@@ -209,31 +273,17 @@ impl RuleInstance for ShardInstance {
     fn intern(&mut self, added: &[(SeriesId, Series)]) -> Result<(), Fault> {
         let added: BTreeMap<u32, Series> =
             added.iter().map(|(id, series)| (id.0, series.clone())).collect();
-        self.series.extend(added.clone());
-        // A new instance learns of every series as it is made.
-        let Some(live) = &mut self.live else { return Ok(()) };
-        match live.intern(&added) {
-            Ok(()) => Ok(()),
-            Err(stop) => {
-                self.live = None;
-                Err(fault(stop))
-            }
-        }
+        self.known.series.extend(added.clone());
+        self.tell(|live| live.intern(&added)).map_err(fault)
     }
 
-    fn forget(&mut self, removed: &[SeriesId]) -> Result<(), Fault> {
+    fn forget(&mut self, removed: &[SeriesId]) {
         let removed: Vec<u32> = removed.iter().map(|id| id.0).collect();
         for id in &removed {
-            self.series.remove(id);
+            self.known.series.remove(id);
         }
-        let Some(live) = &mut self.live else { return Ok(()) };
-        match live.forget(&removed) {
-            Ok(()) => Ok(()),
-            Err(stop) => {
-                self.live = None;
-                Err(fault(stop))
-            }
-        }
+        // A guest that dies of it is counted and made anew without the series.
+        let _ = self.tell(|live| live.forget(&removed));
     }
 
     fn evaluate(
@@ -258,6 +308,37 @@ impl RuleInstance for ShardInstance {
 
     fn tick(&mut self, rule: u32, now: EventTime, out: &mut GuestVerdicts) -> Result<(), Fault> {
         self.judge(Call::Tick { rule, now: now.nanos() }, out).map_err(fault)
+    }
+
+    fn intern_groups(&mut self, rule: u32, added: &[(u32, Labels)]) -> Result<(), Fault> {
+        let added: BTreeMap<u32, Labels> = added.iter().cloned().collect();
+        self.known.groups.entry(rule).or_default().extend(added.clone());
+        self.tell(|live| live.intern_groups(rule, &added)).map_err(fault)
+    }
+
+    fn forget_groups(&mut self, rule: u32, removed: &[u32]) {
+        if let Some(groups) = self.known.groups.get_mut(&rule) {
+            removed.iter().for_each(|group| drop(groups.remove(group)));
+        }
+        let _ = self.tell(|live| live.forget_groups(rule, removed));
+    }
+
+    fn evaluate_windows(
+        &mut self,
+        rule: u32,
+        windows: &WindowRows<'_>,
+        out: &mut GuestVerdicts,
+    ) -> Result<(), Fault> {
+        if windows.groups.is_empty() {
+            return Ok(());
+        }
+        let call = Call::Windows {
+            rule,
+            groups: windows.groups.to_vec(),
+            ends: windows.ends.iter().map(|end| end.nanos()).collect(),
+            values: windows.values.iter().map(|column| column.to_vec()).collect(),
+        };
+        self.judge(call, out).map_err(fault)
     }
 
     fn save(&mut self) -> Result<Option<Vec<u8>>, Fault> {

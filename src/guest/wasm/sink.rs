@@ -13,9 +13,10 @@ use tokio::runtime::Handle;
 
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
+use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
-use super::store::{GuestStore, Plugin, Stop};
+use super::store::{Plugin, Stop};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
 use super::v0_1::{self, HostState, Out, delivery, model, sending};
 use crate::guest::http::HttpGate;
@@ -56,9 +57,7 @@ pub fn load(
     settings: &str,
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
-    let refuse = |error: wasmtime::Error| LoadError::Malformed(format!("{error:#}"));
-    let pre = host.linker(Kind::Sink).instantiate_pre(&code.component).map_err(refuse)?;
-    let pre = SinkPre::new(pre).map_err(refuse)?;
+    let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
     let (plugin, saved) = (Arc::new(plugin), Arc::default());
     let component = SinkComponent { plugin, pre, saved, _code: code };
     let mut trial = component.start(settings).map_err(|stop| match stop {
@@ -105,12 +104,7 @@ fn terms(why: String) -> LoadError {
 
 impl SinkComponent {
     fn start(&self, settings: &str) -> Result<Live, Stop> {
-        let mut store = GuestStore::new(&self.plugin);
-        let guest = store.call("start", |store| self.pre.instantiate(store))?;
-        let mut live = Live { store, guest };
-        let guest = live.guest.watchfire_plugin_lifecycle();
-        live.store.ask("configure", |store| guest.call_configure(store, settings))?;
-        Ok(live)
+        Live::start(&self.plugin, &self.pre, settings)
     }
 
     /// A new instance with the state of the last; one that refuses the state begins without it.
@@ -157,11 +151,7 @@ pub fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// A running instance.
-struct Live {
-    store: GuestStore,
-    guest: Bindings,
-}
+type Live = Instance<Bindings>;
 
 type Attempt = Result<Vec<delivery::Receipt>, sending::DeliveryError>;
 
@@ -169,11 +159,6 @@ impl Live {
     fn describe(&mut self) -> Result<delivery::Terms, Stop> {
         let guest = self.guest.watchfire_plugin_delivery();
         self.store.ask("describe", |store| guest.call_describe(store))
-    }
-
-    fn restore(&mut self, state: &model::Snapshot) -> Result<(), Stop> {
-        let guest = self.guest.watchfire_plugin_lifecycle();
-        self.store.ask("restore", |store| guest.call_restore(store, state))
     }
 
     fn deliver(
@@ -189,13 +174,6 @@ impl Live {
         let attempt = self.store.call("deliver", |store| guest.call_deliver(store, key, alerts));
         self.store.state_mut().out = None;
         attempt
-    }
-
-    /// The state to begin the next instance with.
-    fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {
-        let guest = self.guest.watchfire_plugin_lifecycle();
-        let saved = self.store.ask("save", |store| guest.call_save(store))?;
-        self.store.within_cap(saved)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod bindings;
 pub use bindings::rule::watchfire::plugin::{model, rules};
 pub use bindings::sink::exports::watchfire::plugin::delivery;
 pub use bindings::sink::watchfire::plugin::sending;
+pub use bindings::window_rule::exports::watchfire::plugin::window_evaluator;
 
 use bindings::rule::watchfire::plugin::host;
 use bindings::sink::watchfire::plugin::http_client as http;

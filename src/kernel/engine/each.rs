@@ -6,7 +6,7 @@ use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::{Bounds, Cause};
 use crate::kernel::model::{EventTime, Labels, Level, Series};
 use crate::kernel::rule::program::Fault;
-use crate::kernel::rule::view::Column;
+use crate::kernel::rule::view::{Column, Reduction};
 use crate::kernel::rule::{Judge, State};
 use crate::kernel::sequence::{Derived, Rows};
 use crate::kernel::window::across;
@@ -92,8 +92,7 @@ impl RuleRun {
         }
         let judgements = self.programs.judge(&table, &keys, &mut states);
         self.stats.evaluations += judgements.len() as u64;
-        let recorded = self.programs.record(&table, &keys);
-        let mut recorded = recorded.into_iter();
+        let mut recorded = self.programs.record(&table, &keys).into_iter();
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
             self.members[row.member].last = Some((rows.at[row.row], rows.value[row.row]));
@@ -331,6 +330,9 @@ impl RuleRun {
         numbers: &[u32],
         window: Option<Bounds>,
     ) {
+        if self.rule.guest_of_windows().is_some() {
+            return self.judge_guest_windows(context, table, numbers, window);
+        }
         let mut held: Vec<Option<Box<State>>> = Vec::new();
         if self.programs.is_stateful() {
             held = numbers.iter().map(|group| self.groups[*group].state.take()).collect();
@@ -496,8 +498,7 @@ impl RuleRun {
     pub fn facts_of(&self, numbers: Vec<f64>, window: Option<Bounds>) -> Facts {
         let columns = numbers.into_iter().map(|number| vec![number]).collect();
         let table = Table { columns, at: Vec::new() };
-        let names: Vec<Arc<str>> =
-            self.rule.inputs.iter().map(|input| input.name.clone()).collect();
+        let names = self.rule.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
         let value = main_value(&self.programs.columns, &table, 0);
         Facts { value, values: all_values(&self.programs.columns, &names, &table, 0), window }
     }
@@ -508,8 +509,7 @@ fn named(value: Option<f64>) -> Vec<(Arc<str>, f64)> {
 }
 
 /// The first column besides `count` that the rule reads.
-fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> {
-    use crate::kernel::rule::view::Reduction;
+pub fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> {
     let rank = |column: &Column| match column {
         Column::Value { .. } => Some(0),
         Column::Reduced { reduction: Reduction::Count, .. } => Some(2),

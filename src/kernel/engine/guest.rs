@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::kernel::event::Cause;
 use crate::kernel::model::{EventTime, SeriesId};
+use crate::kernel::rule::GuestRule;
 use crate::kernel::rule::program::{Fault, GuestVerdict, GuestVerdicts};
-use crate::kernel::rule::{GuestRule, Judge};
 use crate::kernel::sequence::Rows;
 
 use super::Context;
@@ -13,12 +13,7 @@ use super::run::RuleRun;
 
 impl RuleRun {
     fn guest(&self) -> GuestRule {
-        match &self.rule.judge {
-            Judge::Guest(guest) => guest.clone(),
-            Judge::Levels(_) | Judge::Absent(_) | Judge::Never => {
-                unreachable!("only called for rules of components")
-            }
-        }
+        self.rule.guest_of_samples().expect("only called for rules of components").clone()
     }
 
     /// A segment's rows go to the component in one call; each row is then judged by its answer.
@@ -169,14 +164,15 @@ impl RuleRun {
     }
 }
 
-enum Answer {
+/// What a component said of one row.
+pub enum Answer {
     Clear,
     Hold,
     Breach(GuestVerdict),
 }
 
 /// One answer for each row; a row that is named twice, or that does not exist, is a fault.
-fn by_row(out: GuestVerdicts, rows: usize) -> Result<Vec<Answer>, Fault> {
+pub fn by_row(out: GuestVerdicts, rows: usize) -> Result<Vec<Answer>, Fault> {
     let mut answers: Vec<Answer> = (0..rows).map(|_| Answer::Clear).collect();
     let hold = out.hold.into_iter().map(|row| (row, Answer::Hold));
     let breaches = out.breaches.into_iter().map(|verdict| (verdict.row, Answer::Breach(verdict)));

@@ -10,6 +10,7 @@ mod each;
 mod emit;
 pub mod group;
 mod guest;
+mod guest_windows;
 pub mod join;
 pub mod output;
 mod plugins;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use crate::kernel::event::Cause;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
-use crate::kernel::rule::Judge;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Input, Introduction, Rows};
 use crate::kernel::shard::{group_key, overflow_key, shard_of};
@@ -333,7 +333,7 @@ impl Engine {
         if shard_of(&key, self.shards) != self.shard {
             return None;
         }
-        if let Judge::Guest(guest) = &rule.judge {
+        if let Some(guest) = rule.guest_of_samples() {
             self.plugins.intern(&guest.plugin, id, series);
         }
         let mut member = None;

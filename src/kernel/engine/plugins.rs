@@ -1,10 +1,10 @@
-//! One shard's instances of the components that judge raw samples.
+//! One shard's instances of the components that judge samples and windows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::kernel::model::{EventTime, Series, SeriesId};
-use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, RulePlugin};
+use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
+use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, RulePlugin, WindowRows};
 
 #[derive(Default)]
 pub struct Plugins(Vec<PluginRun>);
@@ -15,28 +15,43 @@ struct PluginRun {
     interned: BTreeMap<SeriesId, Series>,
     /// Series to intern before the next call.
     waiting: Vec<(SeriesId, Series)>,
+    /// By rule and group number, whether the guest knows the group.
+    groups: Vec<Vec<bool>>,
+    /// What the version before it left behind, until every rule's groups are known.
+    left: Option<Result<Option<Vec<u8>>, Fault>>,
 }
 
 impl Plugins {
-    /// Takes over a ruleset's components. One with an unchanged digest goes on as it is; of a
-    /// changed one the state is carried over when the new version takes it.
-    pub fn adopt(&mut self, recipes: &[Arc<dyn RulePlugin>]) -> Vec<(String, Option<String>)> {
-        let mut report = Vec::new();
+    /// Takes over a ruleset's components. One with an unchanged digest goes on as it is; a changed
+    /// one knows the series of the old version and waits for its state: see [`Plugins::inherit`].
+    pub fn adopt(&mut self, recipes: &[Arc<dyn RulePlugin>]) {
         let mut old = std::mem::take(&mut self.0);
         for recipe in recipes {
             let known = old.iter().position(|run| run.recipe.name() == recipe.name());
             let run = match known.map(|at| old.swap_remove(at)) {
                 Some(run) if run.recipe.digest() == recipe.digest() => run,
-                Some(run) => {
-                    let (run, lost) = run.replaced(recipe);
-                    report.push((recipe.name().to_owned(), lost));
-                    run
-                }
+                Some(run) => run.replaced(recipe),
                 None => PluginRun::new(recipe.clone()),
             };
             self.0.push(run);
         }
-        report
+    }
+
+    /// Components that [`Plugins::adopt`] replaced and that have not inherited yet.
+    pub fn heirs(&self) -> Vec<String> {
+        let heirs = self.0.iter().filter(|run| run.left.is_some());
+        heirs.map(|run| run.recipe.name().to_owned()).collect()
+    }
+
+    /// Carries a replaced component's state over, once its groups are announced; gives why it was
+    /// lost if it was.
+    pub fn inherit(&mut self, plugin: &str) -> Option<String> {
+        let left = self.find(plugin)?.left.take()?;
+        let restored = left.and_then(|state| match state {
+            Some(state) => self.restore(plugin, &state),
+            None => Ok(()),
+        });
+        restored.err().map(|fault| fault.to_string())
     }
 
     pub fn intern(&mut self, plugin: &str, id: SeriesId, series: &Series) {
@@ -47,17 +62,62 @@ impl Plugins {
         }
     }
 
-    /// A failure shows at the next call; the guest keeps what it knows of a series until then.
     pub fn forget(&mut self, id: SeriesId) {
         for run in &mut self.0 {
             run.waiting.retain(|(waiting, _)| *waiting != id);
             if run.interned.remove(&id).is_some()
                 && let Ok(instance) = &mut run.instance
-                && let Err(fault) = instance.forget(&[id])
             {
-                run.instance = Err(fault);
+                instance.forget(&[id]);
             }
         }
+    }
+
+    /// Announces those of a rule's groups that the guest does not know yet.
+    pub fn announce(
+        &mut self,
+        plugin: &str,
+        rule: u32,
+        groups: &[u32],
+        key_of: impl Fn(u32) -> Labels,
+    ) -> Result<(), Fault> {
+        let Some(run) = self.find(plugin) else { return Ok(()) };
+        let known = run.groups_of(rule);
+        let mut added = Vec::new();
+        for group in groups {
+            let at = *group as usize;
+            if known.len() <= at {
+                known.resize(at + 1, false);
+            }
+            if !std::mem::replace(&mut known[at], true) {
+                added.push((*group, key_of(*group)));
+            }
+        }
+        if added.is_empty() {
+            return Ok(());
+        }
+        self.ready(plugin)?.intern_groups(rule, &added)
+    }
+
+    /// The group is gone; its number may come to mean another.
+    pub fn forget_group(&mut self, plugin: &str, rule: u32, group: u32) {
+        let Some(run) = self.find(plugin) else { return };
+        let known = run.groups_of(rule).get_mut(group as usize).map(std::mem::take);
+        if known == Some(true)
+            && let Ok(instance) = &mut run.instance
+        {
+            instance.forget_groups(rule, &[group]);
+        }
+    }
+
+    pub fn evaluate_windows(
+        &mut self,
+        plugin: &str,
+        rule: u32,
+        windows: &WindowRows<'_>,
+        out: &mut GuestVerdicts,
+    ) -> Result<(), Fault> {
+        self.ready(plugin)?.evaluate_windows(rule, windows, out)
     }
 
     pub fn evaluate(
@@ -93,7 +153,7 @@ impl Plugins {
         saved
     }
 
-    /// Restores a state once all series are interned; a refusal means a cold start.
+    /// Restores a state once all series and groups are interned; a refusal means a cold start.
     pub fn restore(&mut self, plugin: &str, state: &[u8]) -> Result<(), Fault> {
         self.ready(plugin)?.restore(state)
     }
@@ -117,26 +177,25 @@ impl Plugins {
 impl PluginRun {
     fn new(recipe: Arc<dyn RulePlugin>) -> PluginRun {
         let instance = recipe.instance();
-        PluginRun { recipe, instance, interned: BTreeMap::new(), waiting: Vec::new() }
+        let (interned, waiting, groups) = (BTreeMap::new(), Vec::new(), Vec::new());
+        PluginRun { recipe, instance, interned, waiting, groups, left: None }
     }
 
-    /// The new version with this one's series and, if both agree, its state; else why it was lost.
-    fn replaced(mut self, recipe: &Arc<dyn RulePlugin>) -> (PluginRun, Option<String>) {
+    /// The new version with this one's series, and what this one leaves it.
+    fn replaced(mut self, recipe: &Arc<dyn RulePlugin>) -> PluginRun {
         let mut next = PluginRun::new(recipe.clone());
-        let lost = self.hand_over(&mut next).err().map(|fault| fault.to_string());
-        (next, lost)
+        let instance = self.instance.as_mut().map_err(|fault| fault.clone());
+        next.left = Some(instance.and_then(|instance| instance.save()));
+        next.waiting = self.interned.iter().map(|(id, series)| (*id, series.clone())).collect();
+        next.interned = self.interned;
+        next
     }
 
-    fn hand_over(&mut self, next: &mut PluginRun) -> Result<(), Fault> {
-        next.interned = std::mem::take(&mut self.interned);
-        let all: Vec<(SeriesId, Series)> =
-            next.interned.iter().map(|(id, series)| (*id, series.clone())).collect();
-        let instance = next.instance.as_mut().map_err(|fault| fault.clone())?;
-        instance.intern(&all)?;
-        let state = self.instance.as_mut().map_err(|fault| fault.clone())?.save()?;
-        match state {
-            Some(state) => instance.restore(&state),
-            None => Ok(()),
+    fn groups_of(&mut self, rule: u32) -> &mut Vec<bool> {
+        let rule = rule as usize;
+        if self.groups.len() <= rule {
+            self.groups.resize_with(rule + 1, Vec::new);
         }
+        &mut self.groups[rule]
     }
 }

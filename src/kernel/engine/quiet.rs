@@ -187,7 +187,8 @@ impl RuleRun {
     fn absent_level(&self) -> Level {
         match &self.rule.judge {
             Judge::Absent(level) => *level,
-            Judge::Levels(_) | Judge::Guest(_) | Judge::Never => {
+            Judge::Guest(guest) => guest.highest,
+            Judge::Levels(_) | Judge::Never => {
                 self.programs.highest_level().unwrap_or(Level::Critical)
             }
         }

@@ -340,10 +340,8 @@ impl RuleRun {
         match self.rule.shape {
             Shape::Sliding { every, .. } | Shape::Latest { every } => Some(every),
             // Each session has times of its own, which are timers of its group.
-            Shape::Session { .. } => None,
-            Shape::Each | Shape::Count { .. } => {
-                matches!(self.rule.judge, Judge::Guest(_)).then_some(TICK)
-            }
+            Shape::Session { .. } | Shape::Count { .. } => None,
+            Shape::Each => self.rule.guest_of_samples().map(|_| TICK),
         }
     }
 
@@ -394,8 +392,7 @@ impl RuleRun {
 
     fn run_timer(&mut self, context: &mut Context<'_>, due: EventTime) {
         let Some((_, group)) = self.timers.pop_first() else { return };
-        let current = self.groups.get(group).is_some_and(|group| group.wake == due);
-        if current {
+        if self.groups.get(group).is_some_and(|group| group.wake == due) {
             self.groups[group].wake = EventTime::MAX;
             self.quiet_due(context, group, due);
             if self.groups.get(group).is_some() {
@@ -436,6 +433,9 @@ impl RuleRun {
     /// Drops a group; its series stay bound and open it anew with their next sample.
     pub fn drop_group(&mut self, context: &mut Context<'_>, number: u32) {
         let group = self.groups.remove(number);
+        if let Some(guest) = self.rule.guest_of_windows() {
+            context.plugins.forget_group(&guest.plugin, guest.index, number);
+        }
         for number in &group.members {
             let mut member = self.members[*number].clone();
             self.begin_anew(context, &mut member);
@@ -464,7 +464,7 @@ impl RuleRun {
         // What recording rules emit is due work of a watermark step, not a sample of a source.
         context.phase = if rows.source.is_some() { Phase::Sample } else { Phase::Due };
         match (&self.rule.judge, self.rule.shape) {
-            (Judge::Guest(_), _) => self.guest_rows(context, rows, &inbox),
+            (Judge::Guest(_), Shape::Each) => self.guest_rows(context, rows, &inbox),
             (_, Shape::Sliding { .. } | Shape::Session { .. }) => {
                 self.window_rows(context, rows, &inbox);
             }

@@ -125,12 +125,15 @@ impl Engine {
         }
     }
 
-    /// Gives components their saved state, once their series were introduced.
+    /// Gives components their saved state, once their series were introduced and groups restored.
     pub fn restore_plugins(&mut self, snapshot: &Snapshot) -> Vec<(String, String)> {
         let mut refused = Vec::new();
         for (shard, name, state) in &snapshot.plugins {
-            let mine = *shard == self.shard && snapshot.shards == self.shards;
-            if mine && let Err(fault) = self.plugins.restore(name, state) {
+            if *shard != self.shard || snapshot.shards != self.shards {
+                continue;
+            }
+            self.announce_groups(name);
+            if let Err(fault) = self.plugins.restore(name, state) {
                 refused.push((name.clone(), fault.to_string()));
             }
         }

@@ -22,7 +22,7 @@ impl Engine {
     pub fn swap(&mut self, swap: Swap, out: &mut Output) {
         self.position = swap.position;
         let next = swap.ruleset;
-        let carried_plugins = self.plugins.adopt(next.plugins());
+        self.plugins.adopt(next.plugins());
         let old_names: Vec<Arc<str>> = self.runs.iter().map(|run| run.rule.name.clone()).collect();
         let mut old: BTreeMap<Arc<str>, RuleRun> = BTreeMap::new();
         for run in self.runs.drain(..) {
@@ -47,14 +47,13 @@ impl Engine {
             let (was_quarantined, was_absent) = (run.quarantined, run.rule.timing.absent.is_some());
             let first = self.shard == 0;
             let mut context = self.context(out, index);
-            let (run, mut carried, bound) = run.carry(&mut context, rule, delay);
+            let (run, carried, bound) = run.carry(&mut context, rule, delay);
             if first && was_quarantined && !run.quarantined {
                 run.signal(&mut context, run.unhealthy(), -1);
             }
             if bound && !was_absent {
                 named.push(index);
             }
-            note_plugin(&mut carried, rule, &carried_plugins);
             adoption.rules.push((rule.name.clone(), carried));
             if !bound {
                 unbound.push(index);
@@ -82,6 +81,7 @@ impl Engine {
         }
         named.extend(&unbound);
         self.open_named(&named, out);
+        self.hand_down(&mut adoption);
         for rule in 0..self.runs.len() as u32 {
             self.with_rule(rule, None, out, |_, _| {});
         }
@@ -240,14 +240,6 @@ impl Engine {
                 });
             }
         }
-    }
-}
-
-fn note_plugin(carried: &mut Carried, rule: &Rule, plugins: &[(String, Option<String>)]) {
-    let Judge::Guest(guest) = &rule.judge else { return };
-    let lost = plugins.iter().find(|(name, _)| *name == *guest.plugin);
-    if let Some((_, Some(why))) = lost {
-        *carried = Carried::Reset { why: format!("the component's state was lost: {why}") };
     }
 }
 

@@ -4,6 +4,7 @@
 //! expects the same lines each time.
 
 mod extremes;
+mod guests;
 mod kit;
 mod promises;
 mod simulation;

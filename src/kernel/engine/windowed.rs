@@ -143,7 +143,7 @@ impl RuleRun {
         context.phase = Phase::Due;
         let groups = std::mem::take(&mut self.awake);
         let awake = match (&self.rule.judge, self.rule.shape) {
-            (Judge::Guest(_), _) => self.tick(context, groups, end),
+            (Judge::Guest(_), Shape::Each) => self.tick(context, groups, end),
             (_, Shape::Latest { .. }) => {
                 let live = |number: &u32| self.close_latest(context, *number, end);
                 groups.into_iter().filter(live).collect()

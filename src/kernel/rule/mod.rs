@@ -142,7 +142,7 @@ pub enum Distinct {
 pub enum Judge {
     /// Conditions by level, lowest first; at least one is there.
     Levels([Option<LevelRule>; 3]),
-    /// A Wasm component's judgement of raw samples: which plugin of the ruleset, which rule.
+    /// A Wasm component's judgement, of raw samples or of windows: which plugin, which rule.
     Guest(GuestRule),
     /// Only `absent` speaks, at this level.
     Absent(Level),
@@ -163,6 +163,10 @@ pub struct LevelRule {
 pub struct GuestRule {
     pub plugin: Arc<str>,
     pub index: u32,
+    /// What it is given of a window, in this order; empty when it judges samples.
+    pub reads: Arc<[Column]>,
+    /// The highest level that its verdicts may have: a lack of data breaches at it.
+    pub highest: Level,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,13 +235,33 @@ pub enum State {
 }
 
 impl Rule {
-    /// Every column that any of the rule's programs reads, each once, in order.
+    /// Every column that any of the rule's programs reads, or its component, each once, in order.
     pub fn columns(&self) -> Vec<Column> {
         let mut columns: Vec<Column> =
             self.programs().iter().flat_map(|program| program.reads().to_vec()).collect();
+        if let Judge::Guest(guest) = &self.judge {
+            columns.extend(guest.reads.iter().cloned());
+        }
         columns.sort();
         columns.dedup();
         columns
+    }
+
+    /// The component that judges this rule's samples one by one, if it is one.
+    pub fn guest_of_samples(&self) -> Option<&GuestRule> {
+        self.guest().filter(|_| self.shape == Shape::Each)
+    }
+
+    /// The component that judges this rule's windows.
+    pub fn guest_of_windows(&self) -> Option<&GuestRule> {
+        self.guest().filter(|_| self.shape != Shape::Each)
+    }
+
+    fn guest(&self) -> Option<&GuestRule> {
+        match &self.judge {
+            Judge::Guest(guest) => Some(guest),
+            Judge::Levels(_) | Judge::Absent(_) | Judge::Never => None,
+        }
     }
 
     /// A silent group is remembered for at least so long: while it may still expire or turn out

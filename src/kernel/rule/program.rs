@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::State;
 use super::view::{Column, Frame};
 use crate::kernel::event::Event;
-use crate::kernel::model::{EventTime, Level, Series, SeriesId};
+use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId};
 
 /// What went wrong in a program, in words, with its place in the source where there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +80,7 @@ pub trait SeriesFilter: Send + Sync + fmt::Debug {
     fn source(&self) -> &str;
 }
 
-/// A loaded component that judges raw samples: a recipe shared by all shards.
+/// A loaded component that judges samples or windows: a recipe shared by all shards.
 pub trait RulePlugin: Send + Sync + fmt::Debug {
     fn name(&self) -> &str;
 
@@ -92,10 +92,14 @@ pub trait RulePlugin: Send + Sync + fmt::Debug {
 }
 
 /// One shard's instance of a [`RulePlugin`]. Every row is judged: a row in neither list is clear.
+/// A component judges either samples or windows, and answers the other half with a fault.
+///
+/// What an instance dies of is known to its host; the call after that begins with a new one.
 pub trait RuleInstance: Send {
+    /// Announces series before their first row.
     fn intern(&mut self, added: &[(SeriesId, Series)]) -> Result<(), Fault>;
 
-    fn forget(&mut self, removed: &[SeriesId]) -> Result<(), Fault>;
+    fn forget(&mut self, removed: &[SeriesId]);
 
     /// Judges rows of the component's rule number `rule`. `out` comes cleared.
     fn evaluate(
@@ -111,11 +115,33 @@ pub trait RuleInstance: Send {
     /// series that is not listed keeps its verdict.
     fn tick(&mut self, rule: u32, now: EventTime, out: &mut GuestVerdicts) -> Result<(), Fault>;
 
+    /// Announces groups of a window rule, by their numbers, before their first row.
+    fn intern_groups(&mut self, rule: u32, added: &[(u32, Labels)]) -> Result<(), Fault>;
+
+    fn forget_groups(&mut self, rule: u32, removed: &[u32]);
+
+    /// Judges windows of the component's rule number `rule`. `out` comes cleared.
+    fn evaluate_windows(
+        &mut self,
+        rule: u32,
+        windows: &WindowRows<'_>,
+        out: &mut GuestVerdicts,
+    ) -> Result<(), Fault>;
+
     /// The guest's own state, if it keeps any worth carrying over a swap or restart.
     fn save(&mut self) -> Result<Option<Vec<u8>>, Fault>;
 
-    /// Series are interned first. An error means a cold start.
+    /// Series and groups are interned first. An error means a cold start.
     fn restore(&mut self, state: &[u8]) -> Result<(), Fault>;
+}
+
+/// Windows of one rule, a row each: columns of equal length.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowRows<'a> {
+    pub groups: &'a [u32],
+    pub ends: &'a [EventTime],
+    /// One column for each of [`super::GuestRule::reads`], in that order.
+    pub values: &'a [&'a [f64]],
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -131,7 +157,7 @@ pub struct GuestVerdict {
     /// The row of the columns; on a tick the series' number.
     pub row: u32,
     pub level: Level,
-    /// What to show as the judged value in place of the sample's.
+    /// What to show as the judged value in place of the sample's or the window's.
     pub value: Option<f64>,
     pub message: Option<String>,
 }

@@ -1,0 +1,90 @@
+//! What guests of every world have in common: a store, and `configure`, `save` and `restore`.
+
+use std::sync::Arc;
+
+use wasmtime::Store;
+
+use super::store::{GuestStore, Plugin, Stop};
+use super::v0_1::{HostState, bindings, model};
+
+/// A guest's own side of `lifecycle`.
+pub trait Guest {
+    fn configure(&self, store: &mut Store<HostState>, settings: &str) -> Answer<()>;
+    fn save(&self, store: &mut Store<HostState>) -> Answer<Option<model::Snapshot>>;
+    fn restore(&self, store: &mut Store<HostState>, state: &model::Snapshot) -> Answer<()>;
+}
+
+/// What comes of a call: a trap, the guest's own no, or what was asked for.
+pub type Answer<R> = wasmtime::Result<Result<R, model::Failure>>;
+
+/// From which instances are made.
+pub trait Recipe {
+    type Guest: Guest;
+
+    fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Self::Guest>;
+}
+
+macro_rules! worlds {
+    ($($module:ident $world:ident $pre:ident;)*) => {$(
+        impl Guest for bindings::$module::$world {
+            fn configure(&self, store: &mut Store<HostState>, settings: &str) -> Answer<()> {
+                self.watchfire_plugin_lifecycle().call_configure(store, settings)
+            }
+
+            fn save(&self, store: &mut Store<HostState>) -> Answer<Option<model::Snapshot>> {
+                self.watchfire_plugin_lifecycle().call_save(store)
+            }
+
+            fn restore(
+                &self,
+                store: &mut Store<HostState>,
+                state: &model::Snapshot,
+            ) -> Answer<()> {
+                self.watchfire_plugin_lifecycle().call_restore(store, state)
+            }
+        }
+
+        impl Recipe for bindings::$module::$pre<HostState> {
+            type Guest = bindings::$module::$world;
+
+            fn instantiate(&self, store: &mut Store<HostState>) -> wasmtime::Result<Self::Guest> {
+                bindings::$module::$pre::instantiate(self, store)
+            }
+        }
+    )*};
+}
+
+worlds! {
+    rule Rule RulePre;
+    window_rule WindowRule WindowRulePre;
+    sink Sink SinkPre;
+}
+
+/// A running instance.
+pub struct Instance<G> {
+    pub store: GuestStore,
+    pub guest: G,
+}
+
+impl<G: Guest> Instance<G> {
+    /// A new instance with its settings and nothing else.
+    pub fn start(
+        plugin: &Arc<Plugin>,
+        recipe: &impl Recipe<Guest = G>,
+        settings: &str,
+    ) -> Result<Instance<G>, Stop> {
+        let mut store = GuestStore::new(plugin);
+        let guest = store.call("start", |store| recipe.instantiate(store))?;
+        store.ask("configure", |store| guest.configure(store, settings))?;
+        Ok(Instance { store, guest })
+    }
+
+    pub fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {
+        let saved = self.store.ask("save", |store| self.guest.save(store))?;
+        self.store.within_cap(saved)
+    }
+
+    pub fn restore(&mut self, state: &model::Snapshot) -> Result<(), Stop> {
+        self.store.ask("restore", |store| self.guest.restore(store, state))
+    }
+}
