@@ -1,4 +1,4 @@
-//! What `watchfire plugin new` writes: the files in `templates/`, with the plugin's names filled in.
+//! What `watchfire plugin new` writes: the files of `templates/` with the plugin's names filled in.
 
 use super::{Kind, Language, WIT, sdk};
 

@@ -1,26 +1,10 @@
 //! Each page by itself, and what they have in common.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::page::check;
+use super::tools::has_all;
 use super::transcript::{Block, blocks};
-
-/// Languages other than Rust are tried where their tools are; a build server has all of them.
-fn has_all(tools: &[&str]) -> bool {
-    let has = |tool: &&str| {
-        let mut command = Command::new(tool);
-        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok()
-    };
-    let missing: Vec<&str> = tools.iter().filter(|tool| !has(tool)).copied().collect();
-    let is_server = std::env::var_os("CI").is_some();
-    assert!(missing.is_empty() || !is_server, "`bash .ci/test` installs {}", missing.join(", "));
-    if !missing.is_empty() {
-        println!("not tried: there is no {}", missing.join(", "));
-    }
-    missing.is_empty()
-}
 
 #[test]
 fn a_newcomer_writes_a_rule_and_a_sink_in_rust() {

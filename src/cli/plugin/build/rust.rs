@@ -44,12 +44,12 @@ struct Artifact {
 fn artifact(messages: &str) -> Option<Artifact> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let artifacts = messages.filter(|message| message["reason"] == "compiler-artifact");
-    let components = artifacts.filter_map(|message| {
+    let mut components = artifacts.filter_map(|message| {
         let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
-        let path = files.filter(|file| file.ends_with(".wasm")).last()?.into();
+        let path = files.rev().find(|file| file.ends_with(".wasm"))?.into();
         Some(Artifact { name: package(&message)?, path })
     });
-    components.last()
+    components.next_back()
 }
 
 /// The package's name stands in its identity: `path+file:///a/too-hot#0.1.0`, or, where the folder

@@ -11,6 +11,8 @@ mod sink;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use clap::builder::RangedI64ValueParser;
+
 use self::recorder::Answer;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::stories::RuleFiles;
@@ -28,8 +30,8 @@ Examples:
   watchfire plugin test too-hot/too-hot.wasm
   watchfire plugin test page-me/page-me.wasm --alerts odd.jsonl --status 503
 
-Alerts are events as `watchfire replay` prints them, one JSON object a line; what a line leaves out
-is made up: {\"rule\":\"cpu-high\",\"kind\":\"fired\",\"key\":{\"host\":\"a\"},\"text\":\"cpu is 95\"}")]
+Alerts are events as `watchfire replay` prints them, a JSON object a line; what it leaves out is made
+up: {\"rule\":\"cpu-high\",\"kind\":\"fired\",\"key\":{\"host\":\"a\"},\"text\":\"cpu is 95\"}")]
 pub struct Args {
     /// The component
     #[arg(value_name = "FILE")]
@@ -41,11 +43,16 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub alerts: Option<PathBuf>,
     /// The status that the stand-in server answers with
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = statuses())]
     pub status: u16,
     /// The body that it answers with [default: empty]
     #[arg(long, value_name = "FILE")]
     pub body: Option<PathBuf>,
+}
+
+/// Statuses that end an exchange; the ones below 200 do not.
+fn statuses() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(200..=599)
 }
 
 pub fn test(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {

@@ -156,9 +156,8 @@ mod tests {
         let answer = Answer { status: 503, body: b"busy".to_vec() };
         let recorder = Recorder::start(&answer).expect("a free port");
         let mut stream = TcpStream::connect(recorder.address).expect("it listens");
-        let head = format!(
-            "POST /hook?a=1 HTTP/1.1\r\nHost: x\r\nX-One: 1\r\n{STOOD_IN_FOR}: https://a.example\r\n"
-        );
+        let meant = format!("{STOOD_IN_FOR}: https://a.example");
+        let head = format!("POST /hook?a=1 HTTP/1.1\r\nHost: x\r\nX-One: 1\r\n{meant}\r\n");
         let request = format!("{head}Content-Length: 5\r\n\r\n{{}}\n\x1b.");
         stream.write_all(request.as_bytes()).expect("it reads");
         let mut said = [0; 12];

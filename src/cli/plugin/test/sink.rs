@@ -100,7 +100,7 @@ fn attempts(
         }
         let (delivered, words) = words(&outcome);
         failed += usize::from(!delivered);
-        writeln!(out, "{} alerts: {}", batch.len(), printable(&words))?;
+        writeln!(out, "{} alerts: {}", batch.len(), printable(words.trim_end()))?;
         if matches!(outcome, Outcome::Faulted(_)) {
             break;
         }
