@@ -5,18 +5,20 @@
 //! instance, `check`, `test` and `replay`. A file with errors keeps its last good version; the
 //! other files still go live; a name that two files declare rejects both changes.
 
+mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::guest::finding::{Finding, Severity};
+use crate::guest::finding::Finding;
 use crate::guest::rhai;
 use crate::guest::sink::Sink;
 use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
-use crate::kernel::rule::program::RulePlugin;
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
+use file::{File, Good, about, names_of};
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
@@ -45,31 +47,6 @@ pub struct Catalog {
     files: BTreeMap<Arc<str>, File>,
     /// Folders that held files and are missing, unreadable or empty now, and why.
     held: BTreeMap<Arc<str>, String>,
-}
-
-#[derive(Default)]
-struct File {
-    folder: Arc<str>,
-    hash: u64,
-    /// What it imported when it was read.
-    imports: rhai::Imports,
-    /// What the engine runs of it.
-    good: Option<Good>,
-    /// What its present text gave, while it is not live.
-    fresh: Option<Good>,
-    findings: Vec<Finding>,
-    /// Why the fresh text cannot stand beside the other files.
-    conflict: Option<Finding>,
-    missing_since: Option<Now>,
-    /// Rules that its text no longer has, and since when: they may come back, as files do.
-    lingering: Vec<(Arc<Rule>, Now)>,
-}
-
-#[derive(Clone, Default)]
-struct Good {
-    rules: Vec<Arc<Rule>>,
-    plugins: Vec<Arc<dyn RulePlugin>>,
-    sinks: Vec<LiveSink>,
 }
 
 /// What reading one file gave: what is good of it, what it imported, and what is wrong.
@@ -111,6 +88,11 @@ impl Catalog {
         }
     }
 
+    /// How often components died of late.
+    pub fn strikes(&self) -> &Arc<wasm::strikes::Strikes> {
+        self.wasm.strikes()
+    }
+
     /// Takes the folders as they are now. `accept_empty` takes a missing or empty folder at its
     /// word. An error is a conflict among good files that no file's change brought about.
     pub fn scan(&mut self, folders: &[Folder], now: Now, accept_empty: bool) -> Scan {
@@ -120,6 +102,7 @@ impl Catalog {
             self.scan_folder(folder, now, accept_empty, &mut changed);
         }
         let before = self.names();
+        changed.extend(self.roll_back());
         let removed = self.drop_missing(now, accept_empty);
         self.drop_lingering(now);
         let ruleset = self.settle(now);
@@ -218,8 +201,8 @@ impl Catalog {
         let loaded = rhai::load(&found.path, text, host);
         let good = loaded.is_good().then(|| Good {
             rules: loaded.rules.into_iter().map(Arc::new).collect(),
-            plugins: Vec::new(),
             sinks: loaded.sinks.into_iter().map(LiveSink::plain).collect(),
+            ..Good::default()
         });
         (good, loaded.imports, loaded.findings)
     }
@@ -228,7 +211,7 @@ impl Catalog {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
-                let mut good = Good::default();
+                let mut good = Good { counters: Some(loaded.counters), ..Good::default() };
                 match loaded.component {
                     wasm::Component::Rules { rules, plugin } => {
                         good.rules = rules.into_iter().map(Arc::new).collect();
@@ -244,6 +227,33 @@ impl Catalog {
             }
             Err(error) => unread(about(&found.path, &error.to_string(), None)),
         }
+    }
+
+    /// Puts the version before back where a new one died within its first batches. The file is not
+    /// read again until it changes.
+    fn roll_back(&mut self) -> Vec<Arc<str>> {
+        let mut back = Vec::new();
+        for (path, file) in &mut self.files {
+            if file.good.as_ref().is_some_and(Good::died_new)
+                && let Some(before) = file.before.take()
+            {
+                let death =
+                    file.good.as_ref().and_then(|good| good.counters.as_ref()?.last_death());
+                let what = format!(
+                    "the new version died within its first {} batches, so the one before it is \
+                     back: {}",
+                    wasm::strikes::NEW_BATCHES,
+                    death.unwrap_or_default()
+                );
+                for plugin in &before.plugins {
+                    self.wasm.strikes().forgive(plugin.name());
+                }
+                file.findings = vec![about(path, &what, Some("correct it and put it here again"))];
+                file.fresh = Some(before);
+                back.push(path.clone());
+            }
+        }
+        back
     }
 
     /// Forgets files that have been missing for long enough.
@@ -386,7 +396,7 @@ impl Catalog {
         for (path, good) in proposal {
             if let Some(file) = self.files.get_mut(&path) {
                 file.let_linger(lingering, now);
-                file.good = Some(good);
+                file.go_live(good);
                 if file.conflict.is_none() {
                     file.fresh = None;
                 }
@@ -424,35 +434,6 @@ impl LiveSink {
     }
 }
 
-impl File {
-    /// Notes which of its rules linger, and since when.
-    fn let_linger(&mut self, lingering: &[Arc<Rule>], now: Now) {
-        let lingers = |rule: &Rule| lingering.iter().any(|other| other.name == rule.name);
-        self.lingering.retain(|(rule, _)| lingers(rule));
-        let known: BTreeSet<Arc<str>> = self.lingering.iter().map(|l| l.0.name.clone()).collect();
-        let before = self.good.iter().flat_map(|good| &good.rules);
-        let cut = before.filter(|rule| lingers(rule) && !known.contains(&rule.name));
-        self.lingering.extend(cut.map(|rule| (rule.clone(), now)).collect::<Vec<_>>());
-    }
-
-    /// Whether it was read with these libraries. One that was not looked at has not changed.
-    fn knows(&self, libraries: &rhai::Imports) -> bool {
-        self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
-    }
-
-    fn all_findings(&self) -> Vec<Finding> {
-        self.findings.iter().chain(&self.conflict).cloned().collect()
-    }
-}
-
-/// What a file declares: rules, sinks and components have names of their own.
-fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
-    let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
-    let sinks = good.sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
-    let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
-    rules.chain(sinks).chain(plugins).collect()
-}
-
 fn hash_of(found: &Found) -> u64 {
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     hasher.update(&found.bytes);
@@ -462,18 +443,6 @@ fn hash_of(found: &Found) -> u64 {
 
 fn unread(finding: Finding) -> Read {
     (None, rhai::Imports::new(), vec![finding])
-}
-
-fn about(path: &str, what: &str, help: Option<&str>) -> Finding {
-    Finding {
-        file: path.to_owned(),
-        line: 0,
-        column: 0,
-        severity: Severity::Error,
-        what: what.to_owned(),
-        help: help.map(str::to_owned),
-        rule: None,
-    }
 }
 
 #[cfg(test)]

@@ -228,6 +228,8 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let wasm =
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     wasm.set_own_limits(places.limits());
+    wasm.keep_compiled_in(&data.join("compiled"));
+    let strikes = wasm.strikes().clone();
     let catalog = Catalog::new(settings.reload.remove_after, Arc::new(wasm));
     let (reload, at) = (settings.reload.clone(), clock.clone());
     // Compiling components takes long: not on the runtime's threads.
@@ -254,7 +256,7 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         .map_err(|error| failed("the engine", error.to_string()))?;
     let (queue, inbound) = unbounded();
     let gate = Gate::new(settings.limits.clone(), queue);
-    let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone())
+    let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone(), strikes)
         .map_err(|error| failed("the engine", error.to_string()))?;
     let (reloader, reloading) = prepared
         .start(judge.clone(), hub.clone(), adoptions)

@@ -8,6 +8,7 @@ use std::time::Duration as StdDuration;
 
 use crossbeam::channel::{Receiver, Sender, bounded, select, tick, unbounded};
 
+use crate::guest::wasm::strikes::Strikes;
 use crate::kernel::machine::Snapshot;
 use crate::kernel::model::{Duration, EventTime, Labels, Now};
 use crate::kernel::rule::ruleset::Ruleset;
@@ -52,11 +53,12 @@ impl Judge {
         pipeline: Pipeline,
         inbound: Receiver<Inbound>,
         clock: Arc<dyn Clock>,
+        strikes: Arc<Strikes>,
     ) -> std::io::Result<(Judge, JoinHandle<()>)> {
         let (orders, taken) = unbounded();
         let quarantined = held_before(&pipeline, clock.now());
         let (counts, counted) = (BTreeMap::new(), None);
-        let work = Work { pipeline, clock, counts, counted, quarantined };
+        let work = Work { pipeline, clock, strikes, counts, counted, quarantined };
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || work.run(&inbound, &taken))?;
@@ -97,6 +99,7 @@ impl Judge {
 struct Work {
     pipeline: Pipeline,
     clock: Arc<dyn Clock>,
+    strikes: Arc<Strikes>,
     /// Evaluations and faults of each rule at the last count.
     counts: BTreeMap<Arc<str>, (u64, u64)>,
     counted: Option<Now>,
@@ -133,6 +136,7 @@ impl Work {
                 },
                 recv(ticks) -> _ => {
                     self.pipeline.step(Arrived::Tick(self.clock.now()), None);
+                    self.watch_deaths();
                     self.watch_faults();
                 }
             }
@@ -206,6 +210,23 @@ impl Work {
         }
     }
 
+    /// Quarantines the rules of components that died too often.
+    fn watch_deaths(&mut self) {
+        let out = self.strikes.take_out();
+        if out.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        let ruleset = self.pipeline.sequencer().ruleset().clone();
+        for rule in ruleset.rules() {
+            let guest = rule.guest().filter(|guest| out.contains(&guest.plugin));
+            if let Some(guest) = guest {
+                let why = format!("the component {} died too often", guest.plugin);
+                self.quarantine(rule.name.clone(), now, &why);
+            }
+        }
+    }
+
     /// Quarantines rules over half of whose evaluations faulted, and tries them again later.
     fn watch_faults(&mut self) {
         let now = self.clock.now();
@@ -231,17 +252,21 @@ impl Work {
             let (evaluated, faulted) =
                 (evaluations.saturating_sub(evaluated), faults.saturating_sub(faulted));
             if faulted * 2 > evaluated {
-                self.quarantine(rule, now);
+                self.quarantine(rule, now, "most of its evaluations fault");
             } else if self.quarantined.get(&rule).is_some_and(|held| held.until.is_none()) {
                 self.quarantined.remove(&rule);
             }
         }
     }
 
-    fn quarantine(&mut self, rule: Arc<str>, now: Now) {
-        let known = self.quarantined.get(&rule).map(|held| held.backoff * 2);
+    fn quarantine(&mut self, rule: Arc<str>, now: Now, why: &str) {
+        let held = self.quarantined.get(&rule);
+        if held.is_some_and(|held| held.until.is_some()) {
+            return;
+        }
+        let known = held.map(|held| held.backoff * 2);
         let backoff = known.unwrap_or(QUARANTINE_MIN).min(QUARANTINE_MAX);
-        tracing::error!(%rule, %backoff, "rule quarantined: most of its evaluations fault");
+        tracing::error!(%rule, %backoff, "rule quarantined: {why}");
         let held = Quarantine { backoff, until: Some(now + backoff) };
         self.quarantined.insert(rule.clone(), held);
         self.pipeline.step(Arrived::Quarantine { rule, on: true }, None);

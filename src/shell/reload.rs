@@ -15,9 +15,9 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 use crate::config::catalog::{Catalog, Folder, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::{Grants, GuestLimits};
+use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
-use crate::kernel::model::Version;
+use crate::kernel::model::{Duration, Version};
 use crate::kernel::rule::ruleset::Ruleset;
 
 use super::api::{
@@ -31,20 +31,12 @@ use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
 
 mod log;
+mod places;
+
+pub use places::Places;
 
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
-
-/// Where rules, sinks and grants come from.
-pub struct Places {
-    pub rules: PathBuf,
-    pub plugins: PathBuf,
-    pub grants: PathBuf,
-    /// Grants and secrets of the main config.
-    pub own_grants: Grants,
-    /// Sinks of the main config; always granted.
-    pub built_in: Vec<Declared>,
-}
 
 /// What is live, as pages show it.
 #[derive(Clone, Default)]
@@ -59,15 +51,6 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
-}
-
-impl Places {
-    /// The limits that grants give to single guests, as they are at the start.
-    pub fn limits(&self) -> BTreeMap<String, GuestLimits> {
-        let text = std::fs::read_to_string(&self.grants).unwrap_or_default();
-        let file = Grants::parse(&text).unwrap_or_default();
-        self.own_grants.clone().with(file).own_limits()
-    }
 }
 
 enum Wish {
@@ -90,8 +73,7 @@ impl Reloader {
 
     /// Looks at the folders, without waiting for what comes of it.
     pub fn nudge(&self) {
-        // After the stop nothing is reloaded.
-        let _ = self.wishes.send(Wish::Look(ReloadTrigger::Signal, None));
+        look_at(&self.wishes, ReloadTrigger::Signal)();
     }
 
     /// Looks at the folders now; `None` when we are stopping.
@@ -174,6 +156,8 @@ impl Prepared {
         running.first(&scan, &ruleset, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
+        let look = look_at(&wishes, ReloadTrigger::Death);
+        running.work.catalog.strikes().on_new_version_died(look);
         let thread = std::thread::Builder::new()
             .name("reload".into())
             .spawn(move || running.run(&wished, watch))?;
@@ -372,10 +356,10 @@ impl Running {
         if self.work.settings.mode == ReloadMode::Poll {
             return None;
         }
+        let look = look_at(&wishes, ReloadTrigger::Watch);
         let told = move |paths: &[PathBuf]| {
             tracing::debug!(?paths, "changed");
-            // After the stop nothing is reloaded.
-            let _ = wishes.send(Wish::Look(ReloadTrigger::Watch, None));
+            look();
         };
         Watch::new(told)
             .inspect_err(|error| tracing::warn!(%error, "no notices of changes; only polled"))
@@ -428,7 +412,12 @@ fn rule_change((rule, kept): (Arc<str>, Kept)) -> Option<RuleChange> {
     Some(RuleChange { rule, change, why })
 }
 
-fn kernel_duration(length: StdDuration) -> crate::kernel::model::Duration {
-    let nanos = i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
-    crate::kernel::model::Duration::from_nanos(nanos)
+/// Asks for a look at the folders; after the stop nothing is reloaded.
+fn look_at(wishes: &Sender<Wish>, trigger: ReloadTrigger) -> impl Fn() + Send + Sync + 'static {
+    let wishes = wishes.clone();
+    move || drop(wishes.send(Wish::Look(trigger, None)))
+}
+
+fn kernel_duration(length: StdDuration) -> Duration {
+    Duration::from_nanos(i64::try_from(length.as_nanos()).unwrap_or(i64::MAX))
 }

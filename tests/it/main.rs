@@ -4,6 +4,7 @@ mod tidy;
 
 mod backpressure;
 mod command;
+mod components;
 mod differential;
 mod e2e;
 mod fuzz;

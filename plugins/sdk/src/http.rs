@@ -1,4 +1,5 @@
-//! The way out of sinks and probes: requests that the host checks against the operator's grants and sends.
+//! The way out of sinks and probes: requests that the host checks against the operator's grants
+//! and sends.
 
 use crate::bindings::http::watchfire::plugin::http_client;
 

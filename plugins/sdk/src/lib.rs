@@ -41,7 +41,8 @@
 //! ```
 //!
 //! A guest has no clock, no files and no network of its own: [`host`] and, in sinks and probes,
-//! [`http`] are the whole outside world. A panic ends the instance; its text goes to the host's log.
+//! [`http`] are the whole outside world. A panic ends the instance; its text goes to the host's
+//! log.
 
 #[doc(hidden)]
 pub mod bindings;

@@ -1,5 +1,6 @@
 //! From the bytes of a file to rules or a sink.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -81,6 +82,8 @@ fn load_here(
         counters: counters.clone(),
         digest: digest.clone(),
         log: Mutex::new(LogLimit::new(LogLimit::HOST_LINES, Instant::now())),
+        strikes: host.strikes().clone(),
+        in_service: AtomicBool::new(false),
     };
     let component = match kind {
         Kind::Rule => {
@@ -106,6 +109,7 @@ fn load_here(
             })
         }
     };
+    host.strikes().forgive(name);
     Ok(Loaded { component, manifest, digest, counters })
 }
 

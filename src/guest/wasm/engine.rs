@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Config, Engine, EngineWeak};
 
+use super::cache::Cache;
 use super::error::LoadError;
 use super::limits::{Limits, WasmLimits};
 use super::manifest::Kind;
-use super::v0_1::{self, HasHost, HostState};
+use super::strikes::Strikes;
+use super::v0_1::{self, HasHost, HostState, SinkState};
 use crate::guest::grant::GuestLimits;
 
 /// How often a running guest is looked at; deadlines are this coarse.
@@ -27,9 +31,14 @@ pub struct WasmHost {
     limits: WasmLimits,
     /// By guest, from the grants.
     own_limits: Mutex<BTreeMap<String, GuestLimits>>,
+    strikes: Arc<Strikes>,
+    /// What sinks saved last, by plugin: a new version goes on with it.
+    sink_states: Mutex<BTreeMap<String, Weak<SinkState>>>,
     /// By SHA-256 of the bytes. Code lives as long as a plugin that runs it, so a reload of
     /// unchanged bytes compiles nothing.
     compiled: Mutex<BTreeMap<String, Weak<Compiled>>>,
+    /// Of earlier runs.
+    cache: OnceLock<Cache>,
 }
 
 /// A component's machine code.
@@ -55,13 +64,50 @@ impl WasmHost {
         for kind in Kind::ALL {
             linkers.insert(kind, linker(&engine, kind).map_err(words)?);
         }
-        let (own_limits, compiled) = (Mutex::default(), Mutex::default());
-        Ok(WasmHost { engine, linkers, limits, own_limits, compiled })
+        Ok(WasmHost {
+            engine,
+            linkers,
+            limits,
+            own_limits: Mutex::default(),
+            strikes: Arc::default(),
+            sink_states: Mutex::default(),
+            compiled: Mutex::default(),
+            cache: OnceLock::new(),
+        })
     }
 
     /// Sets the limits that grants give to single guests; they hold for what is loaded from now on.
     pub fn set_own_limits(&self, limits: BTreeMap<String, GuestLimits>) {
         *self.own_limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// Keeps compiled code in this folder from now on, which must be nobody else's. Without one
+    /// everything is compiled at each start.
+    pub fn keep_compiled_in(&self, folder: &Path) {
+        match Cache::open(folder) {
+            Ok(cache) => drop(self.cache.set(cache)),
+            Err(error) => {
+                let folder = folder.display();
+                tracing::warn!(%folder, %error, "compiled plugins are not kept");
+            }
+        }
+    }
+
+    /// How often plugins died of late.
+    pub fn strikes(&self) -> &Arc<Strikes> {
+        &self.strikes
+    }
+
+    /// The place where versions of one sink hand their state on.
+    pub(super) fn sink_state(&self, plugin: &str) -> Arc<SinkState> {
+        let mut states = self.sink_states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|_, state| state.strong_count() > 0);
+        if let Some(state) = states.get(plugin).and_then(Weak::upgrade) {
+            return state;
+        }
+        let state = Arc::default();
+        states.insert(plugin.to_owned(), Arc::downgrade(&state));
+        state
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -86,8 +132,8 @@ impl WasmHost {
         common.with(own.get(guest).copied().unwrap_or_default())
     }
 
-    /// Compiles a component, one at a time: a big one takes seconds of a core, and the shards have
-    /// better uses for the others.
+    /// Compiles a component, one at a time and on a thread of low priority: a big one takes seconds
+    /// of a core, and the shards have better uses for it.
     pub(super) fn compile(&self, bytes: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let digest = crate::guest::grant::digest_of(bytes);
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,12 +141,44 @@ impl WasmHost {
         if let Some(code) = compiled.get(&digest).and_then(Weak::upgrade) {
             return Ok(code);
         }
-        let component =
-            Component::from_binary(&self.engine, bytes).map_err(LoadError::malformed)?;
+        let component = match self.cache.get().and_then(|cache| cache.get(&self.engine, &digest)) {
+            Some(component) => component,
+            None => self.compile_anew(bytes, &digest)?,
+        };
         let code = Arc::new(Compiled { component, digest: digest.clone() });
         compiled.insert(digest, Arc::downgrade(&code));
         Ok(code)
     }
+}
+
+impl WasmHost {
+    fn compile_anew(&self, bytes: &[u8], digest: &str) -> Result<Component, LoadError> {
+        let compile = || {
+            yield_to_others();
+            Component::from_binary(&self.engine, bytes)
+        };
+        let component = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("wasm-compile".to_owned());
+            match thread.spawn_scoped(scope, compile).map(ScopedJoinHandle::join) {
+                Ok(Ok(compiled)) => compiled.map_err(LoadError::malformed),
+                Ok(Err(panic)) => std::panic::resume_unwind(panic),
+                Err(error) => Err(LoadError::Malformed(format!("no thread to compile: {error}"))),
+            }
+        })?;
+        if let Some(Err(error)) =
+            self.cache.get().map(|cache| cache.put(&self.engine, digest, &component))
+        {
+            tracing::warn!(%error, "a compiled plugin cannot be kept");
+        }
+        Ok(component)
+    }
+}
+
+/// Puts this thread behind all others: samples are judged meanwhile.
+fn yield_to_others() {
+    // A thread's own matter on Linux only. Where it cannot be had, compiling is just not slower.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(10);
 }
 
 impl fmt::Debug for WasmHost {

@@ -1,7 +1,7 @@
 //! What a component may use, and how often it met a limit.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,8 @@ impl Limits {
 #[derive(Debug, Default)]
 pub struct Counters {
     pub calls: AtomicU64,
+    /// Batches of samples or windows, and attempts to deliver.
+    pub batches: AtomicU64,
     pub rows: AtomicU64,
     pub verdicts: AtomicU64,
     /// Nanoseconds inside calls, less those inside host functions.
@@ -85,6 +87,8 @@ pub struct Counters {
     pub faults: AtomicU64,
     /// Instances that began without the state of the one before.
     pub states_lost: AtomicU64,
+    /// An instance died within this version's first batches.
+    pub died_new: AtomicBool,
     pub growths_denied: AtomicU64,
     pub requests: AtomicU64,
     pub requests_denied: AtomicU64,

@@ -7,7 +7,8 @@
 //! Never trusts a guest: its memory, time, log, state and answers have limits ([`limits`]), and an
 //! answer that breaks a promise is a fault and not a verdict. A trap or a missed deadline ends the
 //! whole store; no call into a guest is ever ended by dropping a future. Never loads compiled code
-//! from outside: a component is compiled here, from its bytes.
+//! from outside: a component is compiled here, from its bytes, and what was compiled is kept in a
+//! private folder of our own ([`cache`]).
 //!
 //! [`Rule`]: crate::kernel::rule::Rule
 //! [`Sink`]: crate::guest::sink::Sink
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod manifest;
 
 mod answer;
+mod cache;
 mod declared;
 mod declared_windows;
 mod inspect;
@@ -28,6 +30,7 @@ mod rule;
 mod shard;
 mod sink;
 mod store;
+pub mod strikes;
 mod tail;
 mod template;
 mod v0_1;

@@ -73,6 +73,7 @@ pub fn load(
         JudgingRecipe::Windows(_) => try_windows(&mut trial, &component, &rules)?,
     }
     trial.save().map_err(died)?;
+    component.plugin.in_service.store(true, Relaxed);
     Ok(LoadedRules { rules, plugin: Arc::new(component) })
 }
 
@@ -149,6 +150,11 @@ impl RuleComponent {
 
     pub fn warn(&self, words: &str) {
         self.plugin.warn(words);
+    }
+
+    /// A new instance died of the batch that the one before died of.
+    pub fn died_again(&self) {
+        self.plugin.strikes.died_again(&self.plugin.name);
     }
 
     /// A new instance with its settings and nothing else.

@@ -1,9 +1,10 @@
 //! One shard's instance of a rule component, and what it takes to make it anew.
 //!
 //! What a trap costs is bounded by checkpoints. An instance's state is saved after every 16,384
-//! rows (or four times its series and groups, where that is more), and the calls since are kept in order; a
-//! new instance gets the series, the saved state and those calls again, and then the call that
-//! killed the old one, once. So a trap that does not come back is not seen in the verdicts at all.
+//! rows (or four times its series and groups, where that is more), and the calls since are kept in
+//! order; a new instance gets the series, the saved state and those calls again, and then the call
+//! that killed the old one, once. So a trap that does not come back is not seen in the verdicts at
+//! all.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -156,6 +157,7 @@ impl ShardInstance {
                 Err(Stop::Died(words)) => {
                     drop(live);
                     if retried {
+                        self.component.died_again();
                         return Err(Stop::Died(words));
                     }
                     retried = true;
@@ -224,6 +226,7 @@ impl ShardInstance {
 
     fn judge(&mut self, call: Call, out: &mut GuestVerdicts) -> Result<(), Stop> {
         let (rule, rows) = (call.rule(), call.rows());
+        self.plugin_counters().batches.fetch_add(1, Relaxed);
         self.plugin_counters().rows.fetch_add(rows as u64, Relaxed);
         let answer = self.with(|live| call.make(live));
         // A call that was refused may have changed the guest all the same; one that killed it

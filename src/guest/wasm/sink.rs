@@ -18,7 +18,7 @@ use super::limits::cut;
 use super::manifest::Kind;
 use super::store::{Plugin, Stop};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, delivery, model, sending};
+use super::v0_1::{self, HostState, Out, SinkState, delivery, model, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -34,8 +34,7 @@ const ATTEMPTS_MAX: u32 = 100;
 pub struct SinkComponent {
     plugin: Arc<Plugin>,
     pre: SinkPre<HostState>,
-    /// The state after the last attempt that was delivered.
-    saved: Arc<Mutex<Option<model::Snapshot>>>,
+    saved: Arc<SinkState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -58,7 +57,8 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
     let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
-    let (plugin, saved) = (Arc::new(plugin), Arc::default());
+    let saved = host.sink_state(&plugin.name);
+    let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
     let mut trial = component.start(settings).map_err(|stop| match stop {
         Stop::Died(words) => LoadError::Died(words),
@@ -68,6 +68,7 @@ pub fn load(
     let batching = terms.batching.map_or(Ok(Batching::default()), batching)?;
     let retry = terms.retrying.map_or(Ok(Retry::default()), retry)?;
     let rate = terms.rate.map(rate).transpose()?;
+    component.plugin.in_service.store(true, Relaxed);
     Ok(LoadedSink { batching, retry, rate, opener: Arc::new(component) })
 }
 
@@ -129,7 +130,8 @@ impl Opener for SinkComponent {
         let settings = env.settings.to_string();
         let live = apart(|| self.resume(&settings)).map_err(|stop| Fault::new(stop.words()))?;
         let (gate, saved) = (HttpGate::new(env.granted.clone()), self.saved.clone());
-        Ok(Box::new(OpenSink { live: Some(live), gate, saved }))
+        let plugin = self.plugin.clone();
+        Ok(Box::new(OpenSink { live: Some(live), gate, saved, plugin }))
     }
 }
 
@@ -182,7 +184,8 @@ struct OpenSink {
     /// `None` while an attempt runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<Mutex<Option<model::Snapshot>>>,
+    saved: Arc<SinkState>,
+    plugin: Arc<Plugin>,
 }
 
 impl Deliver for OpenSink {
@@ -193,6 +196,8 @@ impl Deliver for OpenSink {
             let Some(mut live) = self.live.take() else {
                 return Outcome::Faulted(Fault::new("the instance did not outlive an attempt"));
             };
+            self.plugin.counters.batches.fetch_add(1, Relaxed);
+            self.plugin.counters.rows.fetch_add(alerts.len() as u64, Relaxed);
             let out = Out { gate: self.gate.clone(), runtime: Handle::current() };
             let saved = self.saved.clone();
             let attempt = tokio::task::spawn_blocking(move || {
@@ -218,7 +223,7 @@ fn attempt(
     key: &str,
     alerts: &[delivery::Alert],
     out: Out,
-    saved: &Mutex<Option<model::Snapshot>>,
+    saved: &SinkState,
 ) -> Result<Outcome, Stop> {
     let outcome = outcome(live.deliver(key, alerts, out)?);
     if matches!(outcome, Outcome::Delivered { .. }) {

@@ -1,6 +1,6 @@
 //! A store with its limits, and the one way to call into it.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::engine::TICK;
 use super::limits::{Budget, Counters, Limits, LogLimit, MemoryLimit, cut};
+use super::strikes::{NEW_BATCHES, Strikes};
 use super::tail::Tail;
 use super::v0_1::{HostState, model};
 
@@ -24,9 +25,26 @@ pub struct Plugin {
     pub digest: String,
     /// Of the host's own lines about this plugin.
     pub log: Mutex<LogLimit>,
+    pub strikes: Arc<Strikes>,
+    /// Loaded and perhaps at work; before that a death only keeps it from being loaded.
+    pub in_service: AtomicBool,
 }
 
 impl Plugin {
+    /// An instance died.
+    fn died(&self, report: &str) {
+        self.counters.traps.fetch_add(1, Relaxed);
+        self.counters.set_last_death(report);
+        if self.in_service.load(Relaxed) {
+            let new = self.counters.batches.load(Relaxed) <= NEW_BATCHES;
+            if new {
+                self.counters.died_new.store(true, Relaxed);
+            }
+            self.strikes.died(&self.name, Instant::now(), new);
+        }
+        self.warn(report);
+    }
+
     /// Writes to the log about this plugin, once in a second at most: one that dies on every batch
     /// must not fill the disk. Its counters tell the rest.
     pub fn warn(&self, words: &str) {
@@ -135,10 +153,8 @@ impl GuestStore {
         let denied = state.memory.denied - denied;
         counters.growths_denied.fetch_add(denied, Relaxed);
         answer.map_err(|error| {
-            counters.traps.fetch_add(1, Relaxed);
             let report = self.report(what, &error, denied > 0);
-            counters.set_last_death(&report);
-            self.plugin.warn(&report);
+            self.plugin.died(&report);
             Stop::Died(report)
         })
     }

@@ -1,7 +1,7 @@
 //! `watchfire:plugin@0.1.0`: the generated bindings, and what the host offers behind them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -22,6 +22,9 @@ pub use bindings::window_rule::exports::watchfire::plugin::window_evaluator;
 
 use bindings::rule::watchfire::plugin::host;
 use bindings::sink::watchfire::plugin::http_client as http;
+
+/// What a sink saved after the last attempt that was delivered; all versions of it share one.
+pub type SinkState = Mutex<Option<model::Snapshot>>;
 
 /// What a store holds for its guest.
 pub struct HostState {

@@ -12,7 +12,7 @@ use super::Context;
 use super::run::RuleRun;
 
 impl RuleRun {
-    fn guest(&self) -> GuestRule {
+    fn guest_judge(&self) -> GuestRule {
         self.rule.guest_of_samples().expect("only called for rules of components").clone()
     }
 
@@ -45,7 +45,7 @@ impl RuleRun {
         let series: Vec<SeriesId> = accepted.iter().map(|(row, _)| rows.series[*row]).collect();
         let at: Vec<EventTime> = accepted.iter().map(|(row, _)| rows.at[*row]).collect();
         let value: Vec<f64> = accepted.iter().map(|(row, _)| rows.value[*row]).collect();
-        let guest = self.guest();
+        let guest = self.guest_judge();
         let mut out = GuestVerdicts::default();
         let told =
             context.plugins.evaluate(&guest.plugin, guest.index, (&series, &at, &value), &mut out);
@@ -115,7 +115,7 @@ impl RuleRun {
         groups: Vec<u32>,
         now: EventTime,
     ) -> Vec<u32> {
-        let guest = self.guest();
+        let guest = self.guest_judge();
         let mut out = GuestVerdicts::default();
         let told = if self.quarantined {
             Ok(())

@@ -257,7 +257,8 @@ impl Rule {
         self.guest().filter(|_| self.shape != Shape::Each)
     }
 
-    fn guest(&self) -> Option<&GuestRule> {
+    /// The component that judges this rule, if one does.
+    pub fn guest(&self) -> Option<&GuestRule> {
         match &self.judge {
             Judge::Guest(guest) => Some(guest),
             Judge::Levels(_) | Judge::Absent(_) | Judge::Never => None,

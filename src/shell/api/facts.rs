@@ -131,6 +131,8 @@ pub enum ReloadTrigger {
     Signal,
     /// Asked for over the API.
     Command,
+    /// A new version of a component died.
+    Death,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

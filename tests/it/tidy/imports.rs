@@ -19,7 +19,6 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("guest::rhai: host -> builder", "the engine that loads files knows the builder's words"),
     ("guest::rhai: json -> cap", "JSON withholds secrets, whose type is the outside world's"),
     ("guest::wasm: shard -> rule", "what was asked of a guest is defined beside its answer"),
-    ("guest::wasm: v0_1 -> rule", "this is the module of that name inside the file"),
     ("kernel::window: cells -> pane", "what is folded is defined beside the pane"),
     ("shell: figures -> facts", "the office's figures, in a file of their own for their length"),
 ];

@@ -69,6 +69,24 @@ fn unchanged_bytes_are_compiled_once_while_in_use() {
 }
 
 #[test]
+fn what_an_earlier_host_compiled_is_taken_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("compiled");
+    let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
+    let run = || {
+        let host = host_with(Duration::from_secs(20));
+        host.keep_compiled_in(&kept);
+        let loaded = rules("threshold", settings.clone(), &host).expect("good settings");
+        let mut instance = loaded.instance(&[0]);
+        print(&judge(&mut *instance, &[(0, 1, 2.0)]).expect("good rows"))
+    };
+    assert_eq!(run(), "0:warning");
+    let files = || std::fs::read_dir(&kept).expect("a folder").count();
+    assert_eq!(files(), 1);
+    assert_eq!((run().as_str(), files()), ("0:warning", 1));
+}
+
+#[test]
 fn a_guest_may_have_its_own_limits() {
     let host = host_with(Duration::from_secs(20));
     let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });

@@ -1,0 +1,102 @@
+//! One file of the rule and plugin folders: what of it is live, what waits, what was before.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::LiveSink;
+use crate::guest::finding::{Finding, Severity};
+use crate::guest::{rhai, wasm};
+use crate::kernel::model::Now;
+use crate::kernel::rule::Rule;
+use crate::kernel::rule::program::RulePlugin;
+
+#[derive(Default)]
+pub struct File {
+    pub folder: Arc<str>,
+    pub hash: u64,
+    /// What it imported when it was read.
+    pub imports: rhai::Imports,
+    /// What the engine runs of it.
+    pub good: Option<Good>,
+    /// What its present text gave, while it is not live.
+    pub fresh: Option<Good>,
+    /// What the engine ran before, to go back to when a new version dies.
+    pub before: Option<Good>,
+    pub findings: Vec<Finding>,
+    /// Why the fresh text cannot stand beside the other files.
+    pub conflict: Option<Finding>,
+    pub missing_since: Option<Now>,
+    /// Rules that its text no longer has, and since when: they may come back, as files do.
+    pub lingering: Vec<(Arc<Rule>, Now)>,
+}
+
+#[derive(Clone, Default)]
+pub struct Good {
+    pub rules: Vec<Arc<Rule>>,
+    pub plugins: Vec<Arc<dyn RulePlugin>>,
+    pub sinks: Vec<LiveSink>,
+    /// Of a component.
+    pub counters: Option<Arc<wasm::Counters>>,
+}
+
+impl File {
+    /// Notes which of its rules linger, and since when.
+    pub fn let_linger(&mut self, lingering: &[Arc<Rule>], now: Now) {
+        let lingers = |rule: &Rule| lingering.iter().any(|other| other.name == rule.name);
+        self.lingering.retain(|(rule, _)| lingers(rule));
+        let known: BTreeSet<Arc<str>> = self.lingering.iter().map(|l| l.0.name.clone()).collect();
+        let before = self.good.iter().flat_map(|good| &good.rules);
+        let cut = before.filter(|rule| lingers(rule) && !known.contains(&rule.name));
+        self.lingering.extend(cut.map(|rule| (rule.clone(), now)).collect::<Vec<_>>());
+    }
+
+    /// Keeps the version before, unless it is the one that died.
+    pub fn go_live(&mut self, good: Good) {
+        let replaced = self.good.replace(good);
+        if self.fresh.is_some() && self.conflict.is_none() {
+            self.before = replaced.filter(|good| good.is_component() && !good.died_new());
+        }
+    }
+
+    /// Whether it was read with these libraries. One that was not looked at has not changed.
+    pub fn knows(&self, libraries: &rhai::Imports) -> bool {
+        self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
+    }
+
+    pub fn all_findings(&self) -> Vec<Finding> {
+        self.findings.iter().chain(&self.conflict).cloned().collect()
+    }
+}
+
+impl Good {
+    pub fn is_component(&self) -> bool {
+        self.counters.is_some()
+    }
+
+    /// An instance died within the first batches.
+    pub fn died_new(&self) -> bool {
+        self.counters.as_ref().is_some_and(|counters| counters.died_new.load(Relaxed))
+    }
+}
+
+/// What a file declares: rules, sinks and components have names of their own.
+pub fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
+    let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
+    let sinks = good.sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
+    let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
+    rules.chain(sinks).chain(plugins).collect()
+}
+
+/// A remark on a file as a whole.
+pub fn about(path: &str, what: &str, help: Option<&str>) -> Finding {
+    Finding {
+        file: path.to_owned(),
+        line: 0,
+        column: 0,
+        severity: Severity::Error,
+        what: what.to_owned(),
+        help: help.map(str::to_owned),
+        rule: None,
+    }
+}

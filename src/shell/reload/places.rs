@@ -1,0 +1,27 @@
+//! Where everything that is reloaded comes from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::guest::grant::{Grants, GuestLimits};
+use crate::shell::sink::Declared;
+
+/// Where rules, sinks and grants come from.
+pub struct Places {
+    pub rules: PathBuf,
+    pub plugins: PathBuf,
+    pub grants: PathBuf,
+    /// Grants and secrets of the main config.
+    pub own_grants: Grants,
+    /// Sinks of the main config; always granted.
+    pub built_in: Vec<Declared>,
+}
+
+impl Places {
+    /// The limits that grants give to single guests, as they are at the start.
+    pub fn limits(&self) -> BTreeMap<String, GuestLimits> {
+        let text = std::fs::read_to_string(&self.grants).unwrap_or_default();
+        let file = Grants::parse(&text).unwrap_or_default();
+        self.own_grants.clone().with(file).own_limits()
+    }
+}
