@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use crate::guest::finding::Finding;
 use crate::guest::rhai;
-use crate::guest::sink::Sink;
 use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
 use file::{File, Good, about, names_of};
+pub use file::{LiveProbe, LiveSink};
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
@@ -52,15 +52,6 @@ pub struct Catalog {
 /// What reading one file gave: what is good of it, what it imported, and what is wrong.
 type Read = (Option<Good>, rhai::Imports, Vec<Finding>);
 
-/// A sink as a file declares it.
-#[derive(Clone, Debug)]
-pub struct LiveSink {
-    pub sink: Sink,
-    /// SHA-256 of the component's bytes, which a grant may pin.
-    pub digest: Option<String>,
-    pub settings: serde_json::Value,
-}
-
 /// What a scan came to.
 pub struct Scan {
     /// Files whose text is new, or that went away.
@@ -69,6 +60,7 @@ pub struct Scan {
     pub is_new: bool,
     pub ruleset: Arc<Ruleset>,
     pub sinks: Vec<LiveSink>,
+    pub probes: Vec<LiveProbe>,
     /// Of all files, those that kept their last good version included.
     pub findings: Vec<Finding>,
     /// When a missing file's rules will count as removed.
@@ -118,6 +110,7 @@ impl Catalog {
             is_new,
             ruleset: Arc::new(ruleset),
             sinks: self.live().flat_map(|good| good.sinks.clone()).collect(),
+            probes: self.live().flat_map(|good| good.probes.clone()).collect(),
             findings: self.files.values().flat_map(File::all_findings).collect(),
             next,
             held: self.held.clone(),
@@ -202,6 +195,7 @@ impl Catalog {
         let good = loaded.is_good().then(|| Good {
             rules: loaded.rules.into_iter().map(Arc::new).collect(),
             sinks: loaded.sinks.into_iter().map(LiveSink::plain).collect(),
+            probes: loaded.probes.into_iter().map(LiveProbe::plain).collect(),
             ..Good::default()
         });
         (good, loaded.imports, loaded.findings)
@@ -217,6 +211,11 @@ impl Catalog {
                         good.rules = rules.into_iter().map(Arc::new).collect();
                         good.plugins.push(plugin);
                     }
+                    wasm::Component::Probe(probe) => good.probes.push(LiveProbe {
+                        probe,
+                        digest: Some(loaded.digest),
+                        settings: found.settings.clone(),
+                    }),
                     wasm::Component::Sink(sink) => good.sinks.push(LiveSink {
                         sink,
                         digest: Some(loaded.digest),
@@ -327,6 +326,7 @@ impl Catalog {
                 let mut good = good.clone();
                 good.rules.retain(|rule| !taken.contains(&('r', rule.name.clone())));
                 good.sinks.retain(|sink| !taken.contains(&('s', sink.sink.name.clone())));
+                good.probes.retain(|probe| !taken.contains(&('b', probe.probe.name.clone())));
                 good.plugins.retain(|plugin| !taken.contains(&('p', plugin.name().into())));
                 proposal.insert(path.clone(), good);
             }
@@ -347,6 +347,7 @@ impl Catalog {
                 let kind = match name.0 {
                     'r' => "rule",
                     's' => "sink",
+                    'b' => "probe",
                     _ => "component",
                 };
                 let what = format!("{kind} `{}` is declared in {other} and in {path}", name.1);
@@ -425,12 +426,6 @@ impl Catalog {
     fn files_of(&self, folder: &str) -> Vec<Arc<str>> {
         let mine = self.files.iter().filter(|(_, file)| file.folder.as_ref() == folder);
         mine.map(|(path, _)| path.clone()).collect()
-    }
-}
-
-impl LiveSink {
-    fn plain(sink: Sink) -> LiveSink {
-        LiveSink { sink, digest: None, settings: serde_json::Value::Null }
     }
 }
 

@@ -8,5 +8,6 @@ pub mod grant;
 pub mod http;
 pub mod sink;
 
+pub mod probe;
 pub mod rhai;
 pub mod wasm;

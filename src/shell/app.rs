@@ -30,6 +30,7 @@ use super::facts::{Office, POSTED};
 use super::inlet::{Gate, SourceKind};
 use super::judge::Judge;
 use super::pipeline::Pipeline;
+use super::probes::ProbeHub;
 use super::reload::{self, Places, Reloader};
 use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
@@ -48,6 +49,7 @@ pub struct Watchfire {
     bus: Bus,
     api: Api,
     sources: Vec<Source>,
+    probes: Arc<ProbeHub>,
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
@@ -78,6 +80,7 @@ struct Begun {
     judge: Judge,
     reloader: Reloader,
     hub: Arc<SinkHub>,
+    probes: Arc<ProbeHub>,
     board: Arc<Board>,
     bus: Bus,
     around: Surroundings,
@@ -109,8 +112,8 @@ impl Watchfire {
             settings.watchdog.notify.iter().map(|name| name.as_str().into()).collect();
         let every = settings.watchdog.every.to_std();
         let watchdog = (!notify.is_empty()).then(|| begun.hub.watch(notify, every));
-        let (bus, threads) = (begun.bus, begun.threads);
-        Ok(Watchfire { office, bus, api, sources, watchdog, threads, settings })
+        let (bus, probes, threads) = (begun.bus, begun.probes, begun.threads);
+        Ok(Watchfire { office, bus, api, sources, probes, watchdog, threads, settings })
     }
 
     /// Where the API listens.
@@ -169,14 +172,18 @@ impl Watchfire {
     /// Stops taking samples, judges what came, lets sinks deliver for a grace period, and writes
     /// the state that the next start reads.
     pub async fn stop(self) -> Result<(), String> {
-        let Watchfire { office, bus, api, sources, watchdog, threads, settings } = self;
+        let Watchfire { office, bus, api, sources, probes, watchdog, threads, settings } = self;
         for source in sources {
             source.running.stop().await;
         }
         api.stop().await;
         office.reloader.stop();
         let judge = office.judge.clone();
-        let snapshot = tokio::task::spawn_blocking(move || judge.stop()).await;
+        let snapshot = tokio::task::spawn_blocking(move || {
+            probes.stop();
+            judge.stop()
+        })
+        .await;
         if let Some(watchdog) = watchdog {
             watchdog.abort();
         }
@@ -209,9 +216,10 @@ impl Begun {
             source.running.stop().await;
         }
         self.reloader.stop();
-        let judge = self.judge.clone();
         // Its state is that of the file still; nothing was judged yet.
-        let _ = tokio::task::spawn_blocking(move || judge.stop()).await;
+        let (judge, probes) = (self.judge.clone(), self.probes.clone());
+        let ended = tokio::task::spawn_blocking(move || (probes.stop(), judge.stop()));
+        let _ = ended.await;
         self.hub.stop(StdDuration::from_secs(1)).await;
         self.bus.close();
         StartError { part, what, torn_down }
@@ -258,12 +266,13 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let gate = Gate::new(settings.limits.clone(), queue);
     let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone(), strikes)
         .map_err(|error| failed("the engine", error.to_string()))?;
-    let (reloader, reloading) = prepared
-        .start(judge.clone(), hub.clone(), adoptions)
-        .map_err(|error| failed("reloading", error.to_string()))?;
     let around = Surroundings { gate, clock };
+    let probes = Arc::new(ProbeHub::new(around.clone(), data.clone()));
+    let (reloader, reloading) = prepared
+        .start(judge.clone(), hub.clone(), probes.clone(), adoptions)
+        .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
-    Ok(Begun { judge, reloader, hub, board, bus, around, threads, data_error })
+    Ok(Begun { judge, reloader, hub, probes, board, bus, around, threads, data_error })
 }
 
 /// The kernel as the last stop left it, or a new one.

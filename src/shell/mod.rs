@@ -11,6 +11,8 @@ pub mod source;
 
 pub mod sink;
 
+pub mod probes;
+
 pub mod metrics;
 
 pub mod bus;

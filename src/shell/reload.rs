@@ -12,7 +12,7 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, Folder, LiveSink, Scan};
+use crate::config::catalog::{Catalog, Folder, LiveProbe, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::Grants;
@@ -26,6 +26,7 @@ use super::api::{
 use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
+use super::probes::{DeclaredProbe, ProbeHub};
 use super::sink::hub::Change;
 use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
@@ -114,6 +115,7 @@ struct Work {
     clock: Arc<dyn Clock>,
     grants: Option<String>,
     sinks: Vec<LiveSink>,
+    probes: Vec<LiveProbe>,
     live: Arc<Mutex<Live>>,
     ids: u64,
 }
@@ -122,6 +124,7 @@ struct Running {
     work: Work,
     judge: Judge,
     hub: Arc<SinkHub>,
+    probes: Arc<ProbeHub>,
     adoptions: Receiver<Adoption>,
     version: Version,
 }
@@ -136,8 +139,8 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let (grants, sinks, ids) = (None, Vec::new(), 0);
-    let work = Work { places, settings, catalog, clock, grants, sinks, live, ids };
+    let (grants, sinks, probes, ids) = (None, Vec::new(), Vec::new(), 0);
+    let work = Work { places, settings, catalog, clock, grants, sinks, probes, live, ids };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -147,12 +150,13 @@ impl Prepared {
         self,
         judge: Judge,
         hub: Arc<SinkHub>,
+        probes: Arc<ProbeHub>,
         adoptions: Receiver<Adoption>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
         let Prepared { work, ruleset, scan, begun } = self;
         let live = work.live.clone();
         let version = ruleset.version();
-        let mut running = Running { work, judge, hub, adoptions, version };
+        let mut running = Running { work, judge, hub, probes, adoptions, version };
         running.first(&scan, &ruleset, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
@@ -168,7 +172,7 @@ impl Prepared {
 impl Running {
     fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
         let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
-        self.work.sinks = scan.sinks.clone();
+        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
         self.apply_sinks();
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
@@ -242,13 +246,14 @@ impl Running {
             adoption = self.adoptions.try_recv().unwrap_or_default();
             self.version = scan.ruleset.version();
         }
-        self.work.sinks = scan.sinks.clone();
+        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
         let changes = self.apply_sinks();
         log::sinks(&changes, &self.hub);
         self.report(&scan, trigger, adoption, begun, pause)
     }
 
-    /// Gives the hub all sinks with what they are granted now, and says what that changed.
+    /// Gives the hubs all sinks and probes with what they are granted now, and says what that
+    /// changed for sinks.
     fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
         let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
         let parsed = Grants::parse(&text);
@@ -267,12 +272,14 @@ impl Running {
         for live in &self.work.sinks {
             let (sink, settings) = (live.sink.clone(), live.settings.clone());
             let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            let standing = match effective {
-                Ok(granted) => Standing::Granted { granted, settings },
-                Err(blocked) => Standing::Blocked { why: blocked.why, cure: blocked.cure },
-            };
-            declared.push(Declared { sink, standing });
+            declared.push(Declared { sink, standing: Standing::of(effective, settings) });
         }
+        let probe = |live: &LiveProbe| {
+            let (probe, settings) = (live.probe.clone(), live.settings.clone());
+            let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
+            DeclaredProbe { probe, standing: Standing::of(effective, settings) }
+        };
+        self.probes.apply(self.work.probes.iter().map(probe).collect());
         self.hub.apply(declared)
     }
 

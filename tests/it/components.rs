@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::guests::{drop_into, guest};
 use crate::instance::{Instance, Site};
-use crate::loopback::{post, wait_for};
+use crate::loopback::{Receiver, post, wait_for};
 
 /// Dies of the value 666.
 const DEADLY: &str = "act = \"panic\"\nvalue = 666.0\n";
@@ -63,4 +63,43 @@ fn a_component_that_dies_too_often_is_held_back_for_a_while() {
     wait_for("its end", || (!unhealthy(&instance)).then_some(()));
     send(&instance, "a", 1.0);
     assert_eq!(fired(&instance, "a"), [1.0]);
+}
+
+/// Fires on what the two probes below measure.
+const SEEN: &str = r#"
+rule("answers").on("http.status").by().when(|v| v == 200.0);
+rule("deep").on("queue.depth").by("queue").when(|v| v > 6.0);
+"#;
+
+const DEPTH: &str = r#"
+probe("depth").every("100ms").needs("http:HOST").collect(|cap| [
+    reading("queue.depth", #{ queue: "orders" }, cap.http.get("HOST/queue").json().messages)
+]);
+"#;
+
+#[test]
+fn probes_measure_what_they_are_granted() {
+    let receiver = Receiver::start(|_, _| (200, "", "{\"messages\": 7}"));
+    let site = Site::new();
+    site.write("rules/seen.rhai", SEEN);
+    let url = format!("http://{}/queue", receiver.address);
+    let script = DEPTH.replace("HOST", &format!("http://{}", receiver.address));
+    site.write("plugins/depth.rhai", &script);
+    let settings = format!("urls = [\"{url}\"]\nevery = \"100ms\"\n");
+    drop_into(&site.path("plugins"), "http-check", &guest("http_check"), &settings);
+    let instance = site.start("");
+    let log = instance.site.read("log");
+    for probe in ["depth", "http-check"] {
+        assert!(log.contains(&format!("probe {probe} is blocked")), "{log}");
+    }
+    let host = format!("http = [\"http://{}\"]\n", receiver.address);
+    let grants = format!("[grants.depth]\n{host}[grants.http-check]\n{host}");
+    instance.site.write("grants.toml", &grants);
+    assert_eq!(post(instance.address, "/api/v1/reload", b"").status(), 200);
+    let fired = |rule: &str| {
+        let events = instance.events().into_iter();
+        events.filter(|event| event["rule"] == rule).map(|event| event["value"].clone()).next()
+    };
+    assert_eq!(wait_for("the component's", || fired("answers")), 200.0);
+    assert_eq!(wait_for("the script's", || fired("deep")), 7.0);
 }

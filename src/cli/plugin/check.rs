@@ -9,7 +9,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{grouped, printable};
 use crate::config::catalog::Scan;
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::digest_of;
+use crate::guest::grant::{Request, digest_of};
 use crate::guest::wasm::WasmLimits;
 use crate::shell::load;
 
@@ -68,7 +68,7 @@ fn facts(bytes: &[u8], outside: &Outside, scan: &Scan) -> Vec<(&'static str, Str
     if let Some(manifest) = &outside.manifest {
         facts.push(("manifest", format!("{} {}", manifest.name, manifest.version)));
     }
-    for need in scan.sinks.iter().flat_map(|live| &live.sink.needs) {
+    for need in needs(scan) {
         facts.push(("asks for", need.to_string()));
     }
     for rule in scan.ruleset.rules() {
@@ -93,10 +93,14 @@ fn file_bytes_max(kind: Kind) -> u64 {
     limits.file_bytes as u64
 }
 
+fn needs(scan: &Scan) -> impl Iterator<Item = &Request> {
+    let sinks = scan.sinks.iter().flat_map(|live| &live.sink.needs);
+    sinks.chain(scan.probes.iter().flat_map(|live| &live.probe.needs))
+}
+
 /// A plugin that could send and asks for no host can never be granted one.
 fn unasked(file: &Path, outside: &Outside, scan: &Scan) -> Option<Finding> {
-    let asks = scan.sinks.iter().any(|live| !live.sink.needs.is_empty());
-    if asks || !outside.wants("http-client") || !scan.findings.is_empty() {
+    if needs(scan).next().is_some() || !outside.wants("http-client") || !scan.findings.is_empty() {
         return None;
     }
     Some(Finding {

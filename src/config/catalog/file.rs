@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::LiveSink;
 use crate::guest::finding::{Finding, Severity};
+use crate::guest::probe::Probe;
+use crate::guest::sink::Sink;
 use crate::guest::{rhai, wasm};
 use crate::kernel::model::Now;
 use crate::kernel::rule::Rule;
@@ -36,8 +37,40 @@ pub struct Good {
     pub rules: Vec<Arc<Rule>>,
     pub plugins: Vec<Arc<dyn RulePlugin>>,
     pub sinks: Vec<LiveSink>,
+    pub probes: Vec<LiveProbe>,
     /// Of a component.
     pub counters: Option<Arc<wasm::Counters>>,
+}
+
+/// A sink as a file declares it.
+#[derive(Clone, Debug)]
+pub struct LiveSink {
+    pub sink: Sink,
+    /// SHA-256 of the component's bytes, which a grant may pin.
+    pub digest: Option<String>,
+    pub settings: serde_json::Value,
+}
+
+/// A probe as a file declares it; the fields are those of [`LiveSink`].
+#[derive(Clone, Debug)]
+pub struct LiveProbe {
+    pub probe: Probe,
+    pub digest: Option<String>,
+    pub settings: serde_json::Value,
+}
+
+impl LiveSink {
+    /// From a script, which has neither a digest nor settings.
+    pub fn plain(sink: Sink) -> LiveSink {
+        LiveSink { sink, digest: None, settings: serde_json::Value::Null }
+    }
+}
+
+impl LiveProbe {
+    /// From a script, which has neither a digest nor settings.
+    pub fn plain(probe: Probe) -> LiveProbe {
+        LiveProbe { probe, digest: None, settings: serde_json::Value::Null }
+    }
 }
 
 impl File {
@@ -85,7 +118,8 @@ pub fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
     let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
     let sinks = good.sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
     let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
-    rules.chain(sinks).chain(plugins).collect()
+    let probes = good.probes.iter().map(|probe| ('b', probe.probe.name.clone()));
+    rules.chain(sinks).chain(plugins).chain(probes).collect()
 }
 
 /// A remark on a file as a whole.

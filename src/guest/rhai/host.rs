@@ -19,7 +19,7 @@ use rhai::packages::{
 use rhai::{Dynamic, Engine, EvalAltResult, OptimizationLevel};
 
 use super::SharedModule;
-use super::{builder, cap, numbers};
+use super::{builder, cap, numbers, reading};
 
 /// What a script may use up in one run.
 #[derive(Clone, Copy)]
@@ -61,6 +61,7 @@ impl Host {
         let judge = base(JUDGE);
         let mut send = base(SEND);
         send.register_global_module(cap::module());
+        reading::register(&mut send);
         send.on_progress(past_deadline);
         Host { folder: folder.to_owned(), judge: Arc::new(judge), send: Arc::new(send) }
     }

@@ -24,6 +24,8 @@ mod host;
 mod json;
 mod library;
 mod numbers;
+mod probe;
+mod reading;
 mod reads;
 mod sink;
 mod source;
@@ -40,6 +42,7 @@ use std::sync::Arc;
 use rhai::Dynamic;
 
 use crate::guest::finding::Finding;
+use crate::guest::probe::Probe;
 use crate::guest::sink::Sink;
 use crate::kernel::model::Version;
 use crate::kernel::rule::Rule;
@@ -58,6 +61,7 @@ pub struct Loaded {
     /// In the order in which they were declared; those with errors are left out.
     pub rules: Vec<Rule>,
     pub sinks: Vec<Sink>,
+    pub probes: Vec<Probe>,
     /// From top to bottom. With an error among them the file is not to be taken.
     pub findings: Vec<Finding>,
     /// What was imported or asked for, as it was read.
@@ -157,6 +161,7 @@ fn check(papers: &mut Papers, loaded: &mut Loaded) {
     let mut names: BTreeMap<(&str, Arc<str>), rhai::Position> = BTreeMap::new();
     let declared = papers.rules.iter().map(|rule| ("rule", rule.name.clone(), rule.at));
     let declared = declared.chain(papers.sinks.iter().map(|s| ("sink", s.name.clone(), s.at)));
+    let declared = declared.chain(papers.probes.iter().map(|p| ("probe", p.name.clone(), p.at)));
     for (kind, name, at) in declared {
         if let Some(first) = names.insert((kind, name.clone()), at) {
             let what = format!("the {kind} `{name}` is declared twice");
@@ -171,6 +176,9 @@ fn check(papers: &mut Papers, loaded: &mut Loaded) {
     }
     for draft in papers.sinks.iter().filter(|draft| !draft.broken) {
         loaded.sinks.extend(builder::sink::check(draft, &script, version, &mut findings));
+    }
+    for draft in papers.probes.iter().filter(|draft| !draft.broken) {
+        loaded.probes.extend(builder::probe::check(draft, &script, version, &mut findings));
     }
     for finding in findings {
         papers.note(finding);

@@ -108,7 +108,7 @@ impl ScriptSink {
 }
 
 /// What `cap` threw, when that is what ended the script.
-fn failure(error: &EvalAltResult) -> Option<Failure> {
+pub fn failure(error: &EvalAltResult) -> Option<Failure> {
     match error {
         EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => failure(inner),
         EvalAltResult::ErrorRuntime(value, _) => value.clone().try_cast::<Failure>(),

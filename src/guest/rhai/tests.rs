@@ -4,6 +4,7 @@
 mod conditions;
 mod declares;
 mod findings;
+mod probes;
 mod sandbox;
 mod sinks;
 mod texts;

@@ -13,9 +13,10 @@ use super::inspect::{Inspected, inspect};
 use super::judge::JudgingRecipe;
 use super::limits::{Counters, LogLimit};
 use super::manifest::{Kind, Manifest};
-use super::store::Plugin;
-use super::{rule, sink};
+use super::store::{Plugin, settings_text};
+use super::{probe, rule, sink};
 use crate::guest::grant::Request;
+use crate::guest::probe::Probe;
 use crate::guest::sink::Sink;
 use crate::kernel::model::Version;
 use crate::kernel::rule::program::RulePlugin;
@@ -39,6 +40,7 @@ pub enum Component {
         plugin: Arc<dyn RulePlugin>,
     },
     Sink(Sink),
+    Probe(Probe),
 }
 
 /// Reads, compiles and tries a component. `name` is the plugin's name: that of the file, or an
@@ -68,10 +70,7 @@ fn load_here(
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
     }
     let needs = requests(kind, manifest.as_ref(), settings)?;
-    let settings = match settings {
-        Value::Null => "{}".to_owned(),
-        given => given.to_string(),
-    };
+    let settings = settings_text(settings);
     let version = version_of(bytes, &settings);
     let code = host.compile(bytes)?;
     let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
@@ -107,6 +106,12 @@ fn load_here(
                 needs,
                 opener: loaded.opener,
             })
+        }
+        Kind::Probe => {
+            let (every, opener) = probe::load(plugin, code, &settings, host)?;
+            let origin = Origin { file: format!("{name}.wasm").into(), line: 1 };
+            let name = name.into();
+            Component::Probe(Probe { name, version, origin, kind: "wasm", every, needs, opener })
         }
     };
     host.strikes().forgive(name);

@@ -1,11 +1,12 @@
 //! What guests of every world have in common: a store, and `configure`, `save` and `restore`.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 use wasmtime::Store;
 
 use super::store::{GuestStore, Plugin, Stop};
-use super::v0_1::{HostState, bindings, model};
+use super::v0_1::{HostState, SinkState, bindings, model};
 
 /// A guest's own side of `lifecycle`.
 pub trait Guest {
@@ -58,6 +59,7 @@ worlds! {
     rule Rule RulePre;
     window_rule WindowRule WindowRulePre;
     sink Sink SinkPre;
+    probe Probe ProbePre;
 }
 
 /// A running instance.
@@ -77,6 +79,28 @@ impl<G: Guest> Instance<G> {
         let guest = store.call("start", |store| recipe.instantiate(store))?;
         store.ask("configure", |store| guest.configure(store, settings))?;
         Ok(Instance { store, guest })
+    }
+
+    /// A new instance with the state that the last one saved; one that refuses the state begins
+    /// without it.
+    pub fn resume(
+        plugin: &Arc<Plugin>,
+        recipe: &impl Recipe<Guest = G>,
+        settings: &str,
+        saved: &SinkState,
+    ) -> Result<Instance<G>, Stop> {
+        let mut live = Instance::start(plugin, recipe, settings)?;
+        let state = saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(state) = state else { return Ok(live) };
+        match live.restore(&state) {
+            Ok(()) => Ok(live),
+            Err(stop) => {
+                plugin.counters.states_lost.fetch_add(1, Relaxed);
+                plugin.warn(&format!("its state is lost: {}", stop.words()));
+                *saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Instance::start(plugin, recipe, settings)
+            }
+        }
     }
 
     pub fn save(&mut self) -> Result<Option<model::Snapshot>, Stop> {

@@ -23,6 +23,7 @@ pub enum Kind {
     Rule,
     WindowRule,
     Sink,
+    Probe,
 }
 
 /// A component may come without one; then it asks for nothing.
@@ -39,7 +40,7 @@ pub struct Manifest {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Rule, Kind::WindowRule, Kind::Sink];
+    pub const ALL: [Kind; 4] = [Kind::Rule, Kind::WindowRule, Kind::Sink, Kind::Probe];
 
     /// The world's name in the interface.
     pub fn name(self) -> &'static str {
@@ -47,6 +48,7 @@ impl Kind {
             Kind::Rule => "rule",
             Kind::WindowRule => "window-rule",
             Kind::Sink => "sink",
+            Kind::Probe => "probe",
         }
     }
 
@@ -56,6 +58,7 @@ impl Kind {
             Kind::Rule => "evaluator",
             Kind::WindowRule => "window-evaluator",
             Kind::Sink => "delivery",
+            Kind::Probe => "collector",
         }
     }
 
@@ -63,7 +66,7 @@ impl Kind {
     pub fn sends(self) -> bool {
         match self {
             Kind::Rule | Kind::WindowRule => false,
-            Kind::Sink => true,
+            Kind::Sink | Kind::Probe => true,
         }
     }
 }

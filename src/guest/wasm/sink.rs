@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;
@@ -16,9 +16,9 @@ use super::error::LoadError;
 use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
-use super::store::{Plugin, Stop};
+use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, SinkState, delivery, model, sending};
+use super::v0_1::{self, HostState, Out, SinkState, delivery, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -107,28 +107,13 @@ impl SinkComponent {
     fn start(&self, settings: &str) -> Result<Live, Stop> {
         Live::start(&self.plugin, &self.pre, settings)
     }
-
-    /// A new instance with the state of the last; one that refuses the state begins without it.
-    fn resume(&self, settings: &str) -> Result<Live, Stop> {
-        let mut live = self.start(settings)?;
-        let saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(saved) = saved else { return Ok(live) };
-        match live.restore(&saved) {
-            Ok(()) => Ok(live),
-            Err(stop) => {
-                self.plugin.counters.states_lost.fetch_add(1, Relaxed);
-                self.plugin.warn(&format!("its state is lost: {}", stop.words()));
-                *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                self.start(settings)
-            }
-        }
-    }
 }
 
 impl Opener for SinkComponent {
     fn open(&self, env: &SinkEnv) -> Result<Box<dyn Deliver>, Fault> {
-        let settings = env.settings.to_string();
-        let live = apart(|| self.resume(&settings)).map_err(|stop| Fault::new(stop.words()))?;
+        let settings = settings_text(&env.settings);
+        let resume = || Live::resume(&self.plugin, &self.pre, &settings, &self.saved);
+        let live = apart(resume).map_err(|stop| Fault::new(stop.words()))?;
         let (gate, saved) = (HttpGate::new(env.granted.clone()), self.saved.clone());
         let plugin = self.plugin.clone();
         Ok(Box::new(OpenSink { live: Some(live), gate, saved, plugin }))

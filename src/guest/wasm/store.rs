@@ -205,6 +205,14 @@ impl GuestStore {
     }
 }
 
+/// Settings as a guest gets them: a JSON object, empty when there are none.
+pub fn settings_text(settings: &serde_json::Value) -> String {
+    match settings {
+        serde_json::Value::Null => "{}".to_owned(),
+        given => given.to_string(),
+    }
+}
+
 /// Epoch ticks that surely cover a length of time.
 fn ticks(length: Duration) -> u64 {
     length.as_nanos().div_ceil(TICK.as_nanos()) as u64 + 1

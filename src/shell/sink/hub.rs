@@ -17,7 +17,7 @@ use super::dead_letters::file_name;
 use super::status::SinkStatus;
 use super::steady::Steady;
 use super::worker::{Answer, Duty, Worker};
-use crate::guest::grant::Granted;
+use crate::guest::grant::{Blocked, Granted};
 use crate::guest::sink::{Outcome, Sink, SinkEnv};
 use crate::kernel::delivery::own;
 use crate::kernel::event::Event;
@@ -50,6 +50,16 @@ pub enum Standing {
     Granted { granted: Granted, settings: serde_json::Value },
     /// Something was not: what, and the line to add.
     Blocked { why: String, cure: String },
+}
+
+impl Standing {
+    /// Of what asks for grants: what it got, or what it lacks.
+    pub fn of(effective: Result<Granted, Blocked>, settings: serde_json::Value) -> Standing {
+        match effective {
+            Ok(granted) => Standing::Granted { granted, settings },
+            Err(blocked) => Standing::Blocked { why: blocked.why, cure: blocked.cure },
+        }
+    }
 }
 
 /// What a new set of declarations did to one sink.

@@ -1,7 +1,6 @@
 //! The machine Watchfire runs on: processor, memory, disks, network and Watchfire itself, read
 //! every second. Every sample carries the label `host` and is stamped on arrival.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
@@ -12,12 +11,11 @@ use sysinfo::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::kernel::model::{
-    Announcement, Batch, Duration as Lateness, EventTime, Limits, Op, Refusal, Series, Slot,
-};
+use crate::kernel::model::{Batch, Duration as Lateness, Limits};
 use crate::shell::clock::Clock;
 use crate::shell::inlet::{Inlet, SourceKind, Stopped};
 
+use super::readings::Slots;
 use super::running::{Stop, passed_on};
 use super::{Running, StartError, Surroundings};
 
@@ -32,9 +30,6 @@ pub struct Host {
 const DISK_PERIOD: Duration = Duration::from_secs(10);
 /// What a reading is charged in the budget, near enough: some hundred samples.
 const READING_BYTES: usize = 4096;
-/// Interfaces and mounts come and go on machines that run containers. Past this many series the
-/// table begins anew, which costs one batch of announcements.
-const SLOTS_MAX: usize = 16_384;
 
 /// Must be called within a tokio runtime.
 pub fn start(around: &Surroundings, settings: Host) -> Result<Running, StartError> {
@@ -69,7 +64,8 @@ struct Work {
 impl Work {
     async fn run(self, interval: Duration, mut stop: Stop) {
         let Work { inlet, clock, mut vitals, disks } = self;
-        let mut slots = Slots::new();
+        let host = System::host_name().unwrap_or_else(|_| "localhost".to_owned());
+        let mut slots = Slots::default();
         // The processor's use is told from two readings; the first was taken at the start.
         let mut ticks = interval_at(Instant::now() + MINIMUM_CPU_UPDATE_INTERVAL, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -88,7 +84,7 @@ impl Work {
             let Some((back, mut readings)) = read else { break };
             vitals = back;
             readings.extend(disks.newest.try_iter().flatten());
-            let mut batch = slots.batch(inlet.limits(), readings);
+            let mut batch = batch(&mut slots, &host, inlet.limits(), readings);
             (batch.arrival, batch.bytes) = (Some(clock.now()), permit.bytes());
             if let Err(Stopped) = inlet.deliver(batch, permit) {
                 break;
@@ -96,6 +92,16 @@ impl Work {
         }
         inlet.listening(false);
     }
+}
+
+fn batch(slots: &mut Slots, host: &str, limits: &Limits, readings: Vec<Reading>) -> Batch {
+    let mut batch = slots.begin();
+    for Reading { name, labels, value } in readings {
+        let labels = labels.iter().map(|(label, value)| (*label, value.as_str()));
+        let series = (name, labels.chain(std::iter::once(("host", host))));
+        slots.push(&mut batch, limits, series, None, value);
+    }
+    batch
 }
 
 /// All that is quick to read.
@@ -250,53 +256,6 @@ fn bare(name: &'static str, value: f64) -> Reading {
 /// `None` of nothing: a machine without swap has not used 0 % of it.
 fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| 100.0 * part as f64 / whole as f64)
-}
-
-/// The series that were announced, each with its slot.
-struct Slots {
-    host: String,
-    known: BTreeMap<Series, Slot>,
-}
-
-impl Slots {
-    fn new() -> Slots {
-        let host = System::host_name().unwrap_or_else(|_| "localhost".to_owned());
-        Slots { host, known: BTreeMap::new() }
-    }
-
-    fn batch(&mut self, limits: &Limits, readings: Vec<Reading>) -> Batch {
-        if self.known.len() > SLOTS_MAX {
-            self.known.clear();
-        }
-        let mut batch = Batch::default();
-        for Reading { name, labels, value } in readings {
-            let host = std::iter::once(("host", self.host.as_str()));
-            let labels = labels.iter().map(|(label, value)| (*label, value.as_str())).chain(host);
-            match Series::within(limits, name, labels) {
-                Ok(_) if !value.is_finite() => batch.refused.add(Refusal::NotFinite, 1),
-                Ok(series) => {
-                    let slot = self.slot(&mut batch, series);
-                    batch.push(slot, EventTime::MIN, value, Op::Set);
-                }
-                Err(refusal) => batch.refused.add(refusal, 1),
-            }
-        }
-        batch
-    }
-
-    fn slot(&mut self, batch: &mut Batch, series: Series) -> Slot {
-        if let Some(slot) = self.known.get(&series) {
-            return *slot;
-        }
-        let slot = Slot(self.known.len() as u32);
-        batch.announced.push(Announcement {
-            row: batch.rows() as u32,
-            slot,
-            series: series.clone(),
-        });
-        self.known.insert(series, slot);
-        slot
-    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,13 @@
 pub mod decode;
 pub mod host;
 pub mod lines_tcp;
+pub mod probe;
 pub mod statsd_udp;
 pub mod stream;
 
 mod feed;
 mod line_buffer;
+mod readings;
 mod running;
 
 #[cfg(test)]

@@ -31,9 +31,10 @@ fn check(kind: &str, language: &str) -> tempfile::TempDir {
 
 #[test]
 fn the_other_kinds_in_rust() {
-    for kind in ["sample-sink", "probe", "source"] {
+    for kind in ["sample-sink", "source"] {
         check(kind, "rust");
     }
+    assert_eq!(asked(check("probe", "rust").path()), MEASURED);
     let folder = check("window-rule", "rust");
     let tested = run(folder.path(), &["plugin", "test", "mine/mine.wasm"]);
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
@@ -45,9 +46,23 @@ fn probes_in_the_other_languages() {
         [("js", &["node", "npm"][..]), ("python", &["python3"]), ("c", &["clang", "wasm-ld"])]
     {
         if has_all(tools) {
-            check("probe", language);
+            let folder = check("probe", language);
+            assert_eq!(asked(folder.path()), MEASURED, "{language}");
         }
     }
+}
+
+/// What a probe of the template says of an address that answers.
+const MEASURED: &str = "\
+GET https://shop.example.net/health
+web.up{url=\"https://shop.example.net/health\"} 1
+web.status{url=\"https://shop.example.net/health\"} 200
+2 readings, 1 requests; it measures every 10s
+";
+
+fn asked(folder: &Path) -> String {
+    let tested = run(folder, &["plugin", "test", "mine/mine.wasm"]);
+    String::from_utf8_lossy(&tested.stdout).into_owned()
 }
 
 #[test]

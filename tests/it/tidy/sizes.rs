@@ -10,7 +10,7 @@ const LINE_CHARS_MAX: usize = 100;
 
 /// Files that are longer than the limit, and how long each may be.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("src/config/catalog.rs", 449),
+    ("src/config/catalog.rs", 444),
     ("src/config/settings/tests.rs", 420),
     ("src/guest/rhai/builder/check.rs", 407),
     ("src/guest/rhai/builder/rule.rs", 495),
@@ -28,7 +28,7 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/kernel/sequence/sequencer.rs", 707),
     ("src/shell/bus/tests.rs", 406),
     ("src/shell/facts.rs", 407),
-    ("src/shell/reload.rs", 423),
+    ("src/shell/reload.rs", 430),
     ("src/shell/sink/hub/tests.rs", 492),
 ];
 

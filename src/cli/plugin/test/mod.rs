@@ -6,6 +6,9 @@
 
 mod alerts;
 mod recorder;
+mod stage;
+
+mod probe;
 mod sink;
 
 use std::io::Write;
@@ -19,11 +22,11 @@ use crate::cli::stories::RuleFiles;
 use crate::cli::test::test_component;
 use crate::shell::load;
 
-/// Try a component in the real host: a rule by its story, a sink by alerts
+/// Try a component in the real host: a rule by its story, a sink by alerts, a probe by asking
 ///
 /// A rule runs by NAME.story beside NAME.wasm. A sink is given the alerts in NAME.alerts.jsonl, or
-/// two made-up ones; it has everything granted, but a server on this machine stands in for all
-/// hosts and shows what was asked of it. Settings are those in NAME.toml, as in a running instance.
+/// two made-up ones; a probe measures once. Everything is granted, but a server on this machine
+/// stands in for all hosts and shows what was asked of it. Settings are those in NAME.toml, as in a running instance.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -66,9 +69,10 @@ pub fn test(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         writeln!(out, "{}", load::render(&scan.findings))?;
         return Ok(Exit::Findings);
     }
-    match scan.sinks.first() {
-        Some(live) => sink::test(live, args, &answer(args)?, out),
-        None => story(args, out),
+    match (scan.sinks.first(), scan.probes.first()) {
+        (Some(live), _) => sink::test(live, args, &answer(args)?, out),
+        (None, Some(live)) => probe::test(live, &answer(args)?, out),
+        (None, None) => story(args, out),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The builder's words: `rule(..)`, `sink(..)` and what can be said of them.
+//! The builder's words: `rule(..)`, `sink(..)`, `probe(..)` and what can be said of them.
 //!
 //! A file runs once; each call fills a draft that lies on the *desk* of this load. A bad value is
 //! noted and the file goes on, so that one load finds as many mistakes as it can. When the file has
@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod check;
+pub mod probe;
 pub mod rule;
 pub mod sink;
 mod together;
@@ -26,6 +27,7 @@ use super::call::Environment;
 use super::source::Imports;
 use crate::guest::finding::Finding;
 use args::{Call, Problem, kind};
+use probe::ProbeDraft;
 use rule::RuleDraft;
 use sink::SinkDraft;
 
@@ -37,8 +39,8 @@ const DRAFTS_MAX: usize = 10_000;
 const FINDINGS_MAX: usize = 100;
 
 /// Words that start a chain, now and in a later version.
-pub const STARTS: [&str; 2] = [RuleDraft::KIND, SinkDraft::KIND];
-pub const LATER: [&str; 6] = ["counter", "sum", "distribution", "last_value", "flow", "probe"];
+pub const STARTS: [&str; 3] = [RuleDraft::KIND, SinkDraft::KIND, ProbeDraft::KIND];
+pub const LATER: [&str; 5] = ["counter", "sum", "distribution", "last_value", "flow"];
 
 /// What a load writes on while it runs.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub struct Papers {
     pub send: Arc<Engine>,
     pub rules: Vec<RuleDraft>,
     pub sinks: Vec<SinkDraft>,
+    pub probes: Vec<ProbeDraft>,
     pub findings: Vec<Finding>,
     /// Imported files by path.
     pub libraries: BTreeMap<String, Arc<Script>>,
@@ -63,7 +66,7 @@ pub struct Papers {
 /// One word of a draft.
 pub type Word<D> = fn(&mut D, &mut Call<'_>) -> Result<(), Problem>;
 
-/// Something that is told in words: a rule or a sink.
+/// Something that is told in words: a rule, a sink or a probe.
 pub trait Draft: Sized + 'static {
     /// What it is called, and the function that starts one.
     const KIND: &'static str;
@@ -98,6 +101,7 @@ impl Desk {
             send,
             rules: Vec::new(),
             sinks: Vec::new(),
+            probes: Vec::new(),
             findings: Vec::new(),
             libraries: BTreeMap::new(),
             imports: Imports::new(),
@@ -133,6 +137,7 @@ static MODULE: LazyLock<SharedModule> = LazyLock::new(|| {
     let mut module = Module::new();
     vocabulary::<RuleDraft>(&mut module);
     vocabulary::<SinkDraft>(&mut module);
+    vocabulary::<ProbeDraft>(&mut module);
     for name in LATER {
         for count in 0..=ARGS_MAX {
             let types = vec![TypeId::of::<Dynamic>(); count];
@@ -156,10 +161,11 @@ fn vocabulary<D: Draft>(module: &mut Module) {
     }
 }
 
-/// What can be said of a rule or of a sink.
+/// What can be said of a rule, a sink or a probe.
 pub fn words_of(kind: &str) -> Vec<&'static str> {
     match kind {
         RuleDraft::KIND => RuleDraft::WORDS.iter().map(|(name, _)| *name).collect(),
+        ProbeDraft::KIND => ProbeDraft::WORDS.iter().map(|(name, _)| *name).collect(),
         _ => SinkDraft::WORDS.iter().map(|(name, _)| *name).collect(),
     }
 }
@@ -170,7 +176,7 @@ pub fn later(name: &str) -> String {
 
 type Outcome = Result<Dynamic, Box<EvalAltResult>>;
 
-/// `rule("name")`, `sink("name")`.
+/// `rule("name")`, `sink("name")`, `probe("name")`.
 fn start<D: Draft>(context: &NativeCallContext<'_>, args: &mut [&mut Dynamic]) -> Outcome {
     let desk = desk(context)?;
     let mut papers = desk.papers();
@@ -208,7 +214,7 @@ fn said<D: Draft>(
     Ok(handle)
 }
 
-/// The one argument of `rule(..)` and `sink(..)`.
+/// The one argument of `rule(..)`, `sink(..)` and `probe(..)`.
 fn named(
     context: &NativeCallContext<'_>,
     papers: &Papers,
@@ -218,7 +224,7 @@ fn named(
     if !papers.open.is_empty() {
         return Err(format!("a library offers functions and declares no {what}").into());
     }
-    if papers.rules.len() + papers.sinks.len() >= DRAFTS_MAX {
+    if papers.rules.len() + papers.sinks.len() + papers.probes.len() >= DRAFTS_MAX {
         return Err(format!("one file declares at most {DRAFTS_MAX} rules and sinks").into());
     }
     let name = match args {

@@ -69,12 +69,17 @@ impl Draft for SinkDraft {
 }
 
 fn needs(draft: &mut SinkDraft, call: &mut Call<'_>) -> Result<(), Problem> {
+    requests(&mut draft.needs, call)
+}
+
+/// What a sink or probe asks for.
+pub fn requests(needs: &mut Vec<Request>, call: &Call<'_>) -> Result<(), Problem> {
     let form = ".needs(\"http:chat.example.net\", \"secret:CHAT_URL\")";
     call.takes(1..=usize::MAX, form)?;
     for text in call.names(0)? {
         let request = Request::parse(&text).map_err(Problem::of)?;
-        if !draft.needs.contains(&request) {
-            draft.needs.push(request);
+        if !needs.contains(&request) {
+            needs.push(request);
         }
     }
     Ok(())

@@ -103,9 +103,7 @@ let r = rule("r"); r.windw("5m");
         did you mean `window`?
 
 counter("a").from("b");
-probe("x");
     1:1 `counter` is not in this version of watchfire
-    2:1 `probe` is not in this version of watchfire
 
 flow("x"); sum("a"); last_value("b"); distribution("c");
     1:1 `flow` is not in this version of watchfire

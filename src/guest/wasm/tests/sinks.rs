@@ -15,7 +15,7 @@ fn webhook(settings: &Value, host: &WasmHost) -> Sink {
     let loaded = load("webhook", &guest("webhook"), settings, host).expect("good settings");
     match loaded.component {
         Component::Sink(sink) => sink,
-        Component::Rules { .. } => panic!("the webhook is a sink"),
+        Component::Rules { .. } | Component::Probe(_) => panic!("the webhook is a sink"),
     }
 }
 

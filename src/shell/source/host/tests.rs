@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::kernel::model::{EventTime, Refusal, Slot};
+use crate::shell::source::readings::SLOTS_MAX;
 use crate::shell::source::toy::{Sequencer, in_time};
 
 fn reading(name: &'static str, core: &str, value: f64) -> Reading {
@@ -67,14 +69,14 @@ async fn the_machine_is_measured_again_and_again() {
 #[test]
 fn a_series_is_announced_once() {
     let limits = Limits::default();
-    let mut slots = Slots::new();
+    let mut slots = Slots::default();
     let readings =
         || vec![reading("cpu.core_usage", "0", 1.0), reading("cpu.core_usage", "1", 2.0)];
-    let first = slots.batch(&limits, readings());
+    let first = batch(&mut slots, "h", &limits, readings());
     assert_eq!((first.announced.len(), first.rows()), (2, 2));
     assert_eq!((first.announced[1].row, first.announced[1].slot), (1, Slot(1)));
     assert_eq!(first.announced[1].series.label("core"), Some("1"));
-    let second = slots.batch(&limits, readings());
+    let second = batch(&mut slots, "h", &limits, readings());
     assert_eq!((second.announced.len(), second.slots), (0, first.slots));
 }
 
@@ -83,7 +85,7 @@ fn names_past_a_limit_and_values_that_are_none_are_refused() {
     let limits = Limits { value_bytes_max: 200, ..Limits::default() };
     let readings =
         vec![reading("cpu.usage", &"x".repeat(201), 1.0), reading("cpu.usage", "0", f64::NAN)];
-    let batch = Slots::new().batch(&limits, readings);
+    let batch = batch(&mut Slots::default(), "h", &limits, readings);
     assert_eq!((batch.rows(), batch.announced.len()), (0, 0));
     assert_eq!(batch.refused.get(Refusal::LabelTooLong), 1);
     assert_eq!(batch.refused.get(Refusal::NotFinite), 1);
@@ -92,12 +94,12 @@ fn names_past_a_limit_and_values_that_are_none_are_refused() {
 #[test]
 fn interfaces_that_come_and_go_do_not_grow_the_table() {
     let limits = Limits::default();
-    let mut slots = Slots::new();
+    let mut slots = Slots::default();
     for round in 0..3 {
         let readings = (0..SLOTS_MAX)
             .map(|n| reading("net.sent_bytes", &format!("{round}.{n}"), 0.0))
             .collect();
-        slots.batch(&limits, readings);
+        batch(&mut slots, "h", &limits, readings);
     }
-    assert!(slots.known.len() <= 2 * SLOTS_MAX, "{}", slots.known.len());
+    assert!(slots.len() <= 2 * SLOTS_MAX, "{}", slots.len());
 }
