@@ -26,15 +26,16 @@ use crate::shell::load;
 ///
 /// A rule runs by NAME.story beside NAME.wasm. A sink is given the alerts in NAME.alerts.jsonl, or
 /// two made-up ones; a probe measures once. Everything is granted, but a server on this machine
-/// stands in for all hosts and shows what was asked of it. Settings are those in NAME.toml, as in a running instance.
+/// stands in for all hosts and shows what was asked of it. Settings are those in NAME.toml, as in a
+/// running instance.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   watchfire plugin test too-hot/too-hot.wasm
   watchfire plugin test page-me/page-me.wasm --alerts odd.jsonl --status 503
 
-Alerts are events as `watchfire replay` prints them, a JSON object a line; what it leaves out is made
-up: {\"rule\":\"cpu-high\",\"kind\":\"fired\",\"key\":{\"host\":\"a\"},\"text\":\"cpu is 95\"}")]
+Alerts are events as `watchfire replay` prints them, a JSON object a line; what one leaves out is
+made up: {\"rule\":\"cpu-high\",\"kind\":\"fired\",\"key\":{\"host\":\"a\"},\"text\":\"cpu is 95\"}")]
 pub struct Args {
     /// The component
     #[arg(value_name = "FILE")]
