@@ -35,7 +35,7 @@ Examples:
   watchfire plugin test page-me/page-me.wasm --alerts odd.jsonl --status 503
 
 Alerts are events as `watchfire replay` prints them, a JSON object a line; what one leaves out is
-made up: {\"rule\":\"cpu-high\",\"kind\":\"fired\",\"key\":{\"host\":\"a\"},\"text\":\"cpu is 95\"}")]
+made up: {\"rule\":\"cpu-high\",\"key\":{\"host\":\"a\"},\"text\":\"cpu is 95\"}")]
 pub struct Args {
     /// The component
     #[arg(value_name = "FILE")]
