@@ -95,7 +95,7 @@ fn dispatch(command: Command, out: &mut dyn Write) -> Result<Exit, Failure> {
         Command::Test(args) => test::test(&args, &mut stories::RuleFiles, out),
         Command::Replay(args) => replay::replay(&args),
         Command::Explain(args) => explain::explain(&args, out),
-        Command::Plugin(plugin::Command::Grant(args)) => plugin::grant(&args, out),
+        Command::Plugin(command) => plugin::run(&command, out),
         Command::Rules(rules::Command::List(remote)) => rules::list(&remote, out),
         Command::Rules(rules::Command::AcceptEmpty(remote)) => rules::accept_empty(&remote, out),
         Command::Sinks(sinks::Command::List(remote)) => sinks::list(&remote, out),

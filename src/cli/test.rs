@@ -62,7 +62,7 @@ pub fn test(args: &Args, benches: &mut dyn Benches, out: &mut dyn Write) -> Resu
     }
     let mut suites = Vec::new();
     for path in &stories {
-        let suite = test_file(path, args.bless, benches)?;
+        let suite = test_file(path, None, args.bless, benches)?;
         print_suite(&suite, args.bless, out)?;
         suites.push(suite);
     }
@@ -77,6 +77,20 @@ pub fn test(args: &Args, benches: &mut dyn Benches, out: &mut dyn Write) -> Resu
     let seconds = start.elapsed().as_secs_f64();
     writeln!(out, "{} passed, {} failed, in {seconds:.2} s", passed.len(), failed.len())?;
     Ok(if failed.is_empty() { Exit::Ok } else { Exit::Findings })
+}
+
+/// Runs the stories of one file on a component, whatever it is called. Of a story that names rule
+/// files, on those.
+pub fn test_component(
+    component: &Path,
+    story: &Path,
+    benches: &mut dyn Benches,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let suite = test_file(story, Some(component), false, benches)?;
+    print_suite(&suite, false, out)?;
+    let passed = suite.cases.iter().all(|case| case.outcome == Outcome::Passed);
+    Ok(if passed { Exit::Ok } else { Exit::Findings })
 }
 
 /// Stories in order of their names. A path that is named must be there.
@@ -120,7 +134,12 @@ pub fn rule_files(path: &Path, file: &StoryFile) -> Result<Vec<PathBuf>, String>
     )
 }
 
-fn test_file(path: &Path, blesses: bool, benches: &mut dyn Benches) -> Result<Suite, Failure> {
+fn test_file(
+    path: &Path,
+    component: Option<&Path>,
+    blesses: bool,
+    benches: &mut dyn Benches,
+) -> Result<Suite, Failure> {
     let name = path.display().to_string();
     let broken = |why: String| {
         let outcome = Outcome::Broken(why);
@@ -131,7 +150,7 @@ fn test_file(path: &Path, blesses: bool, benches: &mut dyn Benches) -> Result<Su
         Ok(text) => text,
         Err(error) => return Ok(broken(format!("error: cannot read {name}: {error}"))),
     };
-    let (file, rules) = match prepare(path, &name, &text, benches) {
+    let (file, rules) = match prepare(path, component, &name, &text, benches) {
         Ok(prepared) => prepared,
         Err(why) => return Ok(broken(why)),
     };
@@ -158,6 +177,7 @@ fn test_file(path: &Path, blesses: bool, benches: &mut dyn Benches) -> Result<Su
 /// The stories and their rule files, or all that is wrong with them, ready to print.
 fn prepare(
     path: &Path,
+    component: Option<&Path>,
     name: &str,
     text: &str,
     benches: &mut dyn Benches,
@@ -166,7 +186,10 @@ fn prepare(
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let file = StoryFile::parse(name, text).map_err(all)?;
-    let rules = rule_files(path, &file)?;
+    let rules = match component {
+        Some(component) if file.rules_files.is_empty() => vec![component.to_owned()],
+        Some(_) | None => rule_files(path, &file)?,
+    };
     let known = benches.rules(&rules)?;
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let unknown = file.check_rules(name, text, &known);

@@ -17,7 +17,7 @@ use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
-use crate::kernel::model::{Duration, Version};
+use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
 
 use super::api::{FileReport, ReloadOutcome, ReloadReport, ReloadTrigger};

@@ -11,6 +11,7 @@ mod fuzz;
 mod guests;
 mod http_gate;
 mod instance;
+mod kit;
 mod live;
 mod loopback;
 mod random;

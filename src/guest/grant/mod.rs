@@ -11,6 +11,7 @@ pub mod operator;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use operator::{Blocked, Grants, GuestLimits};
@@ -76,6 +77,9 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The header that tells a server in whose place it stands: scheme, host and port.
+pub const STOOD_IN_FOR: &str = "watchfire-stood-in-for";
+
 /// What one guest got: its requests that were granted, with the secrets' values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Granted {
@@ -86,6 +90,9 @@ pub struct Granted {
     pub secrets: BTreeMap<Arc<str>, Secret>,
     /// Patterns of file names, as [`files::takes`] reads them.
     pub files: Vec<Arc<str>>,
+    /// A server on this machine that stands in for all hosts while a guest is tried. What may be
+    /// asked is checked as ever; the header [`STOOD_IN_FOR`] tells it who was meant.
+    pub stand_in: Option<SocketAddr>,
 }
 
 /// The SHA-256 of a component's bytes in hexadecimal, as `sha256` pins it.

@@ -1,14 +1,15 @@
 //! One request and its redirects, hop by hop, each checked before it is sent.
 
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION};
-use reqwest::{Client, Method, Response, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
 
 use super::address::{PrivateAddress, is_public};
 use super::compose::Prepared;
 use super::{HttpError, HttpResponse, Inner};
+use crate::guest::grant::STOOD_IN_FOR;
 
 pub async fn run(
     mut request: Prepared,
@@ -17,9 +18,7 @@ pub async fn run(
 ) -> Result<HttpResponse, HttpError> {
     for _ in 0..=gate.limits.redirects {
         check(&request, gate)?;
-        let response = client
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
+        let response = addressed(client, &request, gate.granted.stand_in)
             .body(request.body.clone())
             .send()
             .await
@@ -47,6 +46,25 @@ fn check(request: &Prepared, gate: &Inner) -> Result<(), HttpError> {
         return Ok(());
     }
     Err(HttpError::Denied(private(&server(request))))
+}
+
+/// The request on its way to its server, or to the one that stands in for all of them.
+fn addressed(client: &Client, request: &Prepared, other: Option<SocketAddr>) -> RequestBuilder {
+    let (method, mut headers) = (request.method.clone(), request.headers.clone());
+    let Some(other) = other else {
+        return client.request(method, request.url.clone()).headers(headers);
+    };
+    let mut url = request.url.clone();
+    let origin = url.origin().ascii_serialization();
+    let replaced = [
+        url.set_scheme("http").is_ok(),
+        url.set_ip_host(other.ip()).is_ok(),
+        url.set_port(Some(other.port())).is_ok(),
+    ];
+    assert!(replaced.iter().all(|done| *done), "a checked URL is of the web and has a host");
+    let origin = HeaderValue::from_str(&origin).expect("an origin is plain ASCII");
+    headers.insert(STOOD_IN_FOR, origin);
+    client.request(method, url).headers(headers)
 }
 
 fn private(host: &str) -> String {

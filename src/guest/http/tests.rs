@@ -125,6 +125,20 @@ async fn a_granted_request_is_sent_with_its_secrets_over_one_connection() {
 }
 
 #[tokio::test]
+async fn a_stand_in_gets_what_is_granted_and_nothing_else() {
+    let server = Server::start(|_| reply("200 OK", "", "")).await;
+    let own = granted(&["https://chat.example.net"], &[]);
+    let gate = HttpGate::new(Granted { stand_in: Some(server.address), ..own });
+    gate.send(post("https://chat.example.net/hook?a=1", vec![])).await.expect("granted");
+    let other = gate.send(post("https://other.example.net/", vec![])).await;
+    assert!(matches!(other, Err(HttpError::Denied(_))), "{other:?}");
+    let seen = server.seen();
+    let [seen] = seen.as_slice() else { panic!("one request: {seen:?}") };
+    assert!(seen.starts_with("POST /hook?a=1 HTTP/1.1"), "{seen}");
+    assert!(seen.contains("watchfire-stood-in-for: https://chat.example.net\r\n"), "{seen}");
+}
+
+#[tokio::test]
 async fn what_is_not_granted_is_denied_with_the_line_to_add() {
     let server = Server::start(|_| reply("200 OK", "", "")).await;
     let (host, port) = (server.address.to_string(), server.address.port());

@@ -5,8 +5,8 @@
 //! with what was seen instead.
 
 mod deliver;
-mod instance;
-mod receiver;
+pub mod instance;
+pub mod receiver;
 mod refuse;
 mod reload;
 mod restart;

@@ -42,6 +42,11 @@ impl Receiver {
         self.posts.recv_timeout(PATIENCE).expect("a request comes in time")
     }
 
+    /// The next request, when it comes within [`PATIENCE`].
+    pub fn poll(&self) -> Option<Post> {
+        self.posts.recv_timeout(PATIENCE).ok()
+    }
+
     /// What has come and was not looked at.
     pub fn rest(&self) -> usize {
         self.posts.try_iter().count()

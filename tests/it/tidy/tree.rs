@@ -84,11 +84,17 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-/// What `.gitignore` leaves out: plugins that were dropped to try them, and their settings.
+/// What `.gitignore` files leave out: plugins that were dropped to try them, with their settings,
+/// and what building the examples leaves in their folders.
 fn is_dropped(path: &str) -> bool {
-    let inner = path.strip_prefix("plugins/").filter(|inner| !inner.contains('/'));
-    inner.is_some_and(|name| name.ends_with(".wasm") || name == "webhook.toml")
-        || path == "grants.toml"
+    let Some(inner) = path.strip_prefix("plugins/") else { return path == "grants.toml" };
+    match inner.rsplit_once('/') {
+        None => inner.ends_with(".wasm") || inner == "webhook.toml",
+        Some((folder, name)) => {
+            let built = ["node_modules", ".venv", "build", "wit", "__pycache__"];
+            folder.split('/').any(|part| built.contains(&part)) || name == "webhook.wasm"
+        }
+    }
 }
 
 #[test]
@@ -96,6 +102,9 @@ fn what_was_dropped_is_left_out() {
     assert!(is_dropped("plugins/webhook.wasm"));
     assert!(is_dropped("plugins/webhook.toml"));
     assert!(!is_dropped("plugins/webhook/stored.wasm"));
+    assert!(is_dropped("plugins/js/webhook/node_modules/a.js"));
+    assert!(is_dropped("plugins/js/webhook/webhook.wasm"));
+    assert!(!is_dropped("plugins/js/webhook/plugin.js"));
     assert!(!is_dropped("plugins/Cargo.toml"));
 }
 

@@ -1,21 +1,16 @@
-//! `watchfire plugin`: the guests, and what they may do.
+//! `watchfire plugin grant`: what a guest may reach.
 
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::exit::{Exit, Failure};
-use super::output::printable;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::printable;
 use crate::config::settings::{Overrides, Settings};
 use crate::guest::grant::{Request, edit};
 use crate::shell::load;
 
-/// Plugins and what they may do
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// Give a plugin what it asks for, after showing it
-    Grant(GrantArgs),
-}
-
+/// Give a plugin what it asks for, after showing it
+///
 /// The grants go to the file outside the watched folders that the settings name, so that dropping
 /// a file into a folder never grants anything.
 #[derive(Debug, clap::Args)]
