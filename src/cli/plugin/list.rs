@@ -18,20 +18,21 @@ pub fn list(remote: &Remote, out: &mut dyn Write) -> Result<Exit, Failure> {
 }
 
 fn table(answer: &Value) -> Table {
-    let head = ["PLUGIN", "WORLD", "STATE", "DIGEST", "MEMORY", "CALLS", "STRIKES", "LAST ERROR"];
+    let head = ["PLUGIN", "WORLD", "STATE", "DIGEST", "MEMORY", "CALLS", "DEATHS", "LAST DEATH"];
     let mut table = Table::new(&head);
     for plugin in answer["plugins"].as_array().into_iter().flatten() {
         let text = |key: &str| plugin[key].as_str().unwrap_or("-").to_owned();
         let count = |key: &str| plugin[key].as_u64().map_or_else(|| "-".to_owned(), grouped);
+        let held = plugin["quarantined"].as_array().is_some_and(|rules| !rules.is_empty());
         table.push([
             text("name"),
             text("world"),
-            text("state"),
+            if held { "quarantined" } else { "running" }.to_owned(),
             text("digest").chars().take(DIGEST_CHARS).collect(),
             count("memory_bytes"),
             count("calls"),
-            count("strikes"),
-            plugin["last_error"].as_str().unwrap_or("").to_owned(),
+            count("deaths"),
+            plugin["last_death"].as_str().unwrap_or("").to_owned(),
         ]);
     }
     table
@@ -44,15 +45,15 @@ mod tests {
     #[test]
     fn plugins_are_listed_with_their_numbers_to_the_right() {
         let answer = serde_json::json!({ "plugins": [
-            { "name": "too-hot", "world": "rule", "state": "running", "digest": "0123456789abcdef",
-              "memory_bytes": 1_114_112, "calls": 12345, "strikes": 0, "last_error": null },
-            { "name": "page-me", "world": "sink", "state": "quarantined", "digest": "f00d",
-              "memory_bytes": null, "calls": 3, "strikes": 3, "last_error": "it trapped" },
+            { "name": "too-hot", "world": "rule", "quarantined": [], "digest": "0123456789abcdef",
+              "memory_bytes": 1_114_112, "calls": 12345, "deaths": 0, "last_death": null },
+            { "name": "too-odd", "world": "rule", "quarantined": ["odd"], "digest": "f00d",
+              "memory_bytes": 0, "calls": 3, "deaths": 3, "last_death": "it trapped" },
         ] });
         let expected = "\
-PLUGIN   WORLD  STATE        DIGEST           MEMORY   CALLS  STRIKES  LAST ERROR
-too-hot  rule   running      0123456789ab  1,114,112  12,345        0
-page-me  sink   quarantined  f00d                  -       3        3  it trapped
+PLUGIN   WORLD  STATE        DIGEST           MEMORY   CALLS  DEATHS  LAST DEATH
+too-hot  rule   running      0123456789ab  1,114,112  12,345       0
+too-odd  rule   quarantined  f00d                  0       3       3  it trapped
 ";
         assert_eq!(table(&answer).to_string(), expected);
     }

@@ -15,7 +15,7 @@ use crate::kernel::sequence::Rows;
 
 use super::latest::{LatestTable, PLACES};
 use super::output::{DisputeNote, Output};
-use super::programs::Programs;
+use super::programs::{Groups, Programs};
 use super::run::RuleRun;
 use super::{Bound, Engine};
 
@@ -399,13 +399,14 @@ impl Stretch {
             }
         };
         if !programs.reads_labels() {
-            return programs.mark(numbers, &self.at, &[], &mut self.marks);
+            return programs.mark(numbers, &self.at, Groups::default(), &mut self.marks);
         }
         let nothing = Labels::empty();
-        let group = |member| groups.get(known[member].group);
-        let key = |member| group(member).map_or(&nothing, |group| &group.key);
-        let keys: Vec<&Labels> = members.map(key).collect();
-        programs.mark(numbers, &self.at, &keys, &mut self.marks)
+        let of: Vec<u32> = members.map(|member| known[member].group).collect();
+        let key = |number: &u32| groups.get(*number).map_or(&nothing, |group| &group.key);
+        let keys: Vec<&Labels> = of.iter().map(key).collect();
+        let groups = Groups { keys: &keys, numbers: &of };
+        programs.mark(numbers, &self.at, groups, &mut self.marks)
     }
 
     /// Hands a row to its rule unless all rows of its group have to be looked for, which is noted.

@@ -8,7 +8,7 @@ use crate::kernel::sequence::Rows;
 use crate::kernel::window::Placed;
 
 use super::Context;
-use super::programs::{Programs, Table};
+use super::programs::{Groups, Programs, Table};
 use super::run::RuleRun;
 
 impl RuleRun {
@@ -163,7 +163,8 @@ impl RuleRun {
                 table.columns[at].as_slice()
             }
         };
-        if self.programs.mark(numbers_of, &table.at, &keys, &mut marks) {
+        let groups = Groups { keys: &keys, numbers };
+        if self.programs.mark(numbers_of, &table.at, groups, &mut marks) {
             let marked = numbers.iter().zip(&marks).filter(|(_, mark)| **mark);
             let before = roused.len();
             roused.extend(marked.map(|(number, _)| *number));

@@ -13,7 +13,7 @@ use crate::kernel::window::across;
 
 use super::Context;
 use super::emit::{self, Facts};
-use super::programs::Table;
+use super::programs::{Groups, Table};
 use super::run::RuleRun;
 
 /// A row that is to be judged: its place in the segment and its member.
@@ -85,6 +85,7 @@ impl RuleRun {
             }
         }
         let (groups, members) = (&self.groups, &mut self.members);
+        let numbers: Vec<u32> = judged.iter().map(|row| members[row.member].group).collect();
         let keys: Vec<&Labels> = if self.programs.reads_labels() {
             judged.iter().map(|row| &groups[members[row.member].group].key).collect()
         } else {
@@ -96,8 +97,9 @@ impl RuleRun {
         {
             states.push(state.as_mut());
         }
-        let judgements = self.programs.judge(&table, &keys, &mut states);
-        let mut recorded = self.programs.record(&table, &keys).into_iter();
+        let of = Groups { keys: &keys, numbers: &numbers };
+        let judgements = self.programs.judge(&table, of, &mut states);
+        let mut recorded = self.programs.record(&table, of).into_iter();
         self.count_judged(context, judgements.len());
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
@@ -212,8 +214,8 @@ impl RuleRun {
             None => self.groups[number].more.state.as_deref_mut(),
         };
         let mut copy = state.map(|state| state.clone());
-        let key = &self.groups[number].key;
-        let lets_go = self.programs.lets_go(firing, table, row, key, copy.as_mut())?;
+        let group = (&self.groups[number].key, number);
+        let lets_go = self.programs.lets_go(firing, table, row, group, copy.as_mut())?;
         Ok(if lets_go { level } else { Some(firing) })
     }
 
@@ -351,8 +353,9 @@ impl RuleRun {
         } else {
             Vec::new()
         };
-        let judgements = self.programs.judge(table, &keys, &mut states);
-        let recorded = self.programs.record(table, &keys);
+        let of = Groups { keys: &keys, numbers };
+        let judgements = self.programs.judge(table, of, &mut states);
+        let recorded = self.programs.record(table, of);
         self.count_judged(context, judgements.len());
         for (group, state) in numbers.iter().zip(held) {
             self.groups[*group].more.state = state;

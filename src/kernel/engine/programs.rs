@@ -1,11 +1,15 @@
 //! One shard's evaluators of one rule, and how a batch of rows goes through them.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::kernel::model::{EventTime, Labels, Level};
 use crate::kernel::rule::program::{Dispute, Evaluator, Fault, Program, Threshold};
 use crate::kernel::rule::view::{Column, Frame};
 use crate::kernel::rule::{Judge, Rule, State};
+
+use super::group::NO_GROUP;
 
 /// A rule's programs over the union of the columns that they read.
 pub struct Programs {
@@ -30,6 +34,51 @@ struct LevelPrograms {
 struct Bound {
     evaluator: Box<dyn Evaluator>,
     columns: Vec<usize>,
+    labelled: Option<Labelled>,
+}
+
+/// What a program asks of labels, answered once for each group.
+struct Labelled {
+    program: Arc<dyn Program>,
+    /// By group number.
+    known: Vec<Option<u64>>,
+    /// Those of the rows at hand.
+    facts: Vec<u64>,
+}
+
+/// The groups of some rows: their labels and their numbers. Empty when no program asks for them.
+#[derive(Clone, Copy, Default)]
+pub struct Groups<'a> {
+    pub keys: &'a [&'a Labels],
+    pub numbers: &'a [u32],
+}
+
+impl<'a> Groups<'a> {
+    fn row(self, row: usize) -> Groups<'a> {
+        if self.keys.is_empty() {
+            return self;
+        }
+        Groups { keys: &self.keys[row..row + 1], numbers: &self.numbers[row..row + 1] }
+    }
+}
+
+impl Labelled {
+    fn answer(&mut self, groups: Groups<'_>) {
+        self.facts.clear();
+        for (key, number) in groups.keys.iter().zip(groups.numbers) {
+            let program = &self.program;
+            if *number == NO_GROUP {
+                self.facts.push(program.label_facts(key));
+                continue;
+            }
+            let number = *number as usize;
+            if self.known.len() <= number {
+                self.known.resize(number + 1, None);
+            }
+            let known = &mut self.known[number];
+            self.facts.push(*known.get_or_insert_with(|| program.label_facts(key)));
+        }
+    }
 }
 
 /// The columns of a frame; few programs read more than four.
@@ -60,13 +109,18 @@ pub type Judgements = Vec<Result<Option<Level>, Fault>>;
 impl Programs {
     pub fn new(rule: &Rule) -> Programs {
         let columns = rule.columns();
-        let bind = |program: &std::sync::Arc<dyn Program>| Bound {
+        let bind = |program: &Arc<dyn Program>| Bound {
             evaluator: program.evaluator(),
             columns: program
                 .reads()
                 .iter()
                 .map(|read| columns.binary_search(read).expect("the union holds every column"))
                 .collect(),
+            labelled: program.has_label_facts().then(|| Labelled {
+                program: program.clone(),
+                known: Vec::new(),
+                facts: Vec::new(),
+            }),
         };
         let levels = match &rule.judge {
             Judge::Levels(levels) => [0, 1, 2].map(|at: usize| {
@@ -106,6 +160,25 @@ impl Programs {
         self.reads_labels
     }
 
+    /// A group number begins to stand for another group: what was asked of its labels is void.
+    pub fn forget_group(&mut self, number: u32) {
+        if !self.reads_labels {
+            return;
+        }
+        let number = number as usize;
+        for labelled in self.bound_mut().filter_map(|bound| bound.labelled.as_mut()) {
+            if let Some(known) = labelled.known.get_mut(number) {
+                *known = None;
+            }
+        }
+    }
+
+    fn bound_mut(&mut self) -> impl Iterator<Item = &mut Bound> {
+        let levels = self.levels.iter_mut().flatten();
+        let levels = levels.flat_map(|level| level.reset.iter_mut().chain([&mut level.when]));
+        levels.chain(&mut self.record)
+    }
+
     /// Whether all that is read is of a kind, and no labels are.
     pub fn read_only(&self, kind: impl Fn(&Column) -> bool) -> bool {
         !self.reads_labels && self.columns.iter().all(kind)
@@ -130,7 +203,7 @@ impl Programs {
         &mut self,
         numbers: impl Fn(usize, &Column) -> &'a [f64],
         at: &'a [EventTime],
-        keys: &[&Labels],
+        groups: Groups<'_>,
         marks: &mut Vec<bool>,
     ) -> bool {
         marks.clear();
@@ -141,8 +214,10 @@ impl Programs {
             let columns = level.when.columns.iter();
             let numbers: Columns<'_> =
                 columns.map(|column| numbers(*column, &self.columns[*column])).collect();
-            let frame = Frame { rows: at.len(), numbers: numbers.as_slice(), at, keys, facts: &[] };
-            level.when.evaluator.test(&frame, None, truth, &mut faults);
+            let (facts, evaluator) = level.when.facts(groups);
+            let (rows, keys) = (at.len(), groups.keys);
+            let frame = Frame { rows, numbers: numbers.as_slice(), at, keys, facts };
+            evaluator.test(&frame, None, truth, &mut faults);
             if !first {
                 marks.iter_mut().zip(self.truth.drain(..)).for_each(|(mark, holds)| *mark |= holds);
             }
@@ -158,7 +233,7 @@ impl Programs {
     pub fn judge(
         &mut self,
         table: &Table,
-        keys: &[&Labels],
+        groups: Groups<'_>,
         states: &mut [&mut State],
     ) -> Judgements {
         let rows = table.rows();
@@ -166,7 +241,7 @@ impl Programs {
         for level in Level::ALL {
             let Some(programs) = &mut self.levels[level.index()] else { continue };
             let (mut truth, mut faults) = (Vec::with_capacity(rows), Vec::new());
-            programs.when.test(table, keys, states, &mut truth, &mut faults);
+            programs.when.test(table, groups, states, &mut truth, &mut faults);
             assert_eq!(truth.len(), rows);
             for (judgement, holds) in judgements.iter_mut().zip(truth) {
                 if holds && judgement.is_ok() {
@@ -186,7 +261,7 @@ impl Programs {
         level: Level,
         table: &Table,
         row: usize,
-        key: &Labels,
+        (key, number): (&Labels, u32),
         state: Option<&mut State>,
     ) -> Result<bool, Fault> {
         let programs = self.levels[level.index()].as_mut();
@@ -194,7 +269,8 @@ impl Programs {
             return Ok(true);
         };
         let (mut truth, mut faults) = (Vec::new(), Vec::new());
-        reset.frame(table, row..row + 1, &[key], |evaluator, frame| {
+        let group = Groups { keys: &[key], numbers: &[number] };
+        reset.frame(table, row..row + 1, group, |evaluator, frame| {
             evaluator.test(frame, state, &mut truth, &mut faults);
         });
         match faults.pop() {
@@ -205,20 +281,17 @@ impl Programs {
 
     /// Rows on which two ways of running a program differed since this was last asked.
     pub fn take_disputes(&mut self) -> Vec<Dispute> {
-        let levels = self.levels.iter_mut().flatten();
-        let bound = levels.flat_map(|level| level.reset.iter_mut().chain([&mut level.when]));
-        let bound = bound.chain(&mut self.record);
         let disputes: Vec<Dispute> =
-            bound.flat_map(|bound| bound.evaluator.take_disputes()).collect();
+            self.bound_mut().flat_map(|bound| bound.evaluator.take_disputes()).collect();
         self.disputed += disputes.len() as u64;
         disputes
     }
 
     /// The number a recording rule emits for each row.
-    pub fn record(&mut self, table: &Table, keys: &[&Labels]) -> Vec<Result<f64, Fault>> {
+    pub fn record(&mut self, table: &Table, groups: Groups<'_>) -> Vec<Result<f64, Fault>> {
         let Some(record) = &mut self.record else { return Vec::new() };
         let (mut numbers, mut faults) = (Vec::with_capacity(table.rows()), Vec::new());
-        record.frame(table, 0..table.rows(), keys, |evaluator, frame| {
+        record.frame(table, 0..table.rows(), groups, |evaluator, frame| {
             evaluator.measure(frame, None, &mut numbers, &mut faults);
         });
         let mut results: Vec<Result<f64, Fault>> = numbers.into_iter().map(Ok).collect();
@@ -233,20 +306,19 @@ impl Bound {
     fn test(
         &mut self,
         table: &Table,
-        keys: &[&Labels],
+        groups: Groups<'_>,
         states: &mut [&mut State],
         truth: &mut Vec<bool>,
         faults: &mut Vec<(u32, Fault)>,
     ) {
         if states.is_empty() {
-            return self.frame(table, 0..table.rows(), keys, |evaluator, frame| {
+            return self.frame(table, 0..table.rows(), groups, |evaluator, frame| {
                 evaluator.test(frame, None, truth, faults);
             });
         }
         for (row, state) in states.iter_mut().enumerate() {
-            let key = if keys.is_empty() { &[][..] } else { &keys[row..row + 1] };
             let mut own = Vec::new();
-            self.frame(table, row..row + 1, key, |evaluator, frame| {
+            self.frame(table, row..row + 1, groups.row(row), |evaluator, frame| {
                 evaluator.test(frame, Some(state), truth, &mut own);
             });
             faults.extend(own.into_iter().map(|(_, fault)| (row as u32, fault)));
@@ -257,7 +329,7 @@ impl Bound {
         &mut self,
         table: &Table,
         rows: std::ops::Range<usize>,
-        keys: &[&Labels],
+        groups: Groups<'_>,
         run: impl FnOnce(&mut dyn Evaluator, &Frame<'_>),
     ) {
         let numbers: Columns<'_> = self
@@ -266,9 +338,21 @@ impl Bound {
             .map(|column| &table.columns[*column])
             .map(|column| if column.is_empty() { &[][..] } else { &column[rows.clone()] })
             .collect();
-        let facts = &[];
-        let frame =
-            Frame { rows: rows.len(), numbers: &numbers, at: &table.at[rows.clone()], keys, facts };
-        run(self.evaluator.as_mut(), &frame);
+        let (facts, evaluator) = self.facts(groups);
+        let (at, keys) = (&table.at[rows.clone()], groups.keys);
+        let frame = Frame { rows: rows.len(), numbers: &numbers, at, keys, facts };
+        run(evaluator, &frame);
+    }
+
+    /// What the rows' labels say to the program, and its evaluator.
+    fn facts(&mut self, groups: Groups<'_>) -> (&[u64], &mut dyn Evaluator) {
+        let facts = match &mut self.labelled {
+            Some(labelled) => {
+                labelled.answer(groups);
+                labelled.facts.as_slice()
+            }
+            None => &[],
+        };
+        (facts, self.evaluator.as_mut())
     }
 }

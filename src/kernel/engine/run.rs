@@ -246,6 +246,7 @@ impl RuleRun {
             dense.make_room(number);
             self.resting.resize(self.resting.len().max(number as usize + 1), false);
         }
+        self.programs.forget_group(number);
         let groups = &self.groups;
         self.by_key.insert(key.bytes(), number, |number| groups[number].key.bytes());
         number

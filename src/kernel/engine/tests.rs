@@ -7,6 +7,7 @@ mod disputes;
 mod extremes;
 mod guests;
 mod kit;
+mod labels;
 mod promises;
 mod simulation;
 
