@@ -123,6 +123,11 @@ impl Intake {
         self.keys.clear();
     }
 
+    /// Forgets the keys that were not seen since this was last called.
+    pub fn forget_unseen(&mut self) {
+        self.keys.forget_unseen();
+    }
+
     /// Keys taken out of the cache so far.
     pub fn evictions(&self) -> u64 {
         self.keys.evictions()

@@ -41,6 +41,16 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Lines since the stream began.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// So many lines of the stream that begins were read elsewhere.
+    pub fn skip(&mut self, lines: u64) {
+        self.count += lines;
+    }
+
     pub fn new(line_bytes_max: usize) -> Lines {
         Lines { line_bytes_max, carry: Vec::new(), passing_over: false, count: 0 }
     }

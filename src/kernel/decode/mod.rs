@@ -29,7 +29,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use crate::kernel::model::{Batch, Limits};
+use crate::kernel::model::{Batch, Duration, EventTime, Limits};
 
 pub use intake::{Intake, Key};
 pub use number::TimeUnit;
@@ -41,6 +41,10 @@ use json_lines::JsonLines;
 use lines::{Line, Lines, Run};
 use prom_text::PromText;
 use statsd::StatsD;
+
+/// A raw key that did not come for so long, or up to twice that, is forgotten. As long as a series
+/// is remembered at least.
+pub const KEY_AGE: Duration = Duration::from_secs(3_600);
 
 /// What is wrong with a line, in words for a [`Defect`](crate::kernel::model::Defect).
 type Words = Cow<'static, str>;
@@ -86,6 +90,8 @@ pub struct Decoder {
     intake: Intake,
     /// Room for a raw key, kept so that no line allocates.
     scratch: Vec<u8>,
+    /// When keys were last looked over.
+    aged: EventTime,
 }
 
 /// What a format keeps from line to line: scratch space, and for CSV the header.
@@ -110,7 +116,8 @@ impl Decoder {
         };
         let lines = Lines::new(limits.line_bytes_max);
         let intake = Intake::new(limits, keys_max);
-        Decoder { format, unit: None, lines, reader, intake, scratch: Vec::new() }
+        let (unit, scratch, aged) = (None, Vec::new(), EventTime::MIN);
+        Decoder { format, unit, lines, reader, intake, scratch, aged }
     }
 
     /// Hashes raw keys with this seed. Nothing that is decoded depends on it; a sender that does
@@ -169,7 +176,29 @@ impl Decoder {
         self.intake.take()
     }
 
-    /// Raw keys taken out of the full cache so far.
+    /// Time has come to `now`: about once in [`KEY_AGE`] the raw keys that did not come for so long
+    /// are forgotten, so that series that are gone take no room for ever.
+    pub fn age(&mut self, now: EventTime) {
+        if now < self.aged + KEY_AGE {
+            return;
+        }
+        if self.aged != EventTime::MIN {
+            self.intake.forget_unseen();
+        }
+        self.aged = now;
+    }
+
+    /// Lines of the stream so far.
+    pub fn lines(&self) -> u64 {
+        self.lines.count()
+    }
+
+    /// So many lines of the stream that begins were read elsewhere.
+    pub fn skip_lines(&mut self, lines: u64) {
+        self.lines.skip(lines);
+    }
+
+    /// Raw keys taken out so far, because the cache was full or they did not come any more.
     pub fn evictions(&self) -> u64 {
         self.intake.evictions()
     }

@@ -33,6 +33,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct RuleRun {
     pub rule: Arc<Rule>,
     pub delay: Duration,
+    /// [`Rule::remembers`], which every sample asks for.
+    pub remembers: Duration,
     pub programs: Programs,
     /// One for each input of a rule with a window.
     pub specs: Vec<WindowSpec>,
@@ -100,6 +102,7 @@ impl RuleRun {
         let dense = specs.first().filter(|_| !apart).and_then(Dense::new).map(Box::new);
         let mut run = RuleRun {
             programs: Programs::new(&rule),
+            remembers: rule.remembers(),
             share: rule.declared.share.as_ref().map(|share| share.evaluator()),
             rule,
             delay,
@@ -336,8 +339,7 @@ impl RuleRun {
         }
         // A series that was silent for so long would have been forgotten; whether it was must not
         // depend on when somebody looked.
-        let remembered = self.rule.remembers();
-        previous.filter(|(last, _)| *last < at && at.since(*last) <= remembered)
+        previous.filter(|(last, _)| *last < at && at.since(*last) <= self.remembers)
     }
 
     /// Counts samples that left their groups at rest.

@@ -307,6 +307,7 @@ impl RuleRun {
         let (specs, base_spec) = (fresh.specs, fresh.base_spec);
         self.programs = Programs::new(rule);
         (self.plain, self.guest) = (fresh.plain, fresh.guest);
+        self.remembers = fresh.remembers;
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
         if why.is_some() {

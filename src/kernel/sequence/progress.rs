@@ -53,10 +53,12 @@ impl Progress {
         Progress { configured: lateness, ..self }
     }
 
+    #[inline]
     pub fn standing(&self) -> Standing {
         self.standing
     }
 
+    #[inline]
     pub fn lateness(&self) -> Duration {
         match self.configured {
             Some(lateness) => lateness,
@@ -67,6 +69,7 @@ impl Progress {
     }
 
     /// Where this source alone would put the watermark.
+    #[inline]
     pub fn mark(&self) -> EventTime {
         self.newest - self.lateness()
     }
@@ -85,6 +88,7 @@ impl Progress {
     }
 
     /// One sample, already stamped. `stamped` tells that it came without a time.
+    #[inline]
     pub fn sample(&mut self, at: EventTime, arrival: Option<Now>, stamped: bool) {
         self.timestamped |= !stamped;
         self.newest = self.newest.max(arrival.map_or(at, |arrival| at.min(arrival.as_arrival())));
@@ -108,6 +112,7 @@ impl Progress {
     }
 
     /// A sample came: whatever it was before, the source takes part again.
+    #[inline]
     pub fn wake(&mut self, arrival: Option<Now>, limits: &Limits) {
         let behind =
             arrival.is_some_and(|now| now.as_arrival().since(self.newest) > limits.hold_max);

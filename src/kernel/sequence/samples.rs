@@ -79,6 +79,7 @@ impl Sequencer {
         self.finish(out)
     }
 
+    #[inline]
     fn sample(
         &mut self,
         from: &mut Source,
@@ -185,10 +186,12 @@ impl Sequencer {
         }
     }
 
+    #[inline]
     fn is_suspect(&self, at: EventTime) -> bool {
         self.newest != EventTime::MIN && at > self.newest + self.limits.future_max
     }
 
+    #[inline]
     fn accept(
         &mut self,
         from: &mut Source,
@@ -321,6 +324,7 @@ pub fn introduction(
     Introduction { position, watermark, id, series, entries, faults }
 }
 
+#[inline]
 pub fn place(
     out: &mut [Rows],
     shards: u64,

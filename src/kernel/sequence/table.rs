@@ -59,14 +59,17 @@ impl SeriesTable {
     }
 
     /// The generation of a number; one that was never given has none.
+    #[inline]
     pub fn generation(&self, id: SeriesId) -> u32 {
         self.entries.get(id.index()).map_or(0, |entry| entry.generation)
     }
 
+    #[inline]
     pub fn entry(&self, id: SeriesId) -> &Entry {
         &self.entries[id.index()]
     }
 
+    #[inline]
     pub fn entry_mut(&mut self, id: SeriesId) -> &mut Entry {
         &mut self.entries[id.index()]
     }

@@ -1,6 +1,7 @@
 //! Reads files and decodes them, on this thread or on several, and gives the batches in the files'
 //! order.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -28,11 +29,20 @@ pub fn decode_all(
     files: &[PathBuf],
     decoders: usize,
     make: impl Fn() -> Decoder,
-    mut each: impl FnMut(Decoded<'_>),
+    each: impl FnMut(Decoded<'_>),
 ) -> io::Result<()> {
     if decoders == 1 {
         return decode_here(files, make(), each);
     }
+    decode_together(files, (decoders, READ_BYTES), make, each)
+}
+
+fn decode_together(
+    files: &[PathBuf],
+    (decoders, read_bytes): (usize, usize),
+    make: impl Fn() -> Decoder,
+    mut each: impl FnMut(Decoded<'_>),
+) -> io::Result<()> {
     std::thread::scope(|scope| {
         let (mut hands, count) = (Vec::new(), decoders as u32);
         for number in 0..count {
@@ -42,7 +52,8 @@ pub fn decode_all(
             scope.spawn(move || serve(decoder, (number, count), &work, &done));
             hands.push(Hand { chunks, decoded });
         }
-        Team { hands, next: 0, open: false, waiting: Default::default() }.run(files, &mut each)
+        let (waiting, lines) = (VecDeque::new(), (0, 0));
+        Team { hands, read_bytes, next: 0, open: false, waiting, lines }.run(files, &mut each)
     })
 }
 
@@ -61,7 +72,9 @@ fn decode_here(
             } else {
                 decoder.feed(&buffer[..size]);
             }
-            each(Decoded { file, batch: decoder.take(), bytes: size as u64 });
+            let batch = decoder.take();
+            age(&mut decoder, &batch);
+            each(Decoded { file, batch, bytes: size as u64 });
             if size == 0 {
                 break;
             }
@@ -72,43 +85,61 @@ fn decode_here(
 
 struct Chunk {
     bytes: Vec<u8>,
+    /// Lines of its file come before it, in other chunks.
+    goes_on: bool,
     /// It holds whole lines, or is the last of a file.
     ends: bool,
 }
 
 struct Hand {
     chunks: Sender<Chunk>,
-    decoded: Receiver<(Batch, u64)>,
+    decoded: Receiver<Part>,
+}
+
+/// What a chunk came to.
+struct Part {
+    batch: Batch,
+    bytes: u64,
+    /// Lines that ended in it.
+    lines: u64,
+    /// Lines before its first, as far as its decoder knew.
+    assumed: u64,
 }
 
 /// Decoders that take turns, one chunk of whole lines each.
 struct Team {
     hands: Vec<Hand>,
+    read_bytes: usize,
     /// Whose turn it is.
     next: usize,
     /// The last chunk broke off within a line, so its decoder gets the next one too.
     open: bool,
     /// Chunks handed out and not yet back: whose they are, and of which file.
-    waiting: std::collections::VecDeque<(usize, usize)>,
+    waiting: VecDeque<(usize, usize)>,
+    /// Lines of the oldest waiting chunk's file that were taken back.
+    lines: (usize, u64),
 }
 
 impl Team {
     fn run(mut self, files: &[PathBuf], each: &mut impl FnMut(Decoded<'_>)) -> io::Result<()> {
         for (number, file) in files.iter().enumerate() {
             let mut input = open(file)?;
-            let mut rest = Vec::new();
+            let (mut rest, mut first) = (Vec::new(), true);
             loop {
                 let mut bytes = std::mem::take(&mut rest);
                 let had = bytes.len();
-                bytes.resize(had + READ_BYTES, 0);
+                bytes.resize(had + self.read_bytes, 0);
                 let size = read_full(&mut input, &mut bytes[had..])?;
                 bytes.truncate(had + size);
-                let ends = size < READ_BYTES;
+                let ends = size < self.read_bytes;
                 if !ends && let Some(end) = memchr::memrchr(b'\n', &bytes) {
                     rest = bytes.split_off(end + 1);
                 }
                 let open = !ends && rest.is_empty() && !bytes.ends_with(b"\n");
-                self.hand_out(number, bytes, ends, open, files, each);
+                let goes_on = !std::mem::take(&mut first);
+                let chunk = Chunk { bytes, goes_on, ends: ends || !open };
+                self.hand_out(number, chunk, files, each);
+                self.open = open && !ends;
                 if ends {
                     break;
                 }
@@ -123,9 +154,7 @@ impl Team {
     fn hand_out(
         &mut self,
         file: usize,
-        bytes: Vec<u8>,
-        ends: bool,
-        open: bool,
+        chunk: Chunk,
         files: &[PathBuf],
         each: &mut impl FnMut(Decoded<'_>),
     ) {
@@ -135,16 +164,21 @@ impl Team {
         if !self.open {
             self.next = (self.next + 1) % self.hands.len();
         }
-        self.open = open;
         self.waiting.push_back((self.next, file));
-        let chunk = Chunk { bytes, ends: ends || !open };
         assert!(self.hands[self.next].chunks.send(chunk).is_ok(), "{ALIVE}");
     }
 
     /// Waits for the oldest chunk.
     fn take_back(&mut self, files: &[PathBuf], each: &mut impl FnMut(Decoded<'_>)) {
         let Some((hand, file)) = self.waiting.pop_front() else { return };
-        let (batch, bytes) = self.hands[hand].decoded.recv().expect(ALIVE);
+        let Part { mut batch, bytes, lines, assumed } =
+            self.hands[hand].decoded.recv().expect(ALIVE);
+        if self.lines.0 != file {
+            self.lines = (file, 0);
+        }
+        let before = self.lines.1;
+        batch.defects.iter_mut().for_each(|defect| defect.line = defect.line + before - assumed);
+        self.lines.1 += lines;
         each(Decoded { file: &files[file], batch, bytes });
     }
 }
@@ -156,20 +190,38 @@ fn serve(
     mut decoder: Decoder,
     (number, count): (u32, u32),
     work: &Receiver<Chunk>,
-    done: &Sender<(Batch, u64)>,
+    done: &Sender<Part>,
 ) {
+    let mut within = false;
     for chunk in work {
+        if chunk.goes_on && !within {
+            // Only the first line of a file may begin with a byte order mark.
+            decoder.skip_lines(1);
+        }
+        let assumed = decoder.lines();
         decoder.feed(&chunk.bytes);
+        let mut lines = decoder.lines() - assumed;
+        within = !chunk.ends;
         if chunk.ends {
+            lines += u64::from(!chunk.bytes.ends_with(b"\n"));
             decoder.finish();
         }
         let mut batch = decoder.take();
+        age(&mut decoder, &batch);
         let own = |slot: &mut Slot| slot.0 = slot.0 * count + number;
         batch.slots.iter_mut().for_each(own);
         batch.announced.iter_mut().for_each(|announced| own(&mut announced.slot));
-        if done.send((batch, chunk.bytes.len() as u64)).is_err() {
+        let bytes = chunk.bytes.len() as u64;
+        if done.send(Part { batch, bytes, lines, assumed }).is_err() {
             return;
         }
+    }
+}
+
+/// In a replay time is that of the samples.
+fn age(decoder: &mut Decoder, batch: &Batch) {
+    if let Some(at) = batch.at.last() {
+        decoder.age(*at);
     }
 }
 
@@ -194,4 +246,74 @@ fn read_full(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(have)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::kernel::decode::Format;
+    use crate::kernel::model::Limits;
+
+    /// Every sample as `series time value` and every defect as `line words`, in order.
+    fn told(files: &[PathBuf], team: Option<(usize, usize)>) -> Vec<String> {
+        let limits = Limits { line_bytes_max: 200, ..Limits::default() };
+        let make = || Decoder::new(Format::JsonLines, &limits, 1_000);
+        let (mut lines, mut names) = (Vec::new(), BTreeMap::new());
+        let each = |decoded: Decoded<'_>| {
+            let mut announced = decoded.batch.announced.iter().peekable();
+            for row in 0..decoded.batch.rows() {
+                while let Some(new) = announced.next_if(|new| new.row as usize <= row) {
+                    names.insert(new.slot, new.series.to_string());
+                }
+                let (slot, at) = (decoded.batch.slots[row], decoded.batch.at[row]);
+                let value = decoded.batch.value[row];
+                lines.push(format!("{} {at} {value}", names[&slot]));
+            }
+            for defect in &decoded.batch.defects {
+                lines.push(format!("{} {}", defect.line, defect.what));
+            }
+        };
+        match team {
+            None => decode_here(files, make(), each).expect("files are read"),
+            Some(team) => decode_together(files, team, make, each).expect("files are read"),
+        }
+        // Samples and defects of one read stand apart; which reads there are must not show.
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn several_decoders_tell_what_one_tells() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut files = Vec::new();
+        for (number, mark) in ["\u{feff}", ""].into_iter().enumerate() {
+            let mut text = mark.to_owned();
+            for line in 0..120 {
+                match line % 9 {
+                    4 => text.push_str("no sample\n"),
+                    7 => writeln!(text, "{}", "long ".repeat(60)).expect("a text"),
+                    _ => {
+                        let (host, ts) = (line % 5, 1_700_000_000_000u64 + line);
+                        writeln!(
+                            text,
+                            "{{\"name\":\"m\",\"labels\":{{\"host\":\"h{host}\"}},\"ts\":{ts},\"value\":{line}.5}}"
+                        )
+                        .expect("a text");
+                    }
+                }
+            }
+            text.push_str("the last line has no end");
+            let file = folder.path().join(format!("{number}.json"));
+            std::fs::write(&file, text).expect("a file");
+            files.push(file);
+        }
+        let alone = told(&files, None);
+        assert!(alone.iter().any(|line| line.starts_with("121 ")));
+        for team in [(2, 64), (2, 500), (3, 1_000), (4, 70_000)] {
+            assert_eq!(told(&files, Some(team)), alone, "{team:?}");
+        }
+    }
 }

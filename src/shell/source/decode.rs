@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::config::settings;
 use crate::kernel::decode::{Decoder, Format};
-use crate::kernel::model::{Batch, Limits};
+use crate::kernel::model::{Batch, EventTime, Limits};
 
 use super::Decode;
 
@@ -42,6 +42,10 @@ impl Decode for Decoder {
 
     fn take(&mut self) -> Batch {
         Decoder::take(self)
+    }
+
+    fn age(&mut self, now: EventTime) {
+        Decoder::age(self, now);
     }
 
     fn evictions(&mut self) -> u64 {

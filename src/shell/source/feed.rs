@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::kernel::model::{Batch, Defect, Duration, Now, RefusalCounts};
+use crate::kernel::model::{Batch, Defect, Duration, EventTime, Now, RefusalCounts};
 use crate::shell::clock::Clock;
 use crate::shell::inlet::{InFlight, Inlet, SourceKind, Stopped};
 
@@ -22,7 +22,11 @@ pub trait Decode: Send + 'static {
     /// Everything read since the last call.
     fn take(&mut self) -> Batch;
 
-    /// How many raw keys the cache has forgotten so far because it was full.
+    /// Time has come to `now`: raw keys that have not come for long may be forgotten.
+    fn age(&mut self, now: EventTime);
+
+    /// How many raw keys the cache has forgotten so far, because it was full or they had not come for
+    /// long.
     fn evictions(&mut self) -> u64;
 }
 
@@ -90,6 +94,7 @@ impl<D: Decode> Feed<D> {
     ) -> Result<Taken, Stopped> {
         let mut decoder = self.decoder.lock().expect("a decoder never panics");
         let evicted_before = decoder.evictions();
+        decoder.age(arrival.as_arrival());
         decode(&mut decoder);
         let mut batch = decoder.take();
         (batch.arrival, batch.bytes) = (Some(arrival), permit.bytes());

@@ -69,6 +69,8 @@ impl Decode for ToyDecoder {
         std::mem::take(&mut self.batch)
     }
 
+    fn age(&mut self, _: EventTime) {}
+
     fn evictions(&mut self) -> u64 {
         self.evictions
     }

@@ -201,6 +201,17 @@ impl Keys {
         self.forecast = Forecast::NOTHING;
     }
 
+    /// Takes out every key that was not seen since this was last called.
+    pub fn forget_unseen(&mut self) {
+        for slot in 0..self.held.len() {
+            match self.held[slot].state {
+                State::Free => {}
+                State::Seen => self.held[slot].state = State::Unseen,
+                State::Unseen => self.take_out(slot),
+            }
+        }
+    }
+
     fn hash(&self, raw: &[u8]) -> u32 {
         (xxh3_64_with_seed(raw, self.seed) >> 32) as u32
     }
@@ -216,19 +227,21 @@ impl Keys {
             match held.state {
                 State::Free => {}
                 State::Seen => held.state = State::Unseen,
-                State::Unseen => {
-                    held.state = State::Free;
-                    let place = held.place();
-                    let raw = self.arena.get(place);
-                    self.bytes -= raw.len();
-                    self.table.remove(self.hash(raw), slot as u32);
-                    self.arena.remove(place);
-                    self.free.push(slot as u32);
-                    self.evictions += 1;
-                    return;
-                }
+                State::Unseen => return self.take_out(slot),
             }
         }
+    }
+
+    fn take_out(&mut self, slot: usize) {
+        let held = &mut self.held[slot];
+        held.state = State::Free;
+        let place = held.place();
+        let raw = self.arena.get(place);
+        self.bytes -= raw.len();
+        self.table.remove(self.hash(raw), slot as u32);
+        self.arena.remove(place);
+        self.free.push(slot as u32);
+        self.evictions += 1;
     }
 }
 

@@ -121,3 +121,24 @@ fn keys_in_an_order_are_expected_and_keys_in_none_soon_are_not() {
     let hits = (0..100).filter(|name| expected(*name) == Some(true)).count();
     assert!(hits > 90, "{hits}");
 }
+
+#[test]
+fn keys_that_come_no_more_are_forgotten_and_others_keep_their_slots() {
+    let mut keys = Keys::new(100);
+    let slots: Vec<Slot> =
+        (0..10u32).map(|number| keys.insert(&number.to_le_bytes(), None)).collect();
+    let meet = |keys: &mut Keys| {
+        for number in (0..10u32).step_by(2) {
+            assert_eq!(keys.get(&number.to_le_bytes()), Some(Ok(slots[number as usize])));
+        }
+    };
+    meet(&mut keys);
+    keys.forget_unseen();
+    assert_eq!((keys.len(), keys.evictions()), (5, 5));
+    meet(&mut keys);
+    keys.forget_unseen();
+    assert_eq!(keys.len(), 5);
+    assert_eq!(keys.find(&1u32.to_le_bytes()), None);
+    keys.forget_unseen();
+    assert_eq!((keys.len(), keys.evictions()), (0, 10));
+}
