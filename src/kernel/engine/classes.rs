@@ -201,7 +201,7 @@ impl Engine {
             let mut rested = mine.len() as u64;
             if seen.busy >> line.place & 1 == 1 || line.thresholds.iter().any(may) {
                 let run = &mut runs[line.rule.index()];
-                rested -= around.judge_plain(stretch, run, bindings[line.place], line.place);
+                rested -= around.judge_line(stretch, run, bindings[line.place], line);
             }
             line.rested += rested;
             line.last = line.last.max(Some(seen.last));
@@ -325,6 +325,26 @@ struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// As [`Around::judge_plain`], where the conditions are known to be comparisons.
+    fn judge_line(
+        &self,
+        stretch: &mut Stretch,
+        run: &mut RuleRun,
+        binding: Binding,
+        line: &Line,
+    ) -> u64 {
+        let mut handed = 0;
+        for row in self.mine {
+            let value = self.rows.value[*row as usize];
+            let breaches = line.thresholds.iter().any(|threshold| threshold.holds(value));
+            if breaches || self.is_busy(*row, line.place) {
+                let member = self.member(*row, line.place);
+                handed += u64::from(stretch.offer(run, binding, *row, member));
+            }
+        }
+        handed
+    }
+
     /// Hands over the rows that breach, or fault, or whose group is busy; gives how many. Of
     /// groups of several series they are only noted.
     fn judge_plain(

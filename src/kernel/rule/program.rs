@@ -81,6 +81,10 @@ pub enum Comparison {
 }
 
 impl Threshold {
+    pub fn holds(self, value: f64) -> bool {
+        self.may_hold(value, value)
+    }
+
     /// Whether it holds for some value in `low..=high`, if each of both is such a value.
     pub fn may_hold(self, low: f64, high: f64) -> bool {
         match self.comparison {
