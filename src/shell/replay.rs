@@ -84,7 +84,7 @@ pub fn run(
 /// The kernel on this thread, or on threads of its own.
 enum Kernel<T> {
     Here { machine: Box<Machine>, told: T },
-    Threads(Pipeline),
+    Threads(Box<Pipeline>),
 }
 
 impl<T: FnMut(Merged) + Send + 'static> Kernel<T> {
@@ -95,7 +95,7 @@ impl<T: FnMut(Merged) + Send + 'static> Kernel<T> {
         if replay.shards == 1 {
             return Ok(Kernel::Here { machine: Box::new(machine), told });
         }
-        Ok(Kernel::Threads(Pipeline::start(machine, told)?))
+        Ok(Kernel::Threads(Box::new(Pipeline::start(machine, told)?)))
     }
 
     fn step(&mut self, arrived: Arrived) {

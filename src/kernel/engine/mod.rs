@@ -47,7 +47,8 @@ pub struct Engine {
     shard: u32,
     shards: u32,
     ruleset: Arc<Ruleset>,
-    /// In the order of the ruleset; boxed, because a swap moves all of them.
+    /// In the order of the ruleset.
+    #[allow(clippy::vec_box, reason = "a swap moves all of them")]
     runs: Vec<Box<RuleRun>>,
     plugins: Plugins,
     series: Vec<Option<Bound>>,

@@ -87,8 +87,8 @@ impl Engine {
     pub fn fault_counts(&mut self) -> Vec<(Arc<str>, u64, u64)> {
         self.tell_counts();
         let counts =
-            |run: &Box<RuleRun>| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
-        self.runs.iter().map(counts).collect()
+            |run: &RuleRun| (run.rule.name.clone(), run.stats.evaluations, run.stats.faults);
+        self.runs.iter().map(|run| counts(run)).collect()
     }
 
     /// Alerts that do something, and groups in trouble; by rule, then key.

@@ -49,8 +49,11 @@ pub struct Ruleset {
 #[derive(Debug, Default)]
 struct Named {
     all: Vec<Binding>,
-    labelled: Vec<(Arc<str>, Lookup<Arc<str>, Vec<Binding>>)>,
+    /// By label, then by value.
+    labelled: Vec<(Arc<str>, ByValue)>,
 }
+
+type ByValue = Lookup<Arc<str>, Vec<Binding>>;
 
 /// Why a set of rules cannot stand together.
 #[derive(Clone, Debug, PartialEq, Eq)]
