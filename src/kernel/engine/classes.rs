@@ -5,17 +5,16 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use crate::kernel::model::{EventTime, Labels};
 use crate::kernel::rule::program::Threshold;
-use crate::kernel::rule::ruleset::{Binding, RuleIndex};
+use crate::kernel::rule::ruleset::Binding;
 use crate::kernel::rule::view::Column;
 use crate::kernel::sequence::Rows;
 
 use super::latest::{LatestTable, PLACES};
 use super::output::{DisputeNote, Output};
-use super::programs::{Groups, Programs};
+use super::plan::{Line, Plan};
+use super::programs::Groups;
 use super::run::RuleRun;
 use super::{Bound, Engine};
 
@@ -44,58 +43,9 @@ impl Seen {
         Seen { busy: 0, low: f64::INFINITY, high: f64::NEG_INFINITY, last: EventTime::MIN };
 }
 
-/// The bindings of a class by how they are judged. What every batch asks lies together: a thousand
-/// rules of a few series each would else cost a thousand walks through memory.
-#[derive(Default)]
-struct Plan {
-    thresholds: Vec<Line>,
-    /// Places of all other bindings.
-    others: Vec<usize>,
-    /// Some condition is not confirmed yet: what it comes to may be used once it is.
-    provisional: bool,
-}
-
-/// A binding to a rule that only holds values against constants.
-struct Line {
-    place: usize,
-    rule: RuleIndex,
-    /// One for each level.
-    thresholds: SmallVec<[Threshold; 1]>,
-    /// Rows that left their groups at rest, and the time of the last, since the rule was told.
-    rested: u64,
-    last: Option<EventTime>,
-}
-
-impl Line {
-    fn tell(&mut self, runs: &mut [Box<RuleRun>]) {
-        let rested = std::mem::take(&mut self.rested);
-        runs[self.rule.index()].count_rested(rested, self.last.take());
-    }
-}
-
 impl Class {
     pub fn new(bindings: Vec<Binding>) -> Class {
         Class { bindings, plan: None, rows: Vec::new(), seen: Seen::NOTHING }
-    }
-
-    fn make_plan(&mut self, runs: &[Box<RuleRun>]) {
-        let mut plan = Plan::default();
-        for (place, binding) in self.bindings.iter().enumerate() {
-            let run = &runs[binding.rule.index()];
-            let fits = run.plain && place < PLACES;
-            let thresholds = Programs::thresholds(&run.rule).filter(|_| fits);
-            let confirmed = run.programs.is_confirmed();
-            plan.provisional |= thresholds.is_some() && !confirmed;
-            let thresholds = thresholds.filter(|_| confirmed);
-            match thresholds.map(SmallVec::from_vec) {
-                Some(thresholds) => {
-                    let (rule, rested, last) = (binding.rule, 0, None);
-                    plan.thresholds.push(Line { place, rule, thresholds, rested, last });
-                }
-                None => plan.others.push(place),
-            }
-        }
-        self.plan = Some(plan);
     }
 }
 
@@ -189,7 +139,8 @@ impl Engine {
 
     fn judge_class(&mut self, rows: &Rows, number: usize) {
         if self.classes[number].plan.is_none() {
-            self.classes[number].make_plan(&self.runs);
+            let class = &mut self.classes[number];
+            class.plan = Some(Plan::new(&class.bindings, &self.runs));
         }
         let Engine { stretch, classes, runs, series, latest, .. } = self;
         let Class { bindings, plan, rows: mine, seen } = &mut classes[number];

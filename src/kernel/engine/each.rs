@@ -1,18 +1,17 @@
 //! Rules without a window: samples judged as they come, joins of inputs, folds over latest values.
 
-use std::sync::Arc;
-
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::{Bounds, Cause};
 use crate::kernel::model::{EventTime, Labels, Level, Series};
 use crate::kernel::rule::program::Fault;
-use crate::kernel::rule::view::{Column, Reduction};
+use crate::kernel::rule::view::Column;
 use crate::kernel::rule::{Judge, State};
 use crate::kernel::sequence::{Derived, Rows};
 use crate::kernel::window::across;
 
 use super::Context;
 use super::emit::{self, Facts};
+use super::figures::{all_values, main_value, named};
 use super::programs::{Groups, Table};
 use super::run::RuleRun;
 
@@ -512,51 +511,4 @@ impl RuleRun {
         let value = main_value(&self.programs.columns, &table, 0);
         Facts { value, values: all_values(&self.programs.columns, &names, &table, 0), window }
     }
-}
-
-fn named(value: Option<f64>) -> Vec<(Arc<str>, f64)> {
-    value.map(|value| (Arc::from("value"), value)).into_iter().collect()
-}
-
-/// The first column besides `count` that the rule reads.
-pub fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> {
-    let rank = |column: &Column| match column {
-        Column::Value { .. } => Some(0),
-        Column::Reduced { reduction: Reduction::Count, .. } => Some(2),
-        Column::Reduced { .. } => Some(1),
-        Column::Base { .. } | Column::Label(_) => None,
-    };
-    let ranked = columns.iter().enumerate().filter_map(|(at, column)| Some((rank(column)?, at)));
-    ranked.min().map(|(_, at)| table.columns[at][row])
-}
-
-/// Every number that was judged, by the name a condition reads it under.
-fn all_values(
-    columns: &[Column],
-    inputs: &[Arc<str>],
-    table: &Table,
-    row: usize,
-) -> Vec<(Arc<str>, f64)> {
-    let under = |input: u8, field: String| -> Arc<str> {
-        match inputs[input as usize].as_ref() {
-            "" => field.into(),
-            name if field.is_empty() => name.into(),
-            name => format!("{name}.{field}").into(),
-        }
-    };
-    let mut values: Vec<(Arc<str>, f64)> = Vec::new();
-    for (at, column) in columns.iter().enumerate() {
-        let name = match column {
-            Column::Value { input } if inputs[*input as usize].is_empty() => "value".into(),
-            Column::Value { input } => under(*input, String::new()),
-            Column::Reduced { input, reduction } => under(*input, reduction.name()),
-            Column::Base { input, reduction, stat } => {
-                under(*input, format!("base.{}.{}", reduction.name(), stat.name()))
-            }
-            Column::Label(_) => continue,
-        };
-        values.push((name, table.columns[at][row]));
-    }
-    values.sort_by(|a, b| a.0.cmp(&b.0));
-    values
 }

@@ -6,8 +6,8 @@ use crate::kernel::event::{Bounds, Cause};
 use crate::kernel::rule::program::{Fault, GuestVerdicts, WindowRows};
 use crate::kernel::rule::{GuestRule, Judge};
 
-use super::each::main_value;
 use super::emit::{self, Facts};
+use super::figures::main_value;
 use super::guest::{Answer, Answers};
 use super::output::{Adoption, Carried};
 use super::programs::Table;

@@ -6,23 +6,20 @@ use std::sync::Arc;
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::Cause;
 use crate::kernel::model::index::Index;
-use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
+use crate::kernel::model::{Duration, EventTime, Labels, Series, SourceId};
 use crate::kernel::rule::program::{Evaluator, Fault};
 use crate::kernel::rule::view::{Column, Reduction};
-use crate::kernel::rule::{Judge, Rule, Shape, State};
+use crate::kernel::rule::{Judge, Rule, Shape};
 use crate::kernel::sequence::Rows;
 use crate::kernel::shard::{OVERFLOW, group_key, overflow_key};
-use crate::kernel::window::GroupWindow;
 use crate::kernel::window::WindowSpec;
-use crate::kernel::window::baseline::{Baseline, BaselineSpec};
+use crate::kernel::window::baseline::BaselineSpec;
 use crate::kernel::window::dense::Dense;
 
-use super::group::{Group, Member, More, NO_GROUP};
-use super::latest::LatestTable;
+use super::group::{Group, Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};
 use super::programs::{Programs, Table};
 use super::slab::Slab;
-use super::spare::Spare;
 use super::{Context, Phase, emit};
 
 /// Faults in a row after which a group is no longer judged until its rule is edited.
@@ -46,7 +43,7 @@ pub struct RuleRun {
     pub share: Option<Box<dyn Evaluator>>,
     pub groups: Slab<Group>,
     /// Groups by key.
-    by_key: Index,
+    pub by_key: Index,
     pub members: Slab<Member>,
     /// (due, group); void when the group's `wake` says otherwise.
     pub timers: BTreeSet<(EventTime, u32)>,
@@ -131,140 +128,6 @@ impl RuleRun {
         run
     }
 
-    /// Enters a series into its group. `None` when the rule has no use for it: the overflow group
-    /// runs only windows whose figures mean something over a mix of series.
-    pub fn bind(
-        &mut self,
-        context: &mut Context<'_>,
-        (id, series): (SeriesId, &Series),
-        input: u8,
-        key: Labels,
-    ) -> Option<u32> {
-        let place = (input, series.clone());
-        let known = self.waiting.get(&place).map(|known| known.group);
-        if known.is_some() && known == self.group_of(&key) {
-            let mut known = self.waiting.remove(&place).expect("it was just seen");
-            known.id = id;
-            context.latest.learn(id, known.last, known.heard);
-            return Some(self.join_group(context, known));
-        }
-        if key.get(OVERFLOW).is_some() && !self.takes_overflow() {
-            return None;
-        }
-        let group = match self.group_of(&key) {
-            Some(group) => group,
-            None => {
-                let group = self.open_group(context, key.clone());
-                self.groups[group].heard = context.seen;
-                group
-            }
-        };
-        let mut member = Member::new(id, series.clone(), input, group);
-        member.overflows = key.get(OVERFLOW).is_some();
-        self.begin_anew(context, &mut member);
-        Some(self.join_group(context, member))
-    }
-
-    fn join_group(&mut self, context: &mut Context<'_>, member: Member) -> u32 {
-        let group = member.group;
-        self.rouse(context.latest, group);
-        let number = self.members.insert(member);
-        self.groups[group].members.push(number);
-        self.schedule(context, group);
-        number
-    }
-
-    /// Gives a series an empty window and a first `this`, and forgets what it said before.
-    pub fn begin_anew(&self, context: &Context<'_>, member: &mut Member) {
-        self.renew_parts(context, member);
-        (member.last, member.verdict) = (None, None);
-        (member.live, member.took_part) = (false, false);
-    }
-
-    /// An empty window and a first `this`, where the rule keeps them for each series.
-    pub fn renew_parts(&self, context: &Context<'_>, member: &mut Member) {
-        let window = || Box::new(self.new_window(context, member.input));
-        member.window = (!self.specs.is_empty() && self.rule.across.is_some()).then(window);
-        member.state = self.first_state().filter(|_| !self.judges_groups());
-    }
-
-    pub fn first_state(&self) -> Option<Box<State>> {
-        self.rule.state.clone().map(Box::new)
-    }
-
-    /// Whether a verdict is about the group as a whole, and so is `this`; else about one series.
-    pub fn judges_groups(&self) -> bool {
-        !matches!(self.rule.shape, Shape::Each) || self.rule.inputs.len() > 1
-    }
-
-    /// Puts the last pane end on the rule's own grid, which an edit may have changed.
-    pub fn realign(&mut self) {
-        if let Some(every) = self.every() {
-            self.closed = self.closed.floor(every);
-        }
-    }
-
-    /// Takes a retired series out of its group.
-    pub fn unbind(&mut self, latest: &mut LatestTable, member: u32) {
-        let group = self.members[member].group;
-        if group != NO_GROUP {
-            self.rouse(latest, group);
-        }
-        let gone = self.members.remove(member);
-        if let Some(group) = self.groups.get_mut(gone.group) {
-            group.members.retain(|other| *other != member);
-        }
-    }
-
-    /// The binding of a member's series that it stands for.
-    pub fn move_to_place(&mut self, member: u32, place: usize) {
-        self.members[member].place = u8::try_from(place).unwrap_or(u8::MAX);
-    }
-
-    pub fn open_group(&mut self, context: &mut Context<'_>, key: Labels) -> u32 {
-        let mut group = Group::new(key.clone(), self.rule.flapping.is_some());
-        if !self.specs.is_empty() {
-            if self.rule.across.is_none() && self.dense.is_none() {
-                let inputs = 0..self.specs.len() as u8;
-                group.windows = inputs.map(|input| self.new_window(context, input)).collect();
-            }
-            let bases = vec![Baseline::default(); self.base_columns().len()];
-            group.more = Spare::new(More { bases, ..More::default() });
-        } else if self.rule.inputs.len() > 1 {
-            group.more.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));
-        }
-        if self.judges_groups() && self.rule.state.is_some() {
-            group.more.state = self.first_state();
-        }
-        if key.get(OVERFLOW).is_some() {
-            self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);
-        }
-        self.enter_group(group)
-    }
-
-    pub fn enter_group(&mut self, group: Group) -> u32 {
-        let key = group.key.clone();
-        let number = self.groups.insert(group);
-        if let Some(dense) = &mut self.dense {
-            dense.make_room(number);
-            self.resting.resize(self.resting.len().max(number as usize + 1), false);
-        }
-        self.programs.forget_group(number);
-        let groups = &self.groups;
-        self.by_key.insert(key.bytes(), number, |number| groups[number].key.bytes());
-        number
-    }
-
-    pub fn group_of(&self, key: &Labels) -> Option<u32> {
-        self.by_key.find(key.bytes(), |number| self.groups[number].key.bytes())
-    }
-
-    /// A window none of whose panes is judged yet that the watermark has not passed.
-    pub fn new_window(&self, context: &Context<'_>, input: u8) -> GroupWindow {
-        let watermark = context.watermark - self.delay;
-        GroupWindow::new(&self.specs[input as usize], watermark)
-    }
-
     /// The reductions that have a baseline, in the order of a group's `bases`.
     pub fn base_columns(&self) -> Vec<(u8, Reduction)> {
         let mut bases: Vec<(u8, Reduction)> = self
@@ -280,7 +143,7 @@ impl RuleRun {
         bases
     }
 
-    fn takes_overflow(&self) -> bool {
+    pub fn takes_overflow(&self) -> bool {
         let plain = |column: &Column| {
             matches!(
                 column,
