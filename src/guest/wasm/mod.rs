@@ -8,7 +8,7 @@
 //! answer that breaks a promise is a fault and not a verdict. A trap or a missed deadline ends the
 //! whole store; no call into a guest is ever ended by dropping a future. Never loads compiled code
 //! from outside: a component is compiled here, from its bytes, and what was compiled is kept in a
-//! private folder of our own ([`cache`]).
+//! private folder of our own.
 //!
 //! [`Rule`]: crate::kernel::rule::Rule
 //! [`Sink`]: crate::guest::sink::Sink

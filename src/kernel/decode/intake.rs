@@ -30,7 +30,7 @@ impl Intake {
         Intake { limits: limits.clone(), batch: Batch::default(), keys, speculates: true }
     }
 
-    /// See [`Keys::set_seed`].
+    /// Hashes raw keys with this seed, before any is known.
     pub fn set_seed(&mut self, seed: u64) {
         self.keys.set_seed(seed);
     }

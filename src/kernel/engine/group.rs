@@ -69,7 +69,7 @@ pub struct Group {
     pub stale: bool,
     /// Takes part in the closing of panes.
     pub awake: bool,
-    /// Samples that are no breach pass it by; see [`super::rest`].
+    /// Samples that are no breach pass it by (`rest.rs`).
     pub at_rest: bool,
     /// The stretch of rows in which all of its rows must be seen.
     pub seen_in: u64,

@@ -19,7 +19,7 @@ use crate::kernel::rule::view::Reduction;
 /// The window of one group of one input. It is always used with the spec it was made for, or one
 /// that [`WindowSpec::continues`] it.
 ///
-/// Shape: 48 bytes, and on the heap what its panes keep (see [`Ring`]).
+/// Shape: 48 bytes, and on the heap what its panes keep (a ring of records).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupWindow {
     /// The last end that was judged: a sample at or before it is late.
