@@ -7,13 +7,11 @@
 
 use std::borrow::Cow;
 
+pub use super::keys::Key;
 use super::keys::Keys;
 use crate::kernel::model::{
     Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series, Slot,
 };
-
-/// What a raw key stands for: a slot, or why every sample of this key is refused.
-pub type Key = Result<Slot, Refusal>;
 
 pub struct Intake {
     limits: Limits,

@@ -1,5 +1,5 @@
-//! The way of a segment's rows to the rules: series that are bound alike form a class, and a class's
-//! rows are judged together, a column at a time.
+//! The way of a segment's rows to the rules: series that are bound alike form a class, and the rows
+//! of a class are judged together, a column at a time.
 //!
 //! Only rows that breach, or whose group is not at rest, go on to the rule one by one.
 

@@ -1,5 +1,5 @@
-//! What the engine knows of a series on its shard, apart from any rule: one small record each, which
-//! every sample touches.
+//! What the engine knows of a series on its shard, apart from any rule: one small record each,
+//! which every sample touches.
 
 use crate::kernel::model::{EventTime, SeriesId, SourceId};
 

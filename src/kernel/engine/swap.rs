@@ -68,24 +68,11 @@ impl Engine {
             removed.push(gone);
             numbers.push(None);
         }
-        for mut run in removed {
-            let first = self.shard == 0;
-            let mut context = self.context(out, RuleIndex(0));
-            let at = context.watermark;
-            if first && run.quarantined {
-                run.signal(&mut context, run.unhealthy(), -1);
-            }
-            run.end_all(&mut context, at, Cause::RuleRemoved);
+        for run in removed {
             adoption.rules.push((run.rule.name.clone(), Carried::Removed));
+            self.end_removed(run, out);
         }
-        let same =
-            |(at, number): (usize, &Option<RuleIndex>)| *number == Some(RuleIndex(at as u32));
-        let renumbered = numbers.len() != self.runs.len() || !numbers.iter().enumerate().all(same);
-        if renumbered {
-            self.agenda.clear();
-            self.agenda_at = vec![EventTime::MAX; self.runs.len()];
-            self.remap_classes(&numbers);
-        }
+        self.renumber(&numbers);
         self.bind_rules(&unbound, out);
         for introduction in &swap.introduced {
             self.introduce(introduction, out);
@@ -101,6 +88,27 @@ impl Engine {
         }
         adoption.rules.sort();
         out.adopted = Some(adoption);
+    }
+
+    fn end_removed(&mut self, mut run: Box<RuleRun>, out: &mut Output) {
+        let first = self.shard == 0;
+        let mut context = self.context(out, RuleIndex(0));
+        let at = context.watermark;
+        if first && run.quarantined {
+            run.signal(&mut context, run.unhealthy(), -1);
+        }
+        run.end_all(&mut context, at, Cause::RuleRemoved);
+    }
+
+    /// Makes what goes by rules' numbers go by the new ones, if they changed.
+    fn renumber(&mut self, numbers: &[Option<RuleIndex>]) {
+        let same =
+            |(at, number): (usize, &Option<RuleIndex>)| *number == Some(RuleIndex(at as u32));
+        if numbers.len() != self.runs.len() || !numbers.iter().enumerate().all(same) {
+            self.agenda.clear();
+            self.agenda_at = vec![EventTime::MAX; self.runs.len()];
+            self.remap_classes(numbers);
+        }
     }
 
     /// The rules to begin with, before anything happened.

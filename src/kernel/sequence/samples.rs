@@ -1,5 +1,5 @@
-//! The way of a batch's samples into the sequence: what each refers to, whether it is taken, how far
-//! it moves the watermark, and to which shards it goes.
+//! The way of a batch's samples into the sequence: what each refers to, whether it is taken, how
+//! far it moves the watermark, and to which shards it goes.
 
 use crate::kernel::model::{
     Announcement, Batch, EventTime, Now, Op, Refusal, RefusalCounts, Series, SeriesId, Slot,

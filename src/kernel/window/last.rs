@@ -17,8 +17,9 @@ use super::spec::{Parts, WindowSpec};
 use super::stacks::TwoStacks;
 use super::trend::{self, Trend};
 
-/// Each sample is a record of its own: 24 bytes for a mean, 160 for all that records hold, and up to
-/// 100 more for quantiles, distinct and slope. Every reduction costs O(log n) merges or less per sample, however large `n` is.
+/// Each sample is a record of its own: 24 bytes for a mean, 160 for all that records hold, and up
+/// to 100 more for quantiles, distinct and slope. Every reduction costs O(log n) merges or less per
+/// sample, however large `n` is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Last {
     count: usize,

@@ -19,8 +19,8 @@ use super::buckets::{Apart, Near};
 /// 7 at the latest, with buckets of two octaves. Joining keeps the mapping fixed within a level, so
 /// subtraction stays exact; joining only the lowest buckets would not.
 ///
-/// Invariant: `count` is the sum of all counts. A bucket may be in both, as what is beyond the range
-/// of `u32` goes from the array to the list.
+/// Invariant: `count` is the sum of all counts. A bucket may be in both, as what is beyond the
+/// range of `u32` goes from the array to the list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sketch {
     level: u8,

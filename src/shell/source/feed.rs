@@ -25,8 +25,8 @@ pub trait Decode: Send + 'static {
     /// Time has come to `now`: raw keys that have not come for long may be forgotten.
     fn age(&mut self, now: EventTime);
 
-    /// How many raw keys the cache has forgotten so far, because it was full or they had not come for
-    /// long.
+    /// How many raw keys the cache has forgotten so far, because it was full or they had not come
+    /// for long.
     fn evictions(&mut self) -> u64;
 }
 

@@ -19,7 +19,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("guest::rhai: host -> builder", "the engine that loads files knows the builder's words"),
     ("guest::rhai: json -> cap", "JSON withholds secrets, whose type is the outside world's"),
     ("guest::wasm: shard -> rule", "what was asked of a guest is defined beside its answer"),
-    ("kernel::window: cells -> pane", "what is folded is defined beside the pane"),
+    ("kernel::decode: decimal -> number", "a time's digits are read for the unit they stand in"),
+    ("kernel::sequence: samples -> sequencer", "the way of one sample, apart for its length"),
+    ("kernel::window: parts -> pane", "what is folded is defined beside the pane"),
+    ("kernel::window: record -> pane", "what is folded is defined beside the pane"),
     ("shell: figures -> facts", "the office's figures, in a file of their own for their length"),
 ];
 

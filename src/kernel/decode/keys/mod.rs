@@ -18,9 +18,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::kernel::model::{Refusal, Slot};
 
-use super::intake::Key;
 use arena::{Arena, Place};
 use table::Table;
+
+/// What a raw key stands for: a slot, or why every sample of this key is refused.
+pub type Key = Result<Slot, Refusal>;
 
 pub struct Keys {
     keys_max: usize,

@@ -78,7 +78,8 @@ proptest! {
                 }
             };
             let held = |slot: usize| model.keys[slot].as_ref().map(|key| &key.0[..]);
-            prop_assert_eq!(slot.map(|key| key.map(|slot| held(slot.0 as usize))), Some(Ok(Some(&raw[..]))));
+            let found = slot.map(|key| key.map(|slot| held(slot.0 as usize)));
+            prop_assert_eq!(found, Some(Ok(Some(&raw[..]))));
             prop_assert_eq!(keys.evictions(), model.evictions);
             prop_assert_eq!(keys.len(), model.keys.iter().flatten().count());
             if let Some((slot, key)) = keys.expected() {
