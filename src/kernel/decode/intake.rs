@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub use super::keys::Key;
 use super::keys::Keys;
 use crate::kernel::model::{
-    Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series, Slot,
+    Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series,
 };
 
 pub struct Intake {
