@@ -9,9 +9,7 @@ use std::borrow::Cow;
 
 pub use super::keys::Key;
 use super::keys::Keys;
-use crate::kernel::model::{
-    Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series,
-};
+use crate::kernel::model::{Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series};
 
 pub struct Intake {
     limits: Limits,
@@ -147,6 +145,7 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::model::Slot;
 
     fn series(name: &str) -> Result<Series, Refusal> {
         Ok(Series::new::<&str, &str>(name, []))
