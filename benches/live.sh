@@ -29,7 +29,7 @@ idle_rules=${IDLE_RULES:-100000}
 
 latency() {
     "$works" latency --watchfire "$watchfire" --rate 50000 --seconds "${SECONDS_LIVE:-60}" \
-        | sed 's/$/ target_p99_ms=5/'
+        | sed 's/$/ target_p50_ms=0.5 target_p99_ms=5/'
 }
 
 rate() {
@@ -46,7 +46,7 @@ shards() {
                 SHARDS=$count WATCHFIRE=$watchfire OUT=$OUT bash benches/works.sh | figure wall_s)
         done
         awk -v work="$work" -v one="${wall[1]}" -v two="${wall[2]}" 'BEGIN {
-            printf "shards work=%s wall_s_one=%s wall_s_two=%s two_to_one=%.2f target=0.6\n",
+            printf "shards work=%s wall_s_one=%s wall_s_two=%s two_to_one=%.2f target=0.65\n",
                 work, one, two, two / one }'
     done
 }
@@ -79,7 +79,7 @@ RULES
     awk -v wide="$wide" -v narrow="$narrow" -v mib="$(figure peak_mib <"$OUT/series-100000")" \
         -v few="$(figure peak_mib <"$OUT/series-1000")" 'BEGIN {
         printf "series series=1000000 cpu_s_per_M=%s peak_mib=%s bytes_a_series=%.0f " \
-            "cpu_s_per_M_at_10000=%s peak_mib_at_10000=%s times=%.2f target_times=2\n",
+            "cpu_s_per_M_at_10000=%s peak_mib_at_10000=%s times=%.2f target_times=3 target_peak_mib=500\n",
             wide, mib, (mib - few) * 1048576 / 990000, narrow, few, wide / narrow }'
 }
 

@@ -189,6 +189,8 @@ fn absorb(all: &mut [Output], more: Vec<Output>) {
         mine.faults.extend(output.faults);
         mine.disputes.extend(output.disputes);
         mine.adopted = output.adopted.or(mine.adopted.take());
+        mine.discarded.rules.extend(output.discarded.rules);
+        mine.discarded.rulesets.extend(output.discarded.rulesets);
     }
 }
 

@@ -1,12 +1,17 @@
 //! What a step of the engine gives back: events, derived samples, signals, faults and counts.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::kernel::event::Event;
 use crate::kernel::model::{EventTime, Labels, SourceId};
+use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::{Dispute, Fault};
+use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::Derived;
+
+use super::programs::Programs;
 
 /// Everything one step brought about. The caller clears it between steps.
 #[derive(Debug, Default)]
@@ -17,6 +22,21 @@ pub struct Output {
     pub faults: Vec<FaultNote>,
     pub disputes: Vec<DisputeNote>,
     pub adopted: Option<Adoption>,
+    /// What a swap put out of use, to be dropped where no shard waits for it.
+    pub discarded: Discarded,
+}
+
+/// Old rules with their evaluators, and old rulesets.
+#[derive(Default)]
+pub struct Discarded {
+    pub rules: Vec<(Arc<Rule>, Programs)>,
+    pub rulesets: Vec<Arc<Ruleset>>,
+}
+
+impl fmt::Debug for Discarded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} rules, {} rulesets", self.rules.len(), self.rulesets.len())
+    }
 }
 
 /// An event with its place in the one order of all events.

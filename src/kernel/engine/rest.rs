@@ -77,6 +77,7 @@ impl RuleRun {
         if let Some(group) = self.groups.get_mut(number)
             && std::mem::take(&mut group.at_rest)
         {
+            self.at_rest -= 1;
             if let Some(resting) = self.resting.get_mut(number as usize) {
                 *resting = false;
             }
@@ -103,7 +104,9 @@ impl RuleRun {
             return;
         }
         let group = &mut self.groups[number];
-        group.at_rest = true;
+        if !std::mem::replace(&mut group.at_rest, true) {
+            self.at_rest += 1;
+        }
         if let Some(resting) = self.resting.get_mut(number as usize) {
             *resting = true;
         }

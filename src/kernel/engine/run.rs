@@ -60,6 +60,8 @@ pub struct RuleRun {
     pub passing: Vec<(u32, u32)>,
     /// See [`RuleRun::is_plain`].
     pub plain: bool,
+    /// How many groups are at rest.
+    pub at_rest: usize,
     /// See [`RuleRun::asks_guest`].
     pub guest: bool,
     /// All rows of some groups of several series are to be handed over.
@@ -118,6 +120,7 @@ impl RuleRun {
             stats: Stats::default(),
             passing: Vec::new(),
             plain: false,
+            at_rest: 0,
             guest: false,
             crowded: false,
             counted_twice: 0,
@@ -371,6 +374,7 @@ impl RuleRun {
             self.resting[number as usize] = false;
         }
         let group = self.groups.remove(number);
+        self.at_rest -= usize::from(group.at_rest);
         if let Some(guest) = self.rule.guest_of_windows() {
             context.plugins.forget_group(&guest.plugin, guest.index, number);
         }

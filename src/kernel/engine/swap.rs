@@ -27,7 +27,8 @@ impl Engine {
         let mut old = std::mem::take(&mut self.runs).into_iter().peekable();
         // The new number of each old rule whose series stay bound.
         let mut numbers = Vec::with_capacity(old.len());
-        self.ruleset = next.clone();
+        let before = std::mem::replace(&mut self.ruleset, next.clone());
+        out.discarded.rulesets.push(before);
         self.layer_marks = vec![self.watermark; next.depth() as usize];
         let mut adoption = Adoption::default();
         let (mut unbound, mut removed) = (Vec::new(), Vec::new());
@@ -198,7 +199,9 @@ impl RuleRun {
         let was_at_work = !std::mem::take(&mut self.quarantined);
         let selects_alike = selects_alike(&old, rule);
         if selects_alike && was_at_work && self.goes_on_at_rest(rule) {
-            return (self.with_new_conditions(rule, delay), carried_under(&old, rule), true);
+            let carried = carried_under(&old, rule);
+            drop(old);
+            return (self.with_new_conditions(context, rule, delay), carried, true);
         }
         self.rouse_all(context.latest);
         if !selects_alike {
@@ -233,9 +236,19 @@ impl RuleRun {
             && self.rule.labels == rule.labels
     }
 
-    fn with_new_conditions(mut self: Box<Self>, rule: &Arc<Rule>, delay: Duration) -> Box<RuleRun> {
-        self.programs = Programs::new(rule);
-        (self.rule, self.delay) = (rule.clone(), delay);
+    fn with_new_conditions(
+        mut self: Box<Self>,
+        context: &mut Context<'_>,
+        rule: &Arc<Rule>,
+        delay: Duration,
+    ) -> Box<RuleRun> {
+        let programs = std::mem::replace(&mut self.programs, Programs::new(rule));
+        let old = std::mem::replace(&mut self.rule, rule.clone());
+        context.out.discarded.rules.push((old, programs));
+        self.delay = delay;
+        if self.at_rest == self.groups.len() {
+            return self;
+        }
         for group in self.groups.iter_mut().filter(|group| !group.at_rest) {
             group.stale = true;
             group.end_faults();
