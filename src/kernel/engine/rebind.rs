@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kernel::model::{Series, SeriesId};
+use crate::kernel::rule::Grouping;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex};
 use crate::kernel::rule::selector::NamePattern;
 use crate::kernel::sequence::Entry;
@@ -114,5 +115,34 @@ impl Engine {
         let mut all: Vec<(Binding, u32)> = known.zip(bound.members).chain(fresh).collect();
         all.sort_unstable();
         self.place(id, bound.series, all);
+    }
+
+    /// A rule with `absent` that names one series in full watches for it before it was ever seen.
+    pub fn open_named(&mut self, rules: &[RuleIndex], out: &mut Output) {
+        for index in rules {
+            let rule = self.ruleset.rule(*index).clone();
+            let Some(series) =
+                rule.timing.absent.and_then(|_| rule.inputs[0].selector.names_in_full())
+            else {
+                continue;
+            };
+            // The key is known only when the selector names the labels that make it.
+            let named = match &rule.by {
+                Grouping::EachSeries => !rule.inputs[0].selector.matchers.is_empty(),
+                Grouping::By(labels) => labels.iter().all(|label| series.label(label).is_some()),
+            };
+            if !named {
+                continue;
+            }
+            let key = group_key(&rule, 0, &series);
+            if shard_of(&key, self.shards) == self.shard {
+                self.with_rule(index.0, None, out, |run, context| {
+                    if run.group_of(&key).is_none() {
+                        let group = run.open_group(context, key);
+                        run.schedule(context, group);
+                    }
+                });
+            }
+        }
     }
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use crate::kernel::event::Cause;
 use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
-use crate::kernel::rule::{Grouping, Input, Judge, Rule, State};
+use crate::kernel::rule::{Input, Judge, Rule, State};
 use crate::kernel::sequence::Swap;
-use crate::kernel::shard::{group_key, shard_of};
 use crate::kernel::window::dense::Dense;
 
 use super::group::{Group, More};
@@ -147,35 +146,6 @@ impl Engine {
                 }
             }
         });
-    }
-
-    /// A rule with `absent` that names one series in full watches for it before it was ever seen.
-    fn open_named(&mut self, rules: &[RuleIndex], out: &mut Output) {
-        for index in rules {
-            let rule = self.ruleset.rule(*index).clone();
-            let Some(series) =
-                rule.timing.absent.and_then(|_| rule.inputs[0].selector.names_in_full())
-            else {
-                continue;
-            };
-            // The key is known only when the selector names the labels that make it.
-            let named = match &rule.by {
-                Grouping::EachSeries => !rule.inputs[0].selector.matchers.is_empty(),
-                Grouping::By(labels) => labels.iter().all(|label| series.label(label).is_some()),
-            };
-            if !named {
-                continue;
-            }
-            let key = group_key(&rule, 0, &series);
-            if shard_of(&key, self.shards) == self.shard {
-                self.with_rule(index.0, None, out, |run, context| {
-                    if run.group_of(&key).is_none() {
-                        let group = run.open_group(context, key);
-                        run.schedule(context, group);
-                    }
-                });
-            }
-        }
     }
 }
 
