@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// No wait in these tests is longer, however loaded the machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A request or a response; names of headers are in lower case.
 #[derive(Clone, Debug, Default)]
