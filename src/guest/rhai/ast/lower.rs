@@ -73,6 +73,7 @@ pub fn lower(ground: Ground<'_>, gives: Kind) -> Lowered<Plan> {
         open: Vec::new(),
         places: 0,
         depth: 0,
+        assignments: 0,
     };
     let value = lowering.closure()?;
     let refused = |what: &str| Refusal { what: what.to_owned(), at: ground.function.at };
@@ -100,6 +101,8 @@ struct Lowering<'a> {
     open: Vec<ImmutableString>,
     places: usize,
     depth: usize,
+    /// Assignments walked so far.
+    assignments: usize,
 }
 
 #[derive(Clone)]
@@ -216,6 +219,7 @@ impl Lowering<'_> {
 
     /// Changes what the innermost local of this name stands for.
     fn assign(&mut self, name: &str, value: Value, at: Position) -> Lowered<()> {
+        self.assignments += 1;
         let local = self.scope.iter_mut().rev().find(|local| local.name.as_str() == name);
         match local {
             Some(local) if !local.constant => local.value = value,

@@ -164,6 +164,10 @@ fn refusals_have_a_place_and_a_reason() {
         ("|v, labels| labels.host.len() > 2", "`len` has no native form here at 1:48"),
         ("|v| { let x = 1; if v > 1.0 { x = 1.5; } x > 1 }", "a value is of one kind or another"),
         ("|v| [v].len() > 0", "`len` has no native form here at 1:32"),
+        (
+            "|v| { let y = v; y < (if v > 1.0 { y *= y; y } else { 0.0 }) }",
+            "an assignment stands within an operand at 1:46",
+        ),
         ("|v| { let m = #{ a: v }; m.a > 1.0 }", "it builds a map at 1:38"),
     ] {
         let rule = rule(&format!("rule(\"r\").on(\"m\").when({condition});"));

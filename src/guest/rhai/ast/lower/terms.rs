@@ -181,7 +181,7 @@ impl Lowering<'_> {
         }
         let mut args = vec![value];
         for arg in &call.args {
-            args.push(self.expr(arg)?);
+            args.push(self.later_operand(arg)?);
         }
         let done = self.graph.function(self.path, &call.name, &args);
         done.map_err(|what| Refusal { what, at })
@@ -195,8 +195,11 @@ impl Lowering<'_> {
         if call.capture_parent_scope {
             return Err(refused("a function takes over its caller's variables".into()));
         }
-        let args: Lowered<Vec<Value>> = call.args.iter().map(|arg| self.expr(arg)).collect();
-        let args = args?;
+        let mut args = Vec::with_capacity(call.args.len());
+        for (place, arg) in call.args.iter().enumerate() {
+            let value = if place == 0 { self.expr(arg)? } else { self.later_operand(arg)? };
+            args.push(value);
+        }
         // `in` is an operator by the name of this function.
         let is_in = call.is_operator_call() && call.name == "contains";
         if is_in && self.ground.script.has_function("contains") {
@@ -215,6 +218,18 @@ impl Lowering<'_> {
             return self.inline(&function, args, at);
         }
         self.graph.function(self.path, &call.name, &args).map_err(refused)
+    }
+
+    /// An operand after the first. The interpreter may look at a variable that is the first operand
+    /// only when all others are known, so they must not change it.
+    fn later_operand(&mut self, expr: &Expr) -> Lowered<Value> {
+        let before = self.assignments;
+        let value = self.expr(expr)?;
+        if self.assignments == before {
+            return Ok(value);
+        }
+        let what = "an assignment stands within an operand".into();
+        Err(Refusal { what, at: expr.start_position() })
     }
 
     /// A function of the script sees its parameters and nothing else.
