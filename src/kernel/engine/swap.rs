@@ -26,8 +26,7 @@ impl Engine {
         let mut old = std::mem::take(&mut self.runs).into_iter().peekable();
         // The new number of each old rule whose series stay bound.
         let mut numbers = Vec::with_capacity(old.len());
-        let before = std::mem::replace(&mut self.ruleset, next.clone());
-        out.discarded.rulesets.push(before);
+        out.discarded.rulesets.push(std::mem::replace(&mut self.ruleset, next.clone()));
         self.layer_marks = vec![self.watermark; next.depth() as usize];
         let mut adoption = Adoption::default();
         let (mut unbound, mut removed) = (Vec::new(), Vec::new());
