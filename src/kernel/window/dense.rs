@@ -11,7 +11,9 @@
 //! subtracted from, and what a group's window comes to depends on its own samples alone: not on
 //! other groups, the number of shards, or when the store was made.
 
-use std::collections::VecDeque;
+mod cell;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,15 +24,10 @@ use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::Shape;
 use crate::kernel::rule::view::Reduction;
 
+use cell::Cell;
+
 /// Windows of more panes are kept group by group, where empty panes take no room.
 const PANES_MAX: i64 = 64;
-
-/// One group in one pane, or in several.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Cell {
-    sum: Sum,
-    count: u32,
-}
 
 /// The samples of `((number - 1) * every, number * every]`, by group.
 #[derive(Clone, Debug)]
@@ -50,8 +47,12 @@ pub struct Dense {
     /// Panes of a window, which are also those of a block.
     panes_each: i64,
     groups: usize,
-    /// Panes that hold a sample and may still be seen, oldest first.
+    /// Panes that hold a sample and may still be seen, oldest first; none is further ahead of the
+    /// last judged end than a window is long.
     panes: VecDeque<Pane>,
+    /// Panes further ahead, by number, with the groups that have a sample there: a column each for
+    /// the times that some clock runs ahead by would cost every group its room.
+    ahead: BTreeMap<i64, BTreeMap<u32, Cell>>,
     /// Where the last sample fell: the next one mostly falls there too.
     hint: usize,
     /// The last end that was judged.
@@ -73,20 +74,6 @@ pub struct PanePart {
     count: u32,
 }
 
-impl Cell {
-    fn add(&mut self, value: f64) {
-        self.sum.add(value);
-        self.count += 1;
-    }
-
-    fn merge(&mut self, other: &Cell) {
-        if other.count > 0 {
-            self.sum.merge(&other.sum);
-            self.count += other.count;
-        }
-    }
-}
-
 impl Dense {
     /// `None` when windows of this spec are kept group by group.
     pub fn new(spec: &WindowSpec) -> Option<Dense> {
@@ -103,6 +90,7 @@ impl Dense {
             panes_each,
             groups: 0,
             panes: VecDeque::new(),
+            ahead: BTreeMap::new(),
             hint: 0,
             closed: EventTime::MIN,
             block: i64::MIN,
@@ -130,7 +118,7 @@ impl Dense {
 
     /// Nothing is held: closing changes nothing until the next sample.
     pub fn is_idle(&self) -> bool {
-        self.panes.is_empty()
+        self.panes.is_empty() && self.ahead.is_empty()
     }
 
     /// Takes in a sample. Ends up to `closed` were judged.
@@ -140,6 +128,11 @@ impl Dense {
         }
         let pane = self.panes.get(self.hint).is_some_and(|pane| pane.start < at && at <= pane.end);
         if !pane {
+            if closed + self.length < at {
+                let number = self.number_of(at);
+                self.ahead.entry(number).or_default().entry(group).or_default().add(value);
+                return Placed::Open;
+            }
             self.hint = self.pane_of(at);
         }
         self.panes[self.hint].cells[group as usize].add(value);
@@ -162,6 +155,11 @@ impl Dense {
     /// Moves all windows on to `end`, the next multiple of `every` but for ends that were left out
     /// while nothing was held.
     pub fn close(&mut self, end: EventTime) {
+        while let Some((number, _)) = self.ahead.first_key_value()
+            && self.end_of(*number) <= end
+        {
+            self.pane_of(self.end_of(*number));
+        }
         let from = self.panes.partition_point(|pane| pane.end <= self.closed);
         let to = self.panes.partition_point(|pane| pane.end <= end);
         for index in from..to {
@@ -173,7 +171,7 @@ impl Dense {
                 self.changed[group] |= cell.count > 0;
             }
         }
-        self.begin_block(self.block_of(end.nanos().div_euclid(self.every.nanos())));
+        self.begin_block(self.block_of(self.number_of(end)));
         self.closed = end;
         while self.panes.front().is_some_and(|pane| pane.end <= end - self.length) {
             let gone = self.panes.pop_front().expect("it was just seen");
@@ -231,10 +229,15 @@ impl Dense {
     /// Whether the group has a sample that was judged or is still to be.
     pub fn holds(&self, group: u32) -> bool {
         self.panes.iter().any(|pane| pane.cells[group as usize].count > 0)
+            || self.ahead.values().any(|cells| cells.contains_key(&group))
     }
 
     /// Forgets a group's samples.
     pub fn clear(&mut self, group: u32) {
+        self.ahead.retain(|_, cells| {
+            cells.remove(&group);
+            !cells.is_empty()
+        });
         let group = group as usize;
         if group >= self.groups {
             return;
@@ -255,7 +258,11 @@ impl Dense {
             let Cell { sum, count } = pane.cells[group as usize];
             (count > 0).then_some(PanePart { end: pane.end, sum, count })
         };
-        self.panes.iter().filter_map(part).collect()
+        let ahead = self.ahead.iter().filter_map(|(number, cells)| {
+            let Cell { sum, count } = *cells.get(&group)?;
+            Some(PanePart { end: self.end_of(*number), sum, count })
+        });
+        self.panes.iter().filter_map(part).chain(ahead).collect()
     }
 
     /// Gives a group without samples those of another store. Ends up to `closed` were judged.
@@ -265,8 +272,13 @@ impl Dense {
             self.catch_up(closed);
         }
         for part in parts {
-            let index = self.pane_of(part.end);
             let PanePart { sum, count, .. } = *part;
+            if closed + self.length < part.end {
+                let number = self.number_of(part.end);
+                self.ahead.entry(number).or_default().insert(group, Cell { sum, count });
+                continue;
+            }
+            let index = self.pane_of(part.end);
             self.panes[index].cells[group as usize] = Cell { sum, count };
         }
         self.changed[group as usize] = true;
@@ -277,8 +289,16 @@ impl Dense {
     fn catch_up(&mut self, closed: EventTime) {
         if self.closed < closed {
             self.closed = closed;
-            self.begin_block(self.block_of(closed.nanos().div_euclid(self.every.nanos())));
+            self.begin_block(self.block_of(self.number_of(closed)));
         }
+    }
+
+    fn number_of(&self, at: EventTime) -> i64 {
+        at.pane_end(self.every).nanos().div_euclid(self.every.nanos())
+    }
+
+    fn end_of(&self, number: i64) -> EventTime {
+        EventTime::from_nanos(number.saturating_mul(self.every.nanos()))
     }
 
     fn oldest_rest(&self) -> Option<&[Cell]> {
@@ -351,10 +371,13 @@ impl Dense {
         if self.panes.get(index).is_some_and(|pane| pane.end == end) {
             return index;
         }
-        let number = end.nanos().div_euclid(self.every.nanos());
+        let number = self.number_of(end);
         let mut cells = self.spare.pop().unwrap_or_default();
         cells.clear();
         cells.resize(self.groups, Cell::default());
+        for (group, cell) in self.ahead.remove(&number).into_iter().flatten() {
+            cells[group as usize] = cell;
+        }
         let mut rest = Vec::new();
         if self.block_of(number) < self.block {
             // It is late and its block is summed up: what follows it there is its rest.

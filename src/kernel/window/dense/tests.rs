@@ -26,7 +26,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let sample = (0..3u32, 0..10_500i64, -1e3..1e3f64)
+    let sample = (0..3u32, 0..16_500i64, -1e3..1e3f64)
         .prop_map(|(group, back, value)| Step::Sample { group, back, value });
     let step = prop_oneof![
         8 => sample,
@@ -67,7 +67,7 @@ proptest! {
             match step {
                 Step::Restart => together = restarted(&together, &spec, closed),
                 Step::Sample { group, back, value } => {
-                    let at = closed + Duration::from_millis(3_500) - Duration::from_millis(back);
+                    let at = closed + Duration::from_millis(9_500) - Duration::from_millis(back);
                     let sample = Folded {
                         at, position: 0, member: 0, value, share_hit: false,
                         distinct_hash: 0, previous: None,
@@ -115,4 +115,25 @@ fn windows_that_read_more_or_have_many_panes_are_kept_one_by_one() {
     assert!(fits(64, &[Reduction::Mean, Reduction::Count, Reduction::Sum]));
     assert!(!fits(65, &[Reduction::Mean]));
     assert!(!fits(6, &[Reduction::Mean, Reduction::Max]));
+}
+
+#[test]
+fn a_sample_far_ahead_takes_room_for_its_own_group_alone() {
+    let mut dense = Dense::new(&spec(6)).expect("the spec fits");
+    dense.make_room(99_999);
+    let closed = EventTime::from_nanos(EVERY.nanos() * 1_000);
+    dense.close(closed);
+    let length = EVERY * 6;
+    for (ahead, columns) in [(length, 1), (length + Duration::from_nanos(1), 1), (length * 9, 1)] {
+        dense.fold(7, closed, closed + ahead, 2.0);
+        assert_eq!(dense.panes.len(), columns, "{ahead}");
+    }
+    assert_eq!(dense.ahead.values().map(BTreeMap::len).sum::<usize>(), 2);
+    for second in 1..=54 {
+        dense.close(closed + EVERY * second);
+    }
+    assert_eq!((dense.count(7), dense.view(7, Reduction::Mean)), (1, Some(2.0)));
+    assert!(dense.ahead.is_empty());
+    dense.clear(7);
+    assert!(!dense.holds(7));
 }
