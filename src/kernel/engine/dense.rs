@@ -60,18 +60,25 @@ impl RuleRun {
         if let Some(dense) = &mut self.dense {
             dense.close(end);
         }
-        let (mut numbers, mut awake) = (busy, Vec::new());
+        let mut numbers = busy;
         numbers.retain(|number| {
             let group = &mut self.groups[*number];
             group.awake = !group.at_rest;
             group.awake
         });
-        if self.closes_at_rest() {
-            self.judge_resting(context, end, &mut numbers, &mut awake);
+        if self.rule.guest_of_windows().is_some() {
+            // All groups go to the component in one call, those at rest too.
+            let resting = self.resting.iter().enumerate().filter(|(_, resting)| **resting);
+            numbers.extend(resting.map(|(number, _)| number as u32));
+        } else if self.closes_at_rest() {
+            self.judge_resting(context, end, &mut numbers);
         }
+        let mut awake = Vec::with_capacity(numbers.len());
         self.judge_windows(context, &numbers, end, &mut awake);
         awake.retain(|number| {
-            self.rest(context.latest, *number);
+            if !self.groups[*number].at_rest {
+                self.rest(context.latest, *number);
+            }
             let group = &mut self.groups[*number];
             group.awake = !group.at_rest;
             group.awake
@@ -80,14 +87,8 @@ impl RuleRun {
     }
 
     /// Looks over the groups at rest: those that a condition may hold for, or that fell silent, are
-    /// roused and join `busy`. Those that a component found in breach are judged and join `awake`.
-    fn judge_resting(
-        &mut self,
-        context: &mut Context<'_>,
-        end: EventTime,
-        busy: &mut Vec<u32>,
-        awake: &mut Vec<u32>,
-    ) {
+    /// roused and join `busy`.
+    fn judge_resting(&mut self, context: &mut Context<'_>, end: EventTime, busy: &mut Vec<u32>) {
         let mut table = std::mem::take(&mut self.table);
         table.clear(self.programs.columns.len());
         let (mut numbers, mut roused) = (Vec::new(), Vec::new());
@@ -111,12 +112,7 @@ impl RuleRun {
         self.stats.evaluations += numbers.len() as u64;
         if !numbers.is_empty() {
             self.stats.last_judged = self.stats.last_judged.max(Some(end));
-            if self.rule.guest_of_windows().is_some() {
-                let window = self.bounds(numbers[0], end);
-                awake.extend(self.judge_guest_at_rest(context, &table, &numbers, window));
-            } else {
-                self.find_breaches(context, &table, &numbers, &mut roused);
-            }
+            self.find_breaches(context, &table, &numbers, &mut roused);
         }
         self.table = table;
         for number in roused {

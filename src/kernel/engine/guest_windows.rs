@@ -63,48 +63,21 @@ impl RuleRun {
             Ok(mut answers) => {
                 for (row, number) in numbers.iter().enumerate() {
                     let answer = answers.of(row);
+                    let resting = self.groups[*number].at_rest;
+                    if resting && matches!(answer, Answer::Clear | Answer::Hold) {
+                        continue;
+                    }
+                    self.rouse(context.latest, *number);
                     self.settle_guest_window(context, *number, (table, row), answer, window);
                 }
             }
             Err(fault) => {
                 for (number, at) in numbers.iter().zip(&table.at) {
+                    self.rouse(context.latest, *number);
                     self.fault(context, *number, *at, fault.clone());
                 }
             }
         }
-    }
-
-    /// Judges one row for each of these groups at rest. Those that are in breach, or all of them
-    /// when the call faults, are roused and given back.
-    pub fn judge_guest_at_rest(
-        &mut self,
-        context: &mut Context<'_>,
-        table: &Table,
-        numbers: &[u32],
-        window: Option<Bounds>,
-    ) -> Vec<u32> {
-        let mut roused = Vec::new();
-        let answers = self.ask_guest(context, table, numbers);
-        let (mut answers, fault) = match answers {
-            Ok(answers) => (Some(answers), None),
-            Err(fault) => (None, Some(fault)),
-        };
-        for (row, number) in numbers.iter().enumerate() {
-            let answer = answers.as_mut().map(|answers| answers.of(row));
-            match (answer, &fault) {
-                (Some(answer @ Answer::Breach(_)), _) => {
-                    self.rouse(context.latest, *number);
-                    self.settle_guest_window(context, *number, (table, row), answer, window);
-                }
-                (None, Some(fault)) => {
-                    self.rouse(context.latest, *number);
-                    self.fault(context, *number, table.at[row], fault.clone());
-                }
-                (Some(Answer::Clear | Answer::Hold), _) | (None, None) => continue,
-            }
-            roused.push(*number);
-        }
-        roused
     }
 
     fn ask_guest(

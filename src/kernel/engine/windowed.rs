@@ -219,6 +219,7 @@ impl RuleRun {
                     run.facts_of(numbers.unwrap_or_default(), run.bounds(*number, end))
                 }),
                 View::NoData => {
+                    self.rouse(context.latest, *number);
                     if !self.no_data(context, *number, end) {
                         self.groups[*number].awake = false;
                         continue;
@@ -255,7 +256,7 @@ impl RuleRun {
         std::hint::black_box(seen);
     }
 
-    pub fn bounds(&self, number: u32, end: EventTime) -> Option<Bounds> {
+    fn bounds(&self, number: u32, end: EventTime) -> Option<Bounds> {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {

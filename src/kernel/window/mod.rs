@@ -2,7 +2,8 @@
 //!
 //! The engine owns groups, rules and the watermark. It folds each sample into its group's
 //! [`GroupWindow`], closes the window at each end that the watermark has passed, and reads the
-//! reductions that the rule's conditions want.
+//! reductions that the rule's conditions want. Where a rule reads counts, sums and means alone, the
+//! windows of all its groups are kept together ([`dense`]) and answer alike.
 //!
 //! Never keeps samples (but for `last(n)`), never reads a clock, never knows a rule's condition.
 //!
