@@ -43,7 +43,7 @@ impl Engine {
                 run.rouse(&mut self.latest, run.members[*member].group);
                 run.move_to_place(*member, place);
             }
-            self.latest.enter(SeriesId(at as u32), class);
+            self.latest.enter(SeriesId(at as u32), class, &bound.members);
         }
         self.class_of.clear();
         for (number, (class, stays)) in self.classes.iter_mut().zip(&kept).enumerate() {

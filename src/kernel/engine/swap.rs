@@ -181,12 +181,13 @@ impl RuleRun {
         let (specs, base_spec) = (fresh.specs, fresh.base_spec);
         self.programs = Programs::new(rule);
         (self.plain, self.guest) = (fresh.plain, fresh.guest);
-        self.remembers = fresh.remembers;
+        (self.every, self.remembers) = (fresh.every, fresh.remembers);
         (self.rule, self.delay, self.share) = (rule.clone(), delay, fresh.share);
         (self.specs, self.base_spec) = (specs, base_spec);
         if why.is_some() {
             self.keep_anew(fresh.dense);
         }
+        self.follow();
         self.refresh_groups(context, &old, why.is_some());
         self.realign();
         let carried = match why {
@@ -342,6 +343,7 @@ impl RuleRun {
         if why.is_none() && self.dense.is_none() {
             // Its groups bring windows of their own.
             next.dense = None;
+            next.follow();
         }
         let old = self.rule.clone();
         for number in self.groups.numbers() {
@@ -367,7 +369,7 @@ impl RuleRun {
         next.refresh_groups(context, &old, why.is_some());
         for number in next.groups.numbers() {
             next.schedule(context, number);
-            if next.every().is_some() {
+            if next.every.is_some() {
                 next.wake(number);
             }
         }
