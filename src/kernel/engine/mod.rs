@@ -308,7 +308,7 @@ impl Engine {
         let members: Box<[u32]> = bound.iter().map(|(_, member)| *member).collect();
         self.latest.enter(id, class, &members);
         for (binding, member) in bound {
-            self.runs[binding.rule.index()].members[member].since = self.latest[id].at;
+            self.runs[binding.rule.index()].begin_after(member, self.latest[id].at);
         }
         self.series[id.index()] = Some(Bound { series, members });
     }
@@ -347,7 +347,7 @@ impl Engine {
             self.with_rule(rule, Some(source), out, |run, context| {
                 for group in run.groups.numbers() {
                     run.sync(context.latest, group);
-                    if run.groups[group].source == Some(source) {
+                    if run.groups[group].recent.source == Some(source) {
                         run.rouse(context.latest, group);
                         run.schedule(context, group);
                     }

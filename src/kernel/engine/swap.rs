@@ -187,7 +187,7 @@ impl RuleRun {
         if why.is_some() {
             self.keep_anew(fresh.dense);
         }
-        self.follow();
+        self.follow(context.latest);
         self.refresh_groups(context, &old, why.is_some());
         self.realign();
         let carried = match why {
@@ -303,7 +303,7 @@ impl RuleRun {
         let pendings = joined.then(|| Box::new(super::join::Pendings::new(self.rule.inputs.len())));
         let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
-        group.windows = windows;
+        group.recent.windows = windows;
         let bases = vec![Default::default(); bases];
         let kept = More { bases, join: pendings, state, ..(*group.more).clone() };
         group.more = Spare::new(kept);
@@ -343,7 +343,7 @@ impl RuleRun {
         if why.is_none() && self.dense.is_none() {
             // Its groups bring windows of their own.
             next.dense = None;
-            next.follow();
+            next.follows = next.follows_records();
         }
         let old = self.rule.clone();
         for number in self.groups.numbers() {
