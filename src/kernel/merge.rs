@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::engine::output::{
-    Adoption, DisputeNote, Emitted, FaultNote, Output, Phase, Signal, Trouble,
+    Adoption, Discarded, DisputeNote, Emitted, FaultNote, Output, Phase, Signal, Trouble,
 };
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::model::{EventTime, Labels, Level, SourceId};
@@ -34,6 +34,8 @@ pub struct Merged {
     pub faults: Vec<FaultNote>,
     pub disputes: Vec<DisputeNote>,
     pub adopted: Option<Adoption>,
+    /// What a swap put out of use: dropping it takes a while.
+    pub discarded: Vec<Discarded>,
 }
 
 impl Merge {
@@ -51,6 +53,9 @@ impl Merge {
             merged.faults.extend(output.faults);
             merged.disputes.extend(output.disputes);
             adopted.extend(output.adopted);
+            merged
+                .discarded
+                .extend(Some(output.discarded).filter(|discarded| !discarded.is_empty()));
         }
         merged.adopted = Adoption::of(adopted);
         merged.faults.sort_by(|a, b| (&a.rule, &a.key, a.at).cmp(&(&b.rule, &b.key, b.at)));

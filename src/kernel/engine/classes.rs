@@ -289,12 +289,7 @@ struct Around<'a> {
 
 impl Around<'_> {
     /// As [`Around::judge_plain`], where the conditions are known to be comparisons.
-    fn judge_line(
-        &self,
-        stretch: &mut Stretch,
-        run: &mut RuleRun,
-        line: &Line,
-    ) -> u64 {
+    fn judge_line(&self, stretch: &mut Stretch, run: &mut RuleRun, line: &Line) -> u64 {
         let mut handed = 0;
         for row in self.mine {
             let value = self.rows.value[*row as usize];

@@ -3,8 +3,8 @@
 
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::{Bounds, Cause};
-use crate::kernel::rule::program::{Fault, GuestVerdicts, WindowRows};
 use crate::kernel::rule::GuestRule;
+use crate::kernel::rule::program::{Fault, GuestVerdicts, WindowRows};
 use crate::kernel::rule::ruleset::RuleIndex;
 use crate::kernel::rule::succession::{Change, Succession};
 

@@ -33,6 +33,10 @@ impl Discarded {
         self.0.push(Box::new(what));
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn append(&mut self, mut other: Discarded) {
         self.0.append(&mut other.0);
     }

@@ -126,17 +126,7 @@ impl Ruleset {
         let version = version_of(&rules, &plugins);
         let depth = layers.iter().max().map_or(1, |deepest| deepest + 1);
         let records = rules.iter().any(|rule| rule.record.is_some());
-        Ok(Ruleset {
-            version,
-            rules,
-            plugins,
-            layers,
-            delays,
-            depth,
-            records,
-            index,
-            remembers,
-        })
+        Ok(Ruleset { version, rules, plugins, layers, delays, depth, records, index, remembers })
     }
 
     pub fn version(&self) -> Version {
