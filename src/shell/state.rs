@@ -1,6 +1,6 @@
 //! The state that a clean stop writes and the next start reads.
 //!
-//! Format of `state.bin`: the eight bytes `WFSTATE1`, the xxh3-64 of the rest (little endian), then
+//! Format of `state.bin`: the eight bytes `WFSTATE2`, the xxh3-64 of the rest (little endian), then
 //! the snapshot in postcard. Written to a temporary name, synced and renamed, so it is whole or
 //! absent. Anything else is refused: a start without the past is better than one with a wrong one.
 
@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::kernel::machine::Snapshot;
 
-const MAGIC: &[u8; 8] = b"WFSTATE1";
+const MAGIC: &[u8; 8] = b"WFSTATE2";
 const NAME: &str = "state.bin";
 
 pub fn save(data: &Path, snapshot: &Snapshot) -> io::Result<()> {

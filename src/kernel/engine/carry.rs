@@ -60,6 +60,7 @@ impl RuleRun {
         if lost.is_some() {
             self.keep_anew(fresh.run.dense.take());
         }
+        self.follow();
         let old = fresh.run.rule.clone();
         self.refresh_groups(context, &old, lost.is_some());
         self.realign();
@@ -87,7 +88,7 @@ impl RuleRun {
         std::mem::swap(&mut self.programs, &mut next.programs);
         std::mem::swap(&mut self.share, &mut next.share);
         std::mem::swap(&mut self.specs, &mut next.specs);
-        (self.delay, self.remembers) = (next.delay, next.remembers);
+        (self.delay, self.every, self.remembers) = (next.delay, next.every, next.remembers);
         (self.plain, self.guest) = (next.plain, next.guest);
         self.base_spec = next.base_spec;
         if let Some(dense) = &mut self.dense {
@@ -208,6 +209,7 @@ impl RuleRun {
         if lost.is_none() && before.dense.is_none() {
             // Its groups bring windows of their own.
             self.dense = None;
+            self.follow();
         }
         for number in before.groups.numbers() {
             let mut group: Group = before.groups[number].clone();
@@ -232,7 +234,7 @@ impl RuleRun {
         self.refresh_groups(context, &old, lost.is_some());
         for number in self.groups.numbers() {
             self.schedule(context, number);
-            if self.every().is_some() {
+            if self.every.is_some() {
                 self.wake(number);
             }
         }

@@ -66,7 +66,7 @@ impl Class {
 /// Scratch space for the stretch at hand.
 #[derive(Default)]
 pub struct Stretch {
-    number: u64,
+    number: u32,
     classes: Vec<u32>,
     rules: Vec<u32>,
     /// Rows older than what their series said last.
@@ -101,7 +101,7 @@ impl Engine {
     /// Puts rows to their classes, up to the first one whose series has a row among them already.
     /// Gives where it stopped.
     fn sort_out(&mut self, rows: &Rows, range: Range<usize>) -> usize {
-        self.stretch.number += 1;
+        self.stretch.number = self.stretch.number.wrapping_add(1);
         for row in range.clone() {
             let Some(latest) = self.latest.bound(rows.series[row]) else { continue };
             if latest.stretch == self.stretch.number {
@@ -343,6 +343,9 @@ impl Around<'_> {
 
     fn member(&self, row: u32, place: usize) -> u32 {
         let id = self.rows.series[row as usize];
+        if place == 0 {
+            return self.latest[id].first;
+        }
         self.series[id.index()].as_ref().expect("its class is bound").members[place]
     }
 

@@ -22,8 +22,8 @@ pub struct Member {
     /// The series' present number.
     pub id: SeriesId,
     pub series: Series,
-    /// Tells it apart within its group, on any shard and after a restart.
-    pub hash: u64,
+    /// What its series had said by this time it did not hear.
+    pub since: EventTime,
     /// The rule had no room for its own group when it was bound.
     pub overflows: bool,
     pub input: u8,
@@ -72,7 +72,7 @@ pub struct Group {
     /// Samples that are no breach pass it by (`rest.rs`).
     pub at_rest: bool,
     /// The stretch of rows in which all of its rows must be seen.
-    pub seen_in: u64,
+    pub seen_in: u32,
 }
 
 /// What only some groups have.
@@ -149,10 +149,15 @@ pub struct Flaps {
 }
 
 impl Member {
+    /// Tells it apart within its group, on any shard and after a restart.
+    pub fn hash(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.series.bytes())
+    }
+
     pub fn new(id: SeriesId, series: Series, input: u8, group: u32) -> Member {
         Member {
             id,
-            hash: xxhash_rust::xxh3::xxh3_64(series.bytes()),
+            since: EventTime::MIN,
             overflows: false,
             series,
             input,

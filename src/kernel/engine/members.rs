@@ -52,14 +52,38 @@ impl RuleRun {
         let group = member.group;
         self.rouse(context.latest, group);
         let number = self.members.insert(member);
-        self.groups[group].members.push(number);
+        self.enter_member(number, group);
         self.schedule(context, group);
         number
+    }
+
+    /// Puts a member into a group.
+    pub fn enter_member(&mut self, member: u32, group: u32) {
+        self.members[member].group = group;
+        self.groups[group].members.push(member);
+        if self.follows {
+            let known = self.group_of.len().max(member as usize + 1);
+            self.group_of.resize(known, NO_GROUP);
+            self.group_of[member as usize] = group;
+        }
+    }
+
+    /// Looks anew at whether members follow their series' records.
+    pub fn follow(&mut self) {
+        self.follows = self.follows_records();
+        self.group_of.clear();
+        if self.follows {
+            for (number, member) in self.members.iter() {
+                self.group_of.resize(number as usize, NO_GROUP);
+                self.group_of.push(member.group);
+            }
+        }
     }
 
     /// Gives a series an empty window and a first `this`, and forgets what it said before.
     pub fn begin_anew(&self, context: &Context<'_>, member: &mut Member) {
         self.renew_parts(context, member);
+        member.since = context.latest.said(member.id);
         (member.last, member.verdict) = (None, None);
         (member.live, member.took_part) = (false, false);
     }
@@ -82,7 +106,7 @@ impl RuleRun {
 
     /// Puts the last pane end on the rule's own grid, which an edit may have changed.
     pub fn realign(&mut self) {
-        if let Some(every) = self.every() {
+        if let Some(every) = self.every {
             self.closed = self.closed.floor(every);
         }
     }

@@ -318,8 +318,11 @@ impl Engine {
             self.runs[binding.rule.index()].move_to_place(*member, place);
         }
         let class = self.intern_class(bindings);
-        let members = bound.into_iter().map(|(_, member)| member).collect();
-        self.latest.enter(id, class);
+        let members: Box<[u32]> = bound.iter().map(|(_, member)| *member).collect();
+        self.latest.enter(id, class, &members);
+        for (binding, member) in bound {
+            self.runs[binding.rule.index()].members[member].since = self.latest[id].at;
+        }
         self.series[id.index()] = Some(Bound { series, members });
     }
 

@@ -47,6 +47,9 @@ impl RuleRun {
 
     /// Brings a group at rest up to what its series said since; it stays at rest.
     pub fn sync(&mut self, latest: &LatestTable, number: u32) {
+        if self.follows {
+            return self.sync_members(latest, number);
+        }
         let Some(group) = self.groups.get_mut(number).filter(|group| group.at_rest) else { return };
         let (mut newest, mut value, mut source) = (EventTime::MIN, group.value, group.source);
         for member in &group.members {
@@ -63,6 +66,19 @@ impl RuleRun {
         group.source = source;
         // An absent rule judges that a sample came, not what it said.
         group.value = value.filter(|_| !matches!(self.rule.judge, Judge::Absent(_)));
+    }
+
+    /// The same where samples are folded past their members, but are noted in their group.
+    fn sync_members(&mut self, latest: &LatestTable, number: u32) {
+        let Some(group) = self.groups.get(number) else { return };
+        for member in &group.members {
+            let member = &mut self.members[*member];
+            let known = &latest[member.id];
+            if member.since < known.at {
+                (member.last, member.live) = (Some((known.at, known.value)), true);
+                member.heard = member.heard.max(known.heard);
+            }
+        }
     }
 
     pub fn sync_all(&mut self, latest: &LatestTable) {

@@ -257,7 +257,7 @@ impl RuleRun {
             let own = self.restore_member(context, number, member, continues);
             self.waiting.insert((member.input, member.series.clone()), own);
         }
-        if (saved.awake || !saved.panes.is_empty()) && self.every().is_some() {
+        if (saved.awake || !saved.panes.is_empty()) && self.every.is_some() {
             self.wake(number);
         }
         self.schedule(context, number);

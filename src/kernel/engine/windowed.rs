@@ -9,7 +9,9 @@ use crate::kernel::sequence::Rows;
 
 use crate::kernel::window::across;
 
-use crate::kernel::window::{Folded, GroupWindow, Placed, Work, hash_of_label, hash_of_value};
+use crate::kernel::window::{
+    Folded, GroupWindow, Placed, WindowSpec, Work, hash_of_label, hash_of_value,
+};
 
 use super::emit;
 use super::group::Silence;
@@ -43,6 +45,9 @@ impl RuleRun {
         if self.dense.is_some() {
             return self.dense_rows(context, rows, inbox);
         }
+        if self.follows {
+            return self.follow_rows(context, rows, inbox);
+        }
         let shares = self.share_hits(rows, inbox);
         for (at, (row, member)) in inbox.iter().enumerate() {
             if at % AT_ONCE == 0 {
@@ -51,6 +56,71 @@ impl RuleRun {
             }
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
+        }
+    }
+
+    /// Whether a sample leaves nothing behind but in its group: what its series said last lies in
+    /// the series' record, and [`RuleRun::sync`] brings it over when somebody asks.
+    pub fn follows_records(&self) -> bool {
+        let plain = |spec: &WindowSpec| !spec.reads_previous() && !spec.tells_members_apart();
+        matches!(self.rule.shape, Shape::Sliding { .. })
+            && self.dense.is_none()
+            && self.specs.len() == 1
+            && self.specs.iter().all(plain)
+            && self.rule.across.is_none()
+            && self.share.is_none()
+            && self.rule.declared.distinct.is_none()
+    }
+
+    fn follow_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        for (at, (row, member)) in inbox.iter().enumerate() {
+            if at % AT_ONCE == 0 {
+                let next = inbox[at..].iter().take(AT_ONCE);
+                self.warm(Work::Fold, next.map(|(_, member)| self.group_of[*member as usize]));
+            }
+            let number = self.group_of[*member as usize];
+            let group = self.groups.get_mut(number);
+            let Some(group) = group.filter(|group| group.awake && group.wake != EventTime::MAX)
+            else {
+                context.position = rows.position[*row as usize];
+                self.fold_row(context, rows, (*row as usize, *member), None);
+                continue;
+            };
+            let row = *row as usize;
+            let sample = Folded {
+                at: rows.at[row],
+                position: rows.position[row],
+                member: 0,
+                value: rows.value[row],
+                share_hit: false,
+                distinct_hash: 0,
+                previous: None,
+            };
+            group.heard = group.heard.max(sample.at).max(context.watermark);
+            group.source = context.source.or(group.source);
+            let placed = group.windows[0].fold(&self.specs[0], &sample);
+            self.stats.samples += 1;
+            if placed != Placed::Open || group.more.late.is_some() || group.more.quiet.is_some() {
+                context.position = sample.position;
+                self.settle_fold(context, number, sample.at, placed);
+            }
+        }
+    }
+
+    /// What a sample's place in its window says of the group.
+    fn settle_fold(
+        &mut self,
+        context: &mut Context<'_>,
+        number: u32,
+        at: EventTime,
+        placed: Placed,
+    ) {
+        match placed {
+            Placed::Open => {
+                self.on_time(context, number);
+                self.end_absence(context, number, at);
+            }
+            Placed::LateInWindow | Placed::LateGone => self.late(context, number, at),
         }
     }
 
@@ -96,10 +166,11 @@ impl RuleRun {
                 hash_of_label(self.members[member].series.label(label).unwrap_or(""))
             }
         };
+        let tells_apart = self.specs[input as usize].tells_members_apart();
         let sample = Folded {
             at,
             position: rows.position[row],
-            member: self.members[member].hash,
+            member: if tells_apart { self.members[member].hash() } else { 0 },
             value,
             share_hit: share_hit.unwrap_or(false),
             distinct_hash,
@@ -114,14 +185,8 @@ impl RuleRun {
             (None, Some(own)) => own.fold(spec, &sample),
             (None, None) => self.groups[number].windows[input as usize].fold(spec, &sample),
         };
-        match placed {
-            Placed::Open => {
-                self.on_time(context, number);
-                self.end_absence(context, number, at);
-            }
-            Placed::LateInWindow | Placed::LateGone => self.late(context, number, at),
-        }
-        if self.every().is_some() {
+        self.settle_fold(context, number, at, placed);
+        if self.every.is_some() {
             self.first_pane(context, at);
             self.wake(number);
         }
@@ -139,7 +204,7 @@ impl RuleRun {
     /// else bring up every pane of decades.
     pub fn first_pane(&mut self, context: &Context<'_>, at: EventTime) {
         if self.closed == EventTime::MIN
-            && let Some(every) = self.every()
+            && let Some(every) = self.every
         {
             let start = (context.listening.from - self.rule.remembers() - self.delay).floor(every);
             self.closed = start.max((at.pane_end(every) - every).floor(every));

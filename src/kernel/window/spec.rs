@@ -100,6 +100,16 @@ impl WindowSpec {
         }
     }
 
+    /// Whether it matters what a sample's series said before it.
+    pub fn reads_previous(&self) -> bool {
+        self.parts.moves
+    }
+
+    /// Whether it matters which series a sample is of.
+    pub fn tells_members_apart(&self) -> bool {
+        self.parts.trends
+    }
+
     pub(super) fn keeps(&self, reduction: Reduction) -> bool {
         match reduction {
             Reduction::Count => true,
