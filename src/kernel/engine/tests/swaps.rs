@@ -45,7 +45,8 @@ fn windows_at_rest_are_judged_by_the_new_text_without_a_sample() {
         let rule = rule("load", "cpu").by(&["host"]).sliding("30s", "10s");
         rule.when(mean_over(limit)).version(version).make()
     };
-    let calm = "1s cpu{host=a} 50 | 11s cpu{host=a} 50 | 21s cpu{host=a} 50 | 31s up{} 1";
+    // From its first end on the window holds the same sample.
+    let calm = "21s cpu{host=a} 50 | 31s up{} 1";
     check(
         vec![(vec![mean(90.0, 1)], calm), (vec![mean(40.0, 2)], "41s up{} 1")],
         "40s fired critical {host=a} 50",
@@ -61,6 +62,19 @@ fn another_soak_counts_for_what_is_pending_and_disturbs_no_group_at_rest() {
         vec![(vec![before], feed), (vec![edited], "10s cpu{host=a} 95 | 60s up{} 1")],
         "0s pending critical {host=a} 95 | 10s fired critical {host=a} 95 \
          | 45s pending critical {host=b} | 55s fired critical {host=b}",
+    );
+}
+
+#[test]
+fn another_soak_counts_for_a_verdict_that_no_sample_repeats() {
+    let silent =
+        |soak, version| hot(90.0, version).soak(soak).expire("40s").no_data_breach().make();
+    check(
+        vec![
+            (vec![silent("1m", 1)], "0s cpu{host=a} 10 | 45s up{} 1"),
+            (vec![silent("10s", 2)], "60s up{} 1"),
+        ],
+        "40s pending critical {host=a} | 50s fired critical {host=a}",
     );
 }
 
@@ -99,21 +113,21 @@ fn a_rule_that_comes_back_takes_its_series_anew_and_others_go_on() {
 fn a_rule_before_the_others_changes_their_numbers_and_nothing_else() {
     let absent = || rule("gone", "beat").by(&["host"]).absent("30s").make();
     let first = || rule("a-first", "beat").by(&["host"]).when(over(5.0)).make();
-    let feed = "0s beat{host=a} 1 | 0s cpu{host=a} 10 | 1s cpu{host=a} 10";
+    let feed = "0s beat{host=a} 1 | 1s beat{host=a} 1 | 0s cpu{host=a} 10 | 1s cpu{host=a} 10";
     for shards in [1, 2, 4] {
         let mut machine = machine(shards, vec![absent(), hot(90.0, 1).make()]);
         run_lines(&mut machine, feed, 2, false);
         let (told, adopted) = swap(&mut machine, vec![first(), absent(), hot(90.0, 1).make()]);
         assert_eq!(told, Vec::<String>::new());
         assert_eq!(adopted, ["a-first Added", "gone Unchanged", "hot Unchanged"]);
-        let lines = run_lines(&mut machine, "2s cpu{host=a} 95 | 31s up{} 1", 9, false);
-        assert_eq!(lines, ["2s fired critical {host=a} 95", "30s fired critical {host=a}"]);
+        let lines = run_lines(&mut machine, "2s cpu{host=a} 95 | 32s up{} 1", 9, false);
+        assert_eq!(lines, ["2s fired critical {host=a} 95", "31s fired critical {host=a}"]);
         let mut samples = [0; 3];
         for engine in &mut machine.engines {
             let reports = engine.rule_reports();
             samples.iter_mut().zip(reports).for_each(|(sum, report)| *sum += report.samples);
         }
-        assert_eq!(samples, [0, 1, 3], "what was counted before the swap is not lost");
+        assert_eq!(samples, [0, 2, 3], "what was counted before the swap is not lost");
     }
 }
 
