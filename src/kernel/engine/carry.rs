@@ -171,7 +171,7 @@ impl RuleRun {
         let alone = self.rule.across.is_none() && self.dense.is_none();
         let inputs = if alone { self.specs.len() as u8 } else { 0 };
         let windows = (0..inputs).map(|input| self.new_window(context, input)).collect();
-        let bases = self.base_columns().len();
+        let bases = RuleRun::bases_among(&self.programs.columns).len();
         let joined = !windowed && self.rule.inputs.len() > 1;
         let pendings = joined.then(|| Box::new(super::join::Pendings::new(self.rule.inputs.len())));
         let state = self.first_state().filter(|_| self.judges_groups());

@@ -24,7 +24,7 @@ pub struct Class {
     /// Empty where the rule is gone, or takes series anew.
     pub bindings: Vec<Option<Binding>>,
     /// How the bindings are judged; made when rows come, and anew after a swap.
-    plan: Option<Plan>,
+    pub plan: Option<Plan>,
     /// Rows of the stretch at hand, and what they have in common.
     rows: Vec<u32>,
     seen: Seen,
@@ -189,20 +189,6 @@ impl Engine {
         if plan.provisional && plan.others.iter().all(confirmed) {
             plan.tell(runs);
             classes[number].plan = None;
-        }
-    }
-
-    /// Tells the rules what was counted for them.
-    pub fn tell_counts(&mut self) {
-        for class in &mut self.classes {
-            if let Some(plan) = &mut class.plan {
-                plan.tell(&mut self.runs);
-            }
-        }
-        for run in &mut self.runs {
-            let twice = std::mem::take(&mut run.counted_twice);
-            run.stats.samples -= twice;
-            run.stats.evaluations -= twice;
         }
     }
 

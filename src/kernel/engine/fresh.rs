@@ -10,10 +10,14 @@ use crate::kernel::window::WindowSpec;
 
 use super::run::RuleRun;
 
+/// In the order of a ruleset.
+#[allow(clippy::vec_box, reason = "a swap moves all of them")]
+pub type Runs = Vec<Box<RuleRun>>;
+
 /// One shard's new runs, in the order of the new rules.
 #[derive(Default)]
 pub struct Fresh {
-    pub added: Vec<Box<RuleRun>>,
+    pub added: Runs,
     pub edited: Vec<FreshRun>,
 }
 

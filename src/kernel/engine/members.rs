@@ -135,7 +135,8 @@ impl RuleRun {
                 let inputs = 0..self.specs.len() as u8;
                 group.windows = inputs.map(|input| self.new_window(context, input)).collect();
             }
-            let bases = vec![Baseline::default(); self.base_columns().len()];
+            let bases =
+                vec![Baseline::default(); RuleRun::bases_among(&self.programs.columns).len()];
             group.more = Spare::new(More { bases, ..More::default() });
         } else if self.rule.inputs.len() > 1 {
             group.more.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));

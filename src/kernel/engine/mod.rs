@@ -44,7 +44,7 @@ use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
 use classes::{Class, Stretch};
-use fresh::Fresh;
+use fresh::Runs;
 use latest::LatestTable;
 use output::{FaultNote, Output, Phase};
 use plugins::Plugins;
@@ -55,8 +55,7 @@ pub struct Engine {
     shards: u32,
     ruleset: Arc<Ruleset>,
     /// In the order of the ruleset.
-    #[allow(clippy::vec_box, reason = "a swap moves all of them")]
-    runs: Vec<Box<RuleRun>>,
+    runs: Runs,
     plugins: Plugins,
     series: Vec<Option<Bound>>,
     latest: LatestTable,
@@ -176,10 +175,7 @@ impl Engine {
                 self.segment(&rows, from..rows.series.len(), out);
                 self.retire_all(&rows);
             }
-            Input::Swap(swap) => {
-                let fresh = Fresh::new(&swap.succession);
-                self.swap(swap, fresh, out);
-            }
+            Input::Swap(swap) => self.swap_unprepared(swap, out),
             Input::Listening { position, source, on, at } => {
                 self.listen(position, source, on.then_some(at), out);
             }

@@ -7,6 +7,7 @@ use crate::kernel::rule::program::Threshold;
 use crate::kernel::rule::ruleset::Binding;
 use crate::kernel::rule::succession::Succession;
 
+use super::Engine;
 use super::latest::PLACES;
 use super::programs::Programs;
 use super::run::RuleRun;
@@ -33,6 +34,22 @@ pub struct Line {
     /// Rows that left their groups at rest, and the time of the last, since the rule was told.
     pub rested: u64,
     pub last: Option<EventTime>,
+}
+
+impl Engine {
+    /// Tells the rules what was counted for them.
+    pub fn tell_counts(&mut self) {
+        for class in &mut self.classes {
+            if let Some(plan) = &mut class.plan {
+                plan.tell(&mut self.runs);
+            }
+        }
+        for run in &mut self.runs {
+            let twice = std::mem::take(&mut run.counted_twice);
+            run.stats.samples -= twice;
+            run.stats.evaluations -= twice;
+        }
+    }
 }
 
 impl Line {

@@ -137,10 +137,6 @@ impl RuleRun {
     }
 
     /// The reductions that have a baseline, in the order of a group's `bases`.
-    pub fn base_columns(&self) -> Vec<(u8, Reduction)> {
-        RuleRun::bases_among(&self.programs.columns)
-    }
-
     pub fn bases_among(columns: &[Column]) -> Vec<(u8, Reduction)> {
         let mut bases: Vec<(u8, Reduction)> = columns
             .iter()

@@ -13,7 +13,7 @@ use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 use crate::kernel::rule::succession::{Change, Succession};
 use crate::kernel::sequence::Swap;
 
-use super::fresh::{Fresh, FreshRun};
+use super::fresh::{Fresh, FreshRun, Runs};
 use super::output::{Adopted, Output};
 use super::run::RuleRun;
 use super::{Context, Engine, Phase};
@@ -57,16 +57,17 @@ impl Engine {
     /// The rules to begin with, before anything happened.
     pub fn adopt_first(&mut self, ruleset: Arc<Ruleset>, out: &mut Output) {
         let succession = Arc::new(Succession::new(self.ruleset.clone(), ruleset));
-        let fresh = Fresh::new(&succession);
-        self.swap(Swap { position: 0, succession, introduced: Vec::new() }, fresh, out);
+        self.swap_unprepared(Swap { position: 0, succession, introduced: Vec::new() }, out);
+    }
+
+    /// As [`Engine::swap`], making what it needs on the way.
+    pub(super) fn swap_unprepared(&mut self, swap: Swap, out: &mut Output) {
+        let fresh = Fresh::new(&swap.succession);
+        self.swap(swap, fresh, out);
     }
 
     /// Puts the runs into the order of the new rules; gives those that are gone.
-    fn rearrange(
-        &mut self,
-        succession: &Succession,
-        added: Vec<Box<RuleRun>>,
-    ) -> Vec<Box<RuleRun>> {
+    fn rearrange(&mut self, succession: &Succession, added: Runs) -> Runs {
         let old = std::mem::take(&mut self.runs).into_iter();
         let mut old: Vec<Option<Box<RuleRun>>> = old.map(Some).collect();
         let mut added = added.into_iter();
