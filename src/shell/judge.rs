@@ -9,7 +9,7 @@ use std::time::Duration as StdDuration;
 use crossbeam::channel::{Receiver, Sender, bounded, select, tick, unbounded};
 
 use crate::guest::wasm::strikes::Strikes;
-use crate::kernel::machine::Snapshot;
+use crate::kernel::machine::{Handover, Snapshot};
 use crate::kernel::model::{Duration, EventTime, Labels, Now};
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::sequencer::{Arrived, SourceReport};
@@ -27,7 +27,7 @@ const QUARANTINE_MAX: Duration = Duration::from_secs(300);
 
 /// What can be asked of the thread.
 enum Order {
-    Swap { ruleset: Arc<Ruleset>, done: Sender<Vec<StdDuration>> },
+    Swap { handover: Handover, done: Sender<Receiver<StdDuration>> },
     Look(Sender<Overview>),
     Forget { rule: Arc<str>, key: Labels, done: Sender<()> },
     Flush(Sender<()>),
@@ -46,7 +46,10 @@ pub struct Overview {
 
 /// The way to the thread; cheap to clone. When the thread is gone answers are empty.
 #[derive(Clone)]
-pub struct Judge(Sender<Order>);
+pub struct Judge {
+    orders: Sender<Order>,
+    shards: u32,
+}
 
 impl Judge {
     pub fn start(
@@ -56,18 +59,22 @@ impl Judge {
         strikes: Arc<Strikes>,
     ) -> std::io::Result<(Judge, JoinHandle<()>)> {
         let (orders, taken) = unbounded();
+        let shards = pipeline.shards();
         let quarantined = held_before(&pipeline, clock.now());
         let (counts, counted) = (BTreeMap::new(), None);
         let work = Work { pipeline, clock, strikes, counts, counted, quarantined };
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || work.run(&inbound, &taken))?;
-        Ok((Judge(orders), thread))
+        Ok((Judge { orders, shards }, thread))
     }
 
-    /// Adopts a ruleset; returns when every shard has, with the pause of each.
-    pub fn swap(&self, ruleset: Arc<Ruleset>) -> Vec<StdDuration> {
-        self.ask(|done| Order::Swap { ruleset, done }).unwrap_or_default()
+    /// Has the ruleset after `old` adopted; returns when every shard has, with the pause of each.
+    /// What came of it may yet have to be told. Whatever needs no shard is done on this thread.
+    pub fn swap(&self, old: Arc<Ruleset>, new: Arc<Ruleset>) -> Vec<StdDuration> {
+        let handover = Handover::new(old, new, self.shards);
+        let times = self.ask(|done| Order::Swap { handover, done });
+        times.map(|times| times.iter().collect()).unwrap_or_default()
     }
 
     pub fn look(&self) -> Overview {
@@ -91,7 +98,7 @@ impl Judge {
 
     fn ask<T>(&self, order: impl FnOnce(Sender<T>) -> Order) -> Option<T> {
         let (answer, answers) = bounded(1);
-        self.0.send(order(answer)).ok()?;
+        self.orders.send(order(answer)).ok()?;
         answers.recv().ok()
     }
 }
@@ -166,12 +173,11 @@ impl Work {
     /// Answers go to whoever waits; one that went away is no matter.
     fn obey(&mut self, order: Order, inbound: &Receiver<Inbound>) {
         match order {
-            Order::Swap { ruleset, done } => {
-                let pauses = self.pipeline.step_and_wait(Arrived::Swap(ruleset));
+            Order::Swap { handover, done } => {
+                let times = self.pipeline.swap(handover);
                 // A rule whose file was edited is judged again; the engine knows which.
                 self.counts.clear();
-                self.pipeline.flush();
-                let _ = done.send(pauses);
+                let _ = done.send(times);
             }
             Order::Look(done) => {
                 let _ = done.send(self.overview());

@@ -154,7 +154,8 @@ impl RuleRun {
                 group.recent.windows =
                     inputs.map(|input| self.new_window(context, input)).collect();
             }
-            let bases = vec![Baseline::default(); self.base_columns().len()];
+            let bases =
+                vec![Baseline::default(); RuleRun::bases_among(&self.programs.columns).len()];
             group.more = Spare::new(More { bases, ..More::default() });
         } else if self.rule.inputs.len() > 1 {
             group.more.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));

@@ -35,7 +35,7 @@ pub struct RuleRun {
     pub every: Option<Duration>,
     /// [`Rule::remembers`], which every sample asks for.
     pub remembers: Duration,
-    pub programs: Programs,
+    pub programs: Box<Programs>,
     /// One for each input of a rule with a window.
     pub specs: Vec<WindowSpec>,
     pub base_spec: Option<BaselineSpec>,
@@ -94,20 +94,14 @@ pub struct Stats {
 
 impl RuleRun {
     pub fn new(rule: Arc<Rule>, delay: Duration) -> RuleRun {
-        let windowed = matches!(
-            rule.shape,
-            Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. }
-        );
-        let inputs = if windowed { rule.inputs.len() } else { 0 };
-        let specs: Vec<WindowSpec> =
-            (0..inputs).filter_map(|input| WindowSpec::new(&rule, input as u8)).collect();
+        let specs = WindowSpec::all(&rule);
         let base_spec = rule.baseline.map(|baseline| {
             BaselineSpec::new(rule.shape, baseline.span).expect("the loader checked the baseline")
         });
         let apart = rule.across.is_some() || rule.baseline.is_some() || rule.inputs.len() > 1;
         let dense = specs.first().filter(|_| !apart).and_then(Dense::new).map(Box::new);
         let mut run = RuleRun {
-            programs: Programs::new(&rule),
+            programs: Box::new(Programs::new(&rule)),
             every: every(&rule),
             remembers: rule.remembers(),
             share: rule.declared.share.as_ref().map(|share| share.evaluator()),
@@ -143,10 +137,8 @@ impl RuleRun {
     }
 
     /// The reductions that have a baseline, in the order of a group's `bases`.
-    pub fn base_columns(&self) -> Vec<(u8, Reduction)> {
-        let mut bases: Vec<(u8, Reduction)> = self
-            .programs
-            .columns
+    pub fn bases_among(columns: &[Column]) -> Vec<(u8, Reduction)> {
+        let mut bases: Vec<(u8, Reduction)> = columns
             .iter()
             .filter_map(|column| match column {
                 Column::Base { input, reduction, .. } => Some((*input, *reduction)),
@@ -345,14 +337,6 @@ impl RuleRun {
         if due < known.wake {
             known.wake = due;
             self.timers.push(Reverse((due, group)));
-        }
-    }
-
-    /// Ends every alert, because the rule goes.
-    pub fn end_all(&mut self, context: &mut Context<'_>, at: EventTime, cause: Cause) {
-        for group in self.groups.numbers() {
-            self.end_group(context, group, at, cause);
-            self.drop_group(context, group);
         }
     }
 

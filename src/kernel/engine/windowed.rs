@@ -269,7 +269,11 @@ impl RuleRun {
     ) {
         let mut table = std::mem::take(&mut self.table);
         table.clear(self.programs.columns.len());
-        let bases = if self.base_spec.is_some() { self.base_columns() } else { Vec::new() };
+        let bases = if self.base_spec.is_some() {
+            RuleRun::bases_among(&self.programs.columns)
+        } else {
+            Vec::new()
+        };
         let mut changed = Vec::with_capacity(numbers.len());
         for (at, number) in numbers.iter().enumerate() {
             if at % AT_ONCE == 0 {

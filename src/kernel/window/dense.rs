@@ -202,6 +202,11 @@ impl Dense {
         }
     }
 
+    /// Makes all groups' windows count as changed.
+    pub fn change_all(&mut self) {
+        self.changed.fill(true);
+    }
+
     /// Whether a sample entered or left the group's window since this was last asked.
     pub fn take_changed(&mut self, group: u32) -> bool {
         std::mem::take(&mut self.changed[group as usize])
