@@ -3,7 +3,7 @@
 //! Order of the start: state and rules are read, then sinks, the engine, the reloading thread,
 //! sources, and the API last. A part that cannot start tears down those before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,8 +14,10 @@ use tokio::runtime::Handle;
 
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
+use crate::guest::changes::{Changes, PluginChange};
 use crate::guest::grant::{Granted, Grants};
 use crate::guest::wasm::{WasmHost, WasmLimits};
+use crate::kernel::engine::snapshot::Snapshot;
 use crate::kernel::event::Event;
 use crate::kernel::machine::Machine;
 use crate::kernel::rule::Origin;
@@ -51,6 +53,7 @@ pub struct Watchfire {
     api: Api,
     sources: Vec<Source>,
     probes: Arc<ProbeHub>,
+    wasm: Arc<WasmHost>,
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
@@ -82,6 +85,7 @@ struct Begun {
     reloader: Reloader,
     hub: Arc<SinkHub>,
     guests: Guests,
+    wasm: Arc<WasmHost>,
     board: Arc<Board>,
     bus: Bus,
     around: Surroundings,
@@ -113,8 +117,8 @@ impl Watchfire {
             settings.watchdog.notify.iter().map(|name| name.as_str().into()).collect();
         let every = settings.watchdog.every.to_std();
         let watchdog = (!notify.is_empty()).then(|| begun.hub.watch(notify, every));
-        let (bus, probes, threads) = (begun.bus, begun.guests.probes, begun.threads);
-        Ok(Watchfire { office, bus, api, sources, probes, watchdog, threads, settings })
+        let Begun { bus, guests: Guests { probes, .. }, wasm, threads, .. } = begun;
+        Ok(Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, settings })
     }
 
     /// Where the API listens.
@@ -173,7 +177,8 @@ impl Watchfire {
     /// Stops taking samples, judges what came, lets sinks deliver for a grace period, and writes
     /// the state that the next start reads.
     pub async fn stop(self) -> Result<(), String> {
-        let Watchfire { office, bus, api, sources, probes, watchdog, threads, settings } = self;
+        let Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, settings } =
+            self;
         for source in sources {
             source.running.stop().await;
         }
@@ -195,6 +200,7 @@ impl Watchfire {
             threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok())
         });
         let all_ended = joined.await.unwrap_or(false);
+        wasm.flush_states();
         let Ok(Some(snapshot)) = snapshot else {
             return Err("the engine had ended before; its state is lost".into());
         };
@@ -238,8 +244,9 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     wasm.set_own_limits(places.limits());
     wasm.keep_compiled_in(&data.join("compiled"));
-    let strikes = wasm.strikes().clone();
-    let catalog = Catalog::new(settings.reload.remove_after, Arc::new(wasm));
+    wasm.keep_states_in(&data.join("plugin-state"));
+    let wasm = Arc::new(wasm);
+    let catalog = Catalog::new(settings.reload.remove_after, wasm.clone());
     let (reload, at) = (settings.reload.clone(), clock.clone());
     // Compiling components takes long: not on the runtime's threads.
     let prepared =
@@ -258,15 +265,17 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         defaults: settings.sinks.default.iter().map(|name| name.as_str().into()).collect(),
     }));
     let board = Arc::new(Board::new(bus.clone(), hub.clone()));
-    let (machine, data_error) = machine(settings, &prepared.ruleset, started.as_arrival());
+    let (machine, data_error) =
+        machine(settings, &prepared.ruleset, started.as_arrival(), wasm.changes());
     let (adopted, adoptions) = unbounded();
     let mut teller = Teller::new(board.clone(), adopted);
     let pipeline = Pipeline::start(machine, move |merged| teller.tell(merged))
         .map_err(|error| failed("the engine", error.to_string()))?;
     let (queue, inbound) = unbounded();
     let gate = Gate::new(settings.limits.clone(), queue);
-    let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone(), strikes)
-        .map_err(|error| failed("the engine", error.to_string()))?;
+    let (judge, sequencing) =
+        Judge::start(pipeline, inbound, clock.clone(), wasm.strikes().clone())
+            .map_err(|error| failed("the engine", error.to_string()))?;
     let around = Surroundings { gate, clock };
     let guests = Guests {
         probes: Arc::new(ProbeHub::new(around.clone(), data.clone())),
@@ -276,7 +285,7 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         .start(judge.clone(), hub.clone(), guests.clone(), adoptions)
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
-    Ok(Begun { judge, reloader, hub, guests, board, bus, around, threads, data_error })
+    Ok(Begun { judge, reloader, hub, guests, wasm, board, bus, around, threads, data_error })
 }
 
 /// The kernel as the last stop left it, or a new one.
@@ -284,10 +293,12 @@ fn machine(
     settings: &Settings,
     ruleset: &Arc<Ruleset>,
     from: crate::kernel::model::EventTime,
+    changes: &Changes,
 ) -> (Machine, Option<String>) {
     let (limits, shards) = (settings.limits.clone(), settings.engine.shards as u32);
     let error = match state::load(&settings.paths.data) {
         Ok(Some(snapshot)) => {
+            tell_lost(&snapshot.engine, shards, changes);
             let machine = Machine::restored(limits, shards, ruleset.clone(), snapshot, from);
             return (machine, None);
         }
@@ -301,6 +312,18 @@ fn machine(
     let mut machine = Machine::new(limits, shards, from);
     machine.step(Arrived::Swap(ruleset.clone()));
     (machine, error)
+}
+
+/// What a component saved for one shard is of no use to another.
+fn tell_lost(snapshot: &Snapshot, shards: u32, changes: &Changes) {
+    if snapshot.shards == shards {
+        return;
+    }
+    let plugins: BTreeSet<&str> = snapshot.plugins.iter().map(|(_, name, _)| &**name).collect();
+    for plugin in plugins {
+        let why = format!("it was saved by {} shards, and there are {shards} now", snapshot.shards);
+        changes.publish(plugin, PluginChange::StateLost { why });
+    }
 }
 
 fn places(settings: &Settings) -> Result<Places, String> {
@@ -370,6 +393,8 @@ fn office(begun: &Begun) -> Office {
         hub: begun.hub.clone(),
         gate: begun.around.gate.clone(),
         decoders: begun.guests.decoders.clone(),
+        probes: begun.guests.probes.clone(),
+        strikes: begun.wasm.strikes().clone(),
         clock: begun.around.clock.clone(),
         reloader: begun.reloader.clone(),
         runtime: Handle::current(),

@@ -7,7 +7,9 @@ use std::time::Duration as StdDuration;
 use tokio::runtime::Handle;
 
 use crate::config::{describe, settings};
+use crate::guest::changes::PluginEvent;
 use crate::guest::sink::Outcome;
+use crate::guest::wasm::strikes::Strikes;
 use crate::kernel::decode::Decoder;
 use crate::kernel::engine::status::{AlertReport, RuleReport};
 use crate::kernel::event::{Event, Fingerprint};
@@ -23,10 +25,12 @@ use super::board::Board;
 use super::clock::Clock;
 use super::decoders::Decoders;
 use super::inlet::Gate;
-use super::judge::Judge;
+use super::judge::{Judge, Overview};
 use super::metrics::Exposition;
+use super::plugins::{self, Seen};
+use super::probes::ProbeHub;
 use super::reload::{Live, Reloader};
-use super::shown::{plugin_status, sink_status, source_status};
+use super::shown::{sink_status, source_status};
 use super::sink::SinkHub;
 use super::sink::hub::TestError;
 use super::source::Feed;
@@ -43,6 +47,8 @@ pub struct Office {
     pub hub: Arc<SinkHub>,
     pub gate: Gate,
     pub decoders: Arc<Decoders>,
+    pub probes: Arc<ProbeHub>,
+    pub strikes: Arc<Strikes>,
     pub clock: Arc<dyn Clock>,
     pub reloader: Reloader,
     pub runtime: Handle,
@@ -97,13 +103,17 @@ impl Facts for Office {
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
-        let (live, look) = (self.reloader.live(), self.judge.look().look);
-        live.components.iter().map(|component| plugin_status(component, &live, &look)).collect()
+        self.plugin_status(&self.judge.look(), &self.reloader.live())
+    }
+
+    fn plugin_changes(&self, after: u64) -> Vec<Arc<PluginEvent>> {
+        self.strikes.changes().after(after)
     }
 
     fn components(&self) -> Vec<ComponentHealth> {
         let live = self.reloader.live();
-        vec![self.rules_health(&live), self.sinks_health(&live), self.data_health()]
+        let plugins = plugins::health(&live.plugins, &self.strikes);
+        vec![self.rules_health(&live), self.sinks_health(&live), plugins, self.data_health()]
     }
 
     fn metrics(&self, out: &mut Exposition) {
@@ -113,6 +123,12 @@ impl Facts for Office {
 }
 
 impl Office {
+    pub fn plugin_status(&self, overview: &Overview, live: &Live) -> Vec<PluginStatus> {
+        let probes = self.probes.status();
+        let (ruleset, strikes) = (live.ruleset.as_deref(), &self.strikes);
+        plugins::status(&live.plugins, &Seen { overview, ruleset, strikes, probes: &probes })
+    }
+
     fn alert_status(&self, report: &AlertReport, rule: &Rule) -> Option<AlertStatus> {
         let state = match report.state {
             _ if report.flapping => AlertState::Flapping,

@@ -23,6 +23,7 @@ pub mod decoders;
 pub mod folders;
 pub mod judge;
 pub mod pipeline;
+pub mod plugins;
 pub mod state;
 mod watch;
 

@@ -12,7 +12,7 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, ComponentInfo, Folder, LiveProbe, LiveSink, Scan};
+use crate::config::catalog::{Catalog, Folder, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::Grants;
@@ -25,16 +25,18 @@ use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
 use super::metrics::Buckets;
-use super::probes::DeclaredProbe;
+use super::plugins::{self, Entry, Told};
+use super::sink::SinkHub;
 use super::sink::hub::Change;
-use super::sink::{Declared, SinkHub, Standing};
 use super::watch::Watch;
 
+mod access;
 mod log;
 mod pauses;
 mod places;
 mod report;
 
+use access::Offer;
 use pauses::Pauses;
 pub use places::{Guests, Places};
 
@@ -54,7 +56,7 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
-    pub components: Vec<Arc<ComponentInfo>>,
+    pub plugins: Vec<Entry>,
 }
 
 enum Wish {
@@ -123,8 +125,7 @@ struct Work {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     grants: Option<String>,
-    sinks: Vec<LiveSink>,
-    probes: Vec<LiveProbe>,
+    told: Told,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
     ids: u64,
@@ -149,9 +150,8 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let (grants, sinks, probes, ids) = (None, Vec::new(), Vec::new(), 0);
-    let pauses = Arc::default();
-    let work = Work { places, settings, catalog, clock, grants, sinks, probes, live, pauses, ids };
+    let (grants, told, pauses, ids) = (None, Told::default(), Arc::default(), 0);
+    let work = Work { places, settings, catalog, clock, grants, told, live, pauses, ids };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -183,9 +183,7 @@ impl Prepared {
 impl Running {
     fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
         let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.guests.decoders.apply(scan.sources.clone());
-        self.apply_sinks();
+        self.apply(scan);
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
     }
@@ -259,21 +257,38 @@ impl Running {
             adoption = self.adoptions.try_recv().unwrap_or_default();
             self.version = scan.ruleset.version();
         }
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.guests.decoders.apply(scan.sources.clone());
-        let changes = self.apply_sinks();
-        log::sinks(&changes, &self.hub);
+        let changes = self.apply(&scan);
+        log::sinks(&changes);
         self.report(&scan, trigger, adoption, begun, pause)
     }
 
-    /// Gives the hubs all sinks and probes with what they are granted now, and says what that
-    /// changed for sinks.
-    fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
+    /// Gives the hubs all sinks, probes and sources with what they are granted now, tells what
+    /// happened to plugins, and gives what that changed for sinks.
+    fn apply(&mut self, scan: &Scan) -> Vec<(Arc<str>, Change)> {
+        let grants = self.grants();
+        let Offer { sinks, probes, sources, entries } =
+            access::offer(scan, &grants, &self.work.places.built_in);
+        self.guests.decoders.apply(sources);
+        self.guests.probes.apply(probes);
+        let changes = self.hub.apply(sinks);
+        let strikes = self.work.catalog.strikes();
+        for (plugin, change) in plugins::tell(&mut self.work.told, &entries, scan) {
+            let is_another = change.is_version();
+            strikes.changes().publish(&plugin, change);
+            if is_another {
+                strikes.release(&plugin);
+            }
+        }
+        self.judge.settle();
+        self.work.live.lock().expect(UNPOISONED).plugins = entries;
+        changes
+    }
+
+    /// The operator's grants as they are now; a file that cannot be read grants nothing.
+    fn grants(&mut self) -> Grants {
         let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
         let parsed = Grants::parse(&text);
-        let mut live = self.work.live.lock().expect(UNPOISONED);
-        live.grants_error = parsed.as_ref().err().cloned();
-        drop(live);
+        self.work.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
         if let Err(error) = &parsed
             && self.work.grants.as_ref() != Some(&text)
         {
@@ -281,20 +296,7 @@ impl Running {
             tracing::error!(file, error, "grants cannot be read; none of them count");
         }
         self.work.grants = Some(text);
-        let grants = self.work.places.own_grants.clone().with(parsed.unwrap_or_default());
-        let mut declared = self.work.places.built_in.clone();
-        for live in &self.work.sinks {
-            let (sink, settings) = (live.sink.clone(), live.settings.clone());
-            let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            declared.push(Declared { sink, standing: Standing::of(effective, settings) });
-        }
-        let probe = |live: &LiveProbe| {
-            let (probe, settings) = (live.probe.clone(), live.settings.clone());
-            let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
-            DeclaredProbe { probe, standing: Standing::of(effective, settings) }
-        };
-        self.guests.probes.apply(self.work.probes.iter().map(probe).collect());
-        self.hub.apply(declared)
+        self.work.places.own_grants.clone().with(parsed.unwrap_or_default())
     }
 
     fn report(
@@ -350,7 +352,6 @@ impl Running {
             }
         }
         live.findings = scan.findings.clone();
-        live.components = scan.components.clone();
         drop(live);
         log::held(&held, &scan.held);
         if !unchanged {

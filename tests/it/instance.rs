@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,6 +20,13 @@ pub struct Instance {
     pub site: Site,
     pub address: SocketAddr,
     child: Child,
+}
+
+impl Default for Site {
+    /// A folder with nothing in it.
+    fn default() -> Site {
+        Site { folder: tempfile::tempdir().expect("a folder") }
+    }
 }
 
 impl Site {
@@ -82,6 +89,23 @@ impl Instance {
     pub fn reloads(&self) -> Vec<Value> {
         let page = get(self.address, "/api/v1/reloads").json();
         page["reloads"].as_array().expect("a list").clone()
+    }
+
+    /// Stops it as a service manager does; what it leaves behind is in its folder.
+    pub fn stop(self) -> Site {
+        self.end("-TERM")
+    }
+
+    pub fn kill(self) -> Site {
+        self.end("-KILL")
+    }
+
+    fn end(mut self, signal: &str) -> Site {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("there is `kill`");
+        assert!(sent.success());
+        self.child.wait().expect("it is ours");
+        std::mem::take(&mut self.site)
     }
 
     /// One sink as the API shows it.

@@ -14,6 +14,7 @@ mod instance;
 mod kit;
 mod live;
 mod loopback;
+mod plugins;
 mod random;
 mod recording;
 mod works;

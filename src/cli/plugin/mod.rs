@@ -27,7 +27,6 @@ use std::io::Write;
 
 pub use kind::{Kind, Language};
 
-use super::client::Remote;
 use super::exit::{Exit, Failure};
 
 /// The interface, as plugins in every language are built against it.
@@ -40,8 +39,7 @@ pub enum Command {
     Build(build::Args),
     Check(check::Args),
     Test(test::Args),
-    /// The plugins of a running instance
-    List(Remote),
+    List(list::Args),
     Grant(grant::GrantArgs),
 }
 
@@ -51,7 +49,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<Exit, Failure> {
         Command::Build(args) => build::build(args, out),
         Command::Check(args) => check::check(args, out),
         Command::Test(args) => test::test(args, out),
-        Command::List(remote) => list::list(remote, out),
+        Command::List(args) => list::list(args, out),
         Command::Grant(args) => grant::grant(args, out),
     }
 }

@@ -9,7 +9,7 @@ use crate::guest::probe::Probe;
 use crate::guest::sink::Sink;
 use crate::guest::source::GuestSource;
 use crate::guest::{rhai, wasm};
-use crate::kernel::model::Now;
+use crate::kernel::model::{Now, Version};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::RulePlugin;
 
@@ -51,6 +51,13 @@ pub struct ComponentInfo {
     pub file: Arc<str>,
     /// The world.
     pub kind: wasm::manifest::Kind,
+    /// The version of the interface that it was built for.
+    pub built_for: String,
+    /// Of the file.
+    pub bytes: u64,
+    /// A hash of bytes and settings.
+    pub version: Version,
+    pub limits: wasm::Limits,
     /// SHA-256 of the bytes in hexadecimal.
     pub digest: String,
     /// What it says of itself.
@@ -79,6 +86,7 @@ pub struct LiveProbe {
 #[derive(Clone, Debug)]
 pub struct LiveSource {
     pub source: GuestSource,
+    pub digest: String,
     pub settings: serde_json::Value,
 }
 
@@ -113,6 +121,22 @@ impl File {
         if self.fresh.is_some() && self.conflict.is_none() {
             self.before = replaced.filter(|good| good.is_component() && !good.died_new());
         }
+    }
+
+    /// Takes up the version before again where the present one died within its first batches, and
+    /// gives why.
+    pub fn roll_back(&mut self, path: &str) -> Option<String> {
+        let died = self.good.as_ref().filter(|good| good.died_new())?;
+        let death = died.component.as_ref().and_then(|component| component.counters.last_death());
+        let before = self.before.take()?;
+        let why = format!(
+            "the new version died within its first {} batches, so the one before it is back: {}",
+            wasm::strikes::NEW_BATCHES,
+            death.unwrap_or_default()
+        );
+        self.findings = vec![about(path, &why, Some("correct it and put it here again"))];
+        self.fresh = Some(before);
+        Some(why)
     }
 
     /// Whether it was read with these libraries. One that was not looked at has not changed.

@@ -7,11 +7,12 @@ use std::time::Instant;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::counters::Counters;
 use super::engine::WasmHost;
 use super::error::LoadError;
 use super::inspect::{Inspected, inspect};
 use super::judge::JudgingRecipe;
-use super::limits::{Counters, LogLimit};
+use super::limits::{Limits, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::{Plugin, settings_text};
 use super::{probe, rule, sink, source};
@@ -28,9 +29,14 @@ use crate::kernel::rule::{Origin, Rule};
 pub struct Loaded {
     pub component: Component,
     pub kind: Kind,
+    /// The version of the interface that it was built for, "0.1.0".
+    pub built_for: String,
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
+    /// A hash of bytes and settings.
+    pub version: Version,
+    pub limits: Limits,
     pub counters: Arc<Counters>,
 }
 
@@ -67,7 +73,7 @@ fn load_here(
     settings: &Value,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    let Inspected { kind, manifest } = inspect(bytes)?;
+    let Inspected { kind, built_for, manifest } = inspect(bytes)?;
     let limits = host.limits(name, kind);
     if bytes.len() > limits.file_bytes {
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
@@ -79,6 +85,7 @@ fn load_here(
     let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
     let plugin = Plugin {
         name: name.into(),
+        kind,
         engine: host.engine().clone(),
         limits,
         counters: counters.clone(),
@@ -86,6 +93,7 @@ fn load_here(
         log: Mutex::new(LogLimit::new(LogLimit::HOST_LINES, Instant::now())),
         strikes: host.strikes().clone(),
         in_service: AtomicBool::new(false),
+        lost: Mutex::default(),
     };
     let component = match kind {
         Kind::Rule => {
@@ -129,7 +137,7 @@ fn load_here(
         }
     };
     host.strikes().forgive(name);
-    Ok(Loaded { component, kind, manifest, digest, counters })
+    Ok(Loaded { component, kind, built_for, manifest, digest, version, limits, counters })
 }
 
 fn judging(loaded: rule::LoadedRules) -> Component {

@@ -14,6 +14,8 @@ const PACKAGE: &str = "watchfire:plugin/";
 #[derive(Debug)]
 pub struct Inspected {
     pub kind: Kind,
+    /// The version of the interface that it was built for, "0.1.0".
+    pub built_for: String,
     pub manifest: Option<Manifest>,
 }
 
@@ -26,7 +28,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
         return Err(LoadError::NotWasm);
     }
     let outside = Outside::read(bytes)?;
-    let kind = kind_of(&outside.exports)?;
+    let (kind, built_for) = kind_of(&outside.exports)?;
     check_imports(kind, &outside.imports)?;
     let manifest =
         outside.manifest.map(Manifest::parse).transpose().map_err(LoadError::Manifest)?;
@@ -39,7 +41,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
             return Err(LoadError::OtherVersion { built_for: manifest.api.clone() });
         }
     }
-    Ok(Inspected { kind, manifest })
+    Ok(Inspected { kind, built_for, manifest })
 }
 
 #[derive(Default)]
@@ -96,25 +98,27 @@ fn broken(error: &wasmparser::BinaryReaderError, length: usize) -> LoadError {
     LoadError::Malformed(format!("{text} at byte {}", error.offset()))
 }
 
-fn kind_of(exports: &[&str]) -> Result<Kind, LoadError> {
-    let mut own: Vec<&str> = Vec::new();
+/// The world, and the version of the interface that its exports are of.
+fn kind_of(exports: &[&str]) -> Result<(Kind, String), LoadError> {
+    let mut own: Vec<(&str, &str)> = Vec::new();
     for export in exports {
         let Some(name) = export.strip_prefix(PACKAGE) else { continue };
         let (interface, version) = name.split_once('@').unwrap_or((name, "none"));
         if !is_spoken(version) {
             return Err(LoadError::OtherVersion { built_for: version.to_owned() });
         }
-        own.push(interface);
+        own.push((interface, version));
     }
-    let mut kinds = Kind::ALL.into_iter().filter(|kind| own.contains(&kind.export()));
+    let version_of = |name: &str| own.iter().find(|(own, _)| *own == name).map(|(_, of)| *of);
+    let mut kinds = Kind::ALL.into_iter().filter(|kind| version_of(kind.export()).is_some());
     let (Some(kind), None) = (kinds.next(), kinds.next()) else {
         let exports = exports.iter().map(ToString::to_string).collect();
         return Err(LoadError::UnknownWorld { exports });
     };
-    if !own.contains(&"lifecycle") {
+    if version_of("lifecycle").is_none() {
         return Err(LoadError::MissingExport { world: kind.name(), export: "lifecycle" });
     }
-    Ok(kind)
+    Ok((kind, version_of(kind.export()).unwrap_or_default().to_owned()))
 }
 
 /// Up to the second number versions differ in kind, past it only in what was added; so a guest of
@@ -161,7 +165,7 @@ mod tests {
         let check = |interfaces: &[&str], version: &str| {
             let names: Vec<String> = interfaces.iter().map(|it| name(it, version)).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            kind_of(&names).map_err(|error| error.to_string())
+            kind_of(&names).map(|(kind, _)| kind).map_err(|error| error.to_string())
         };
         assert_eq!(check(&["lifecycle", "evaluator"], "0.1.0"), Ok(Kind::Rule));
         assert_eq!(check(&["lifecycle", "window-evaluator"], "0.1.0"), Ok(Kind::WindowRule));

@@ -1,12 +1,12 @@
 //! What guests of every world have in common: a store, and `configure`, `save` and `restore`.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use wasmtime::Store;
 
+use super::saved::SavedState;
 use super::store::{GuestStore, Plugin, Stop};
-use super::v0_1::{HostState, SinkState, bindings, model};
+use super::v0_1::{HostState, bindings, model};
 
 /// A guest's own side of `lifecycle`.
 pub trait Guest {
@@ -83,23 +83,40 @@ impl<G: Guest> Instance<G> {
     }
 
     /// A new instance with the state that the last one saved; one that refuses the state begins
-    /// without it.
+    /// without it. There is none while the plugin is out of service.
     pub fn resume(
         plugin: &Arc<Plugin>,
         recipe: &impl Recipe<Guest = G>,
         settings: &str,
-        saved: &SinkState,
+        saved: &Arc<SavedState>,
     ) -> Result<Instance<G>, Stop> {
+        plugin.admit()?;
         let mut live = Instance::start(plugin, recipe, settings)?;
-        let state = saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(state) = state else { return Ok(live) };
+        let Some(state) = saved.get() else { return Ok(live) };
         match live.restore(&state) {
             Ok(()) => Ok(live),
             Err(stop) => {
-                plugin.counters.states_lost.fetch_add(1, Relaxed);
-                plugin.warn(&format!("its state is lost: {}", stop.words()));
-                *saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                plugin.state_lost(&stop.words());
+                plugin.counters.state_moved(state.data.len() as u64, 0);
+                saved.put(None);
                 Instance::start(plugin, recipe, settings)
+            }
+        }
+    }
+
+    /// Saves its state for the next instance, the next version and the next run. When it cannot,
+    /// the state before stays: that was counted, and what the call was made for has been done.
+    pub fn checkpoint(&mut self, saved: &Arc<SavedState>) {
+        match self.save() {
+            Ok(state) => {
+                let bytes = state.as_ref().map_or(0, |state| state.data.len() as u64);
+                self.store.plugin().counters.checkpointed(saved.about().0, bytes);
+                saved.put(state);
+            }
+            // After a death the next call meets the dead instance.
+            Err(Stop::Died(_)) => {}
+            Err(Stop::Refused(why)) => {
+                self.store.plugin().warn(&format!("an older state of it is kept: {why}"));
             }
         }
     }

@@ -66,6 +66,14 @@ impl Kind {
         }
     }
 
+    /// Whether it judges samples or windows, in the engine's own order.
+    pub fn judges(self) -> bool {
+        match self {
+            Kind::Rule | Kind::WindowRule => true,
+            Kind::Sink | Kind::Probe | Kind::Source => false,
+        }
+    }
+
     /// Whether the world has a way out.
     pub fn sends(self) -> bool {
         match self {

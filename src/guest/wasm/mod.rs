@@ -14,6 +14,7 @@
 //! [`Sink`]: crate::guest::sink::Sink
 
 pub mod component;
+pub mod counters;
 pub mod engine;
 pub mod error;
 pub mod limits;
@@ -29,6 +30,7 @@ mod instance;
 mod judge;
 mod probe;
 mod rule;
+mod saved;
 mod shard;
 mod sink;
 mod source;
@@ -38,9 +40,10 @@ mod template;
 mod v0_1;
 
 pub use component::{Component, Loaded, load};
+pub use counters::Counters;
 pub use engine::WasmHost;
 pub use error::LoadError;
-pub use limits::{Counters, Limits, WasmLimits};
+pub use limits::{Limits, WasmLimits};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::declared::{self, Common, Levels};
 use super::engine::Compiled;
 use super::error::LoadError;
 use super::judge::{Columns, JudgingRecipe, Live, WindowColumns};
-use super::limits::{Counters, cut};
+use super::limits::cut;
 use super::shard::ShardInstance;
 use super::store::{Plugin, Stop};
 use super::v0_1::{level_from, rules};
@@ -144,12 +144,8 @@ fn try_windows(
 }
 
 impl RuleComponent {
-    pub fn counters(&self) -> &Counters {
-        &self.plugin.counters
-    }
-
-    pub fn warn(&self, words: &str) {
-        self.plugin.warn(words);
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
     }
 
     /// A new instance died of the batch that the one before died of.

@@ -5,8 +5,8 @@
 //! inside host functions, and they end by themselves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;
@@ -16,9 +16,10 @@ use super::error::LoadError;
 use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
+use super::saved::SavedState;
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, SinkState, delivery, sending};
+use super::v0_1::{self, HostState, Out, delivery, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -34,7 +35,7 @@ const ATTEMPTS_MAX: u32 = 100;
 pub struct SinkComponent {
     plugin: Arc<Plugin>,
     pre: SinkPre<HostState>,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -57,7 +58,7 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
     let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.sink_state(&plugin.name);
+    let saved = host.saved_state(&plugin);
     let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
     let mut trial = component.start(settings).map_err(|stop| match stop {
@@ -169,7 +170,7 @@ struct OpenSink {
     /// `None` while an attempt runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     plugin: Arc<Plugin>,
 }
 
@@ -208,16 +209,12 @@ fn attempt(
     key: &str,
     alerts: &[delivery::Alert],
     out: Out,
-    saved: &SinkState,
+    saved: &Arc<SavedState>,
 ) -> Result<Outcome, Stop> {
     let outcome = outcome(live.deliver(key, alerts, out)?);
     if matches!(outcome, Outcome::Delivered { .. }) {
-        match live.save() {
-            Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
-            // The alerts arrived, and a fault now would send them twice; it was counted where it
-            // happened. After a death the next attempt meets the dead instance.
-            Err(Stop::Died(_) | Stop::Refused(_)) => {}
-        }
+        // The alerts arrived: a failure here is no fault, which would send them twice.
+        live.checkpoint(saved);
     }
     Ok(outcome)
 }

@@ -18,7 +18,7 @@ use super::commands::CommandError;
 use super::facts::{ComponentHealth, ComponentState, ReloadOutcome, ReloadReport};
 use super::guard::{Guard, guard};
 use super::problem::{Problem, Trouble, finish};
-use super::{events, ingest, prometheus, stats};
+use super::{events, ingest, plugins, prometheus, stats};
 use crate::kernel::model::Labels;
 use crate::shell::metrics::{CONTENT_TYPE, Exposition};
 
@@ -37,7 +37,8 @@ GET  /api/v1/events                 past events; with `accept: text/event-stream
 GET  /api/v1/reloads                what each reload changed
 GET  /api/v1/sinks                  sinks and what waits for them
 GET  /api/v1/sources                sources and what they sent
-GET  /api/v1/plugins                components and what they did
+GET  /api/v1/plugins                plugins, what they may reach and what they did
+GET  /api/v1/plugins/changes        what happened to plugins: ?after=
 POST /api/v1/sinks/{name}/test      send a test event
 POST /api/v1/reload                 look at the rule folders now
 POST /api/v1/rules/accept-empty     a missing or empty rule folder is meant so
@@ -61,7 +62,8 @@ pub fn router(api: Arc<Shared>, door: Guard) -> Router {
         .route("/api/v1/reloads", get(reloads))
         .route("/api/v1/sinks", get(sinks))
         .route("/api/v1/sources", get(sources))
-        .route("/api/v1/plugins", get(plugins))
+        .route("/api/v1/plugins", get(plugins::plugins))
+        .route("/api/v1/plugins/changes", get(plugins::changes))
         .route("/api/v1/sinks/{name}/test", post(test_sink))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/rules/accept-empty", post(accept_empty))
@@ -128,11 +130,6 @@ async fn metrics(State(api): State<Arc<Shared>>) -> Result<Response, Problem> {
 async fn reloads(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     let reloads = api.ask(|facts| facts.reloads()).await?;
     Ok(Json(json!({ "reloads": reloads })))
-}
-
-async fn plugins(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
-    let plugins = api.ask(|facts| facts.plugins()).await?;
-    Ok(Json(json!({ "plugins": plugins })))
 }
 
 async fn sinks(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
