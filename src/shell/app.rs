@@ -15,9 +15,11 @@ use tokio::runtime::Handle;
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
 use crate::guest::grant::{Granted, Grants};
+use crate::guest::sink::Batching;
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
 use crate::kernel::machine::Machine;
+use crate::kernel::model::Now;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::sequencer::Arrived;
@@ -33,6 +35,7 @@ use super::judge::Judge;
 use super::pipeline::Pipeline;
 use super::probes::ProbeHub;
 use super::reload::{self, Guests, Places, Reloader};
+use super::sample_sinks::{SampleHub, SampleHubEnv};
 use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
 use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
@@ -161,7 +164,7 @@ impl Watchfire {
         let office = self.office.clone();
         let judged = tokio::task::spawn_blocking(move || office.judge.flush()).await;
         if judged.is_ok() {
-            self.office.hub.flush().await;
+            tokio::join!(self.office.hub.flush(), self.office.samples.flush());
         }
     }
 
@@ -189,7 +192,7 @@ impl Watchfire {
             watchdog.abort();
         }
         office.gate.close();
-        office.hub.stop(STOP_GRACE).await;
+        tokio::join!(office.hub.stop(STOP_GRACE), office.samples.stop(STOP_GRACE));
         bus.close();
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok())
@@ -221,7 +224,8 @@ impl Begun {
         let (judge, probes) = (self.judge.clone(), self.guests.probes.clone());
         let ended = tokio::task::spawn_blocking(move || (probes.stop(), judge.stop()));
         let _ = ended.await;
-        self.hub.stop(StdDuration::from_secs(1)).await;
+        let grace = StdDuration::from_secs(1);
+        tokio::join!(self.hub.stop(grace), self.guests.samples.stop(grace));
         self.bus.close();
         StartError { part, what, torn_down }
     }
@@ -271,12 +275,24 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let guests = Guests {
         probes: Arc::new(ProbeHub::new(around.clone(), data.clone())),
         decoders: Arc::new(Decoders::new(around.clone())),
+        samples: Arc::new(SampleHub::new(sample_hub_env(settings, started))),
     };
     let (reloader, reloading) = prepared
         .start(judge.clone(), hub.clone(), guests.clone(), adoptions)
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
     Ok(Begun { judge, reloader, hub, guests, board, bus, around, threads, data_error })
+}
+
+fn sample_hub_env(settings: &Settings, started: Now) -> SampleHubEnv {
+    let samples = &settings.sinks.samples;
+    SampleHubEnv {
+        data: settings.paths.data.clone(),
+        started,
+        batching: Batching { max: samples.batch_rows, age: samples.batch_age },
+        rows_max: samples.queue_rows_max,
+        bytes_max: samples.queue_bytes_max,
+    }
 }
 
 /// The kernel as the last stop left it, or a new one.
@@ -370,6 +386,7 @@ fn office(begun: &Begun) -> Office {
         hub: begun.hub.clone(),
         gate: begun.around.gate.clone(),
         decoders: begun.guests.decoders.clone(),
+        samples: begun.guests.samples.clone(),
         clock: begun.around.clock.clone(),
         reloader: begun.reloader.clone(),
         runtime: Handle::current(),

@@ -12,11 +12,12 @@ use crate::guest::wasm::strikes::Strikes;
 use crate::kernel::machine::Snapshot;
 use crate::kernel::model::{Duration, EventTime, Labels, Now};
 use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::rule::selector::Selector;
 use crate::kernel::sequence::sequencer::{Arrived, SourceReport};
 
 use super::clock::Clock;
 use super::inlet::Inbound;
-use super::pipeline::{Look, Permit, Pipeline};
+use super::pipeline::{Look, Outlet, Permit, Pipeline};
 
 /// How often silent sources are looked at; the watermark waits no longer than this for them.
 const TICK: StdDuration = StdDuration::from_millis(100);
@@ -28,6 +29,7 @@ const QUARANTINE_MAX: Duration = Duration::from_secs(300);
 /// What can be asked of the thread.
 enum Order {
     Swap { ruleset: Arc<Ruleset>, done: Sender<Vec<StdDuration>> },
+    Tap { wants: Vec<Selector>, outlet: Outlet },
     Look(Sender<Overview>),
     Forget { rule: Arc<str>, key: Labels, done: Sender<()> },
     Flush(Sender<()>),
@@ -68,6 +70,12 @@ impl Judge {
     /// Adopts a ruleset; returns when every shard has, with the pause of each.
     pub fn swap(&self, ruleset: Arc<Ruleset>) -> Vec<StdDuration> {
         self.ask(|done| Order::Swap { ruleset, done }).unwrap_or_default()
+    }
+
+    /// Soon `outlet` gets the samples of series that any of these selectors takes.
+    pub fn tap(&self, wants: Vec<Selector>, outlet: Outlet) {
+        // When the thread is gone nothing comes any more.
+        let _ = self.0.send(Order::Tap { wants, outlet });
     }
 
     pub fn look(&self) -> Overview {
@@ -173,6 +181,7 @@ impl Work {
                 self.pipeline.flush();
                 let _ = done.send(pauses);
             }
+            Order::Tap { wants, outlet } => self.pipeline.tap(wants, outlet),
             Order::Look(done) => {
                 let _ = done.send(self.overview());
             }

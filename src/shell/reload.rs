@@ -12,10 +12,9 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, ComponentInfo, Folder, LiveProbe, LiveSink, Scan};
+use crate::config::catalog::{Catalog, ComponentInfo, Folder, LiveProbe, LiveSampleSink, LiveSink, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
 use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
@@ -25,11 +24,10 @@ use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
 use super::metrics::Buckets;
-use super::probes::DeclaredProbe;
-use super::sink::hub::Change;
-use super::sink::{Declared, SinkHub, Standing};
+use super::sink::SinkHub;
 use super::watch::Watch;
 
+mod granting;
 mod log;
 mod pauses;
 mod places;
@@ -124,6 +122,7 @@ struct Work {
     clock: Arc<dyn Clock>,
     grants: Option<String>,
     sinks: Vec<LiveSink>,
+    sample_sinks: Vec<LiveSampleSink>,
     probes: Vec<LiveProbe>,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
@@ -149,9 +148,19 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let (grants, sinks, probes, ids) = (None, Vec::new(), Vec::new(), 0);
-    let pauses = Arc::default();
-    let work = Work { places, settings, catalog, clock, grants, sinks, probes, live, pauses, ids };
+    let work = Work {
+        places,
+        settings,
+        catalog,
+        clock,
+        grants: None,
+        sinks: Vec::new(),
+        sample_sinks: Vec::new(),
+        probes: Vec::new(),
+        live,
+        pauses: Arc::default(),
+        ids: 0,
+    };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -183,8 +192,7 @@ impl Prepared {
 impl Running {
     fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
         let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.guests.decoders.apply(scan.sources.clone());
+        self.declare(scan);
         self.apply_sinks();
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
@@ -259,42 +267,10 @@ impl Running {
             adoption = self.adoptions.try_recv().unwrap_or_default();
             self.version = scan.ruleset.version();
         }
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.guests.decoders.apply(scan.sources.clone());
+        self.declare(&scan);
         let changes = self.apply_sinks();
         log::sinks(&changes, &self.hub);
         self.report(&scan, trigger, adoption, begun, pause)
-    }
-
-    /// Gives the hubs all sinks and probes with what they are granted now, and says what that
-    /// changed for sinks.
-    fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
-        let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
-        let parsed = Grants::parse(&text);
-        let mut live = self.work.live.lock().expect(UNPOISONED);
-        live.grants_error = parsed.as_ref().err().cloned();
-        drop(live);
-        if let Err(error) = &parsed
-            && self.work.grants.as_ref() != Some(&text)
-        {
-            let file = self.work.places.grants.display().to_string();
-            tracing::error!(file, error, "grants cannot be read; none of them count");
-        }
-        self.work.grants = Some(text);
-        let grants = self.work.places.own_grants.clone().with(parsed.unwrap_or_default());
-        let mut declared = self.work.places.built_in.clone();
-        for live in &self.work.sinks {
-            let (sink, settings) = (live.sink.clone(), live.settings.clone());
-            let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            declared.push(Declared { sink, standing: Standing::of(effective, settings) });
-        }
-        let probe = |live: &LiveProbe| {
-            let (probe, settings) = (live.probe.clone(), live.settings.clone());
-            let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
-            DeclaredProbe { probe, standing: Standing::of(effective, settings) }
-        };
-        self.guests.probes.apply(self.work.probes.iter().map(probe).collect());
-        self.hub.apply(declared)
     }
 
     fn report(

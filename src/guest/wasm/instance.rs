@@ -59,6 +59,7 @@ worlds! {
     rule Rule RulePre;
     window_rule WindowRule WindowRulePre;
     sink Sink SinkPre;
+    sample_sink SampleSink SampleSinkPre;
     probe Probe ProbePre;
     source Source SourcePre;
 }
@@ -90,10 +91,21 @@ impl<G: Guest> Instance<G> {
         settings: &str,
         saved: &SinkState,
     ) -> Result<Instance<G>, Stop> {
+        Instance::resume_after(plugin, recipe, settings, saved, |_| Ok(()))
+    }
+
+    /// As [`Instance::resume`]; `tell` goes before the state, which may refer to what it says.
+    pub fn resume_after(
+        plugin: &Arc<Plugin>,
+        recipe: &impl Recipe<Guest = G>,
+        settings: &str,
+        saved: &SinkState,
+        tell: impl FnOnce(&mut Instance<G>) -> Result<(), Stop>,
+    ) -> Result<Instance<G>, Stop> {
         let mut live = Instance::start(plugin, recipe, settings)?;
         let state = saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(state) = state else { return Ok(live) };
-        match live.restore(&state) {
+        match tell(&mut live).and_then(|()| live.restore(&state)) {
             Ok(()) => Ok(live),
             Err(stop) => {
                 plugin.counters.states_lost.fetch_add(1, Relaxed);
@@ -101,6 +113,15 @@ impl<G: Guest> Instance<G> {
                 *saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 Instance::start(plugin, recipe, settings)
             }
+        }
+    }
+
+    /// Keeps the state of an instance whose work arrived. A failure was counted where it happened,
+    /// and a fault now would repeat the work; after a death the next call meets the dead instance.
+    pub fn keep_state(&mut self, saved: &SinkState) {
+        match self.save() {
+            Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
+            Err(Stop::Died(_) | Stop::Refused(_)) => {}
         }
     }
 
