@@ -17,18 +17,8 @@ use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
-pub use file::{ComponentInfo, LiveProbe, LiveSink, LiveSource};
+pub use file::{ComponentInfo, Found, LiveProbe, LiveSampleSink, LiveSink, LiveSource};
 use file::{File, Good, about, names_of};
-
-/// A file as it was found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// As shown to people: folder and name.
-    pub path: Arc<str>,
-    pub bytes: Arc<[u8]>,
-    /// Settings from the sidecar `NAME.toml`, for components.
-    pub settings: serde_json::Value,
-}
 
 /// One folder's files, or why they could not be listed.
 #[derive(Clone, Debug)]
@@ -60,6 +50,7 @@ pub struct Scan {
     pub is_new: bool,
     pub ruleset: Arc<Ruleset>,
     pub sinks: Vec<LiveSink>,
+    pub sample_sinks: Vec<LiveSampleSink>,
     pub probes: Vec<LiveProbe>,
     pub sources: Vec<LiveSource>,
     pub components: Vec<Arc<ComponentInfo>>,
@@ -115,6 +106,7 @@ impl Catalog {
             is_new,
             ruleset: Arc::new(ruleset),
             sinks: self.live().flat_map(|good| good.sinks.clone()).collect(),
+            sample_sinks: self.live().flat_map(|good| good.sample_sinks.clone()).collect(),
             probes: self.live().flat_map(|good| good.probes.clone()).collect(),
             sources: self.live().flat_map(|good| good.sources.clone()).collect(),
             components: self.live().filter_map(|good| good.component.clone()).collect(),
@@ -213,39 +205,7 @@ impl Catalog {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
-                let component = ComponentInfo {
-                    name: name.to_string_lossy().into(),
-                    file: found.path.clone(),
-                    kind: loaded.kind,
-                    built_for: loaded.built_for,
-                    bytes: found.bytes.len() as u64,
-                    version: loaded.version,
-                    limits: loaded.limits,
-                    digest: loaded.digest.clone(),
-                    manifest: loaded.manifest,
-                    counters: loaded.counters,
-                };
-                let mut good = Good { component: Some(component.into()), ..Good::default() };
-                match loaded.component {
-                    wasm::Component::Rules { rules, plugin } => {
-                        good.rules = rules.into_iter().map(Arc::new).collect();
-                        good.plugins.push(plugin);
-                    }
-                    wasm::Component::Probe(probe) => good.probes.push(LiveProbe {
-                        probe,
-                        digest: Some(loaded.digest),
-                        settings: found.settings.clone(),
-                    }),
-                    wasm::Component::Source(source) => {
-                        let (digest, settings) = (loaded.digest, found.settings.clone());
-                        good.sources.push(LiveSource { source, digest, settings });
-                    }
-                    wasm::Component::Sink(sink) => good.sinks.push(LiveSink {
-                        sink,
-                        digest: Some(loaded.digest),
-                        settings: found.settings.clone(),
-                    }),
-                }
+                let good = Good::of_component(name.to_string_lossy().into(), found, loaded);
                 (Some(good), rhai::Imports::new(), Vec::new())
             }
             Err(error) => unread(about(&found.path, &error.to_string(), None)),
@@ -336,11 +296,7 @@ impl Catalog {
         for (path, file) in &self.files {
             if let Some(good) = file.good.as_ref().filter(|_| file.missing_since.is_some()) {
                 let mut good = good.clone();
-                good.rules.retain(|rule| !taken.contains(&('r', rule.name.clone())));
-                good.sinks.retain(|sink| !taken.contains(&('s', sink.sink.name.clone())));
-                good.probes.retain(|probe| !taken.contains(&('b', probe.probe.name.clone())));
-                good.sources.retain(|source| !taken.contains(&('q', source.source.name.clone())));
-                good.plugins.retain(|plugin| !taken.contains(&('p', plugin.name().into())));
+                good.give_way(&taken);
                 proposal.insert(path.clone(), good);
             }
         }

@@ -10,6 +10,7 @@ pub mod http;
 pub mod sink;
 
 pub mod probe;
+pub mod sample_sink;
 pub mod source;
 
 pub mod rhai;

@@ -16,10 +16,12 @@ use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
 use crate::guest::changes::{Changes, PluginChange};
 use crate::guest::grant::{Granted, Grants};
+use crate::guest::sink::Batching;
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::engine::snapshot::Snapshot;
 use crate::kernel::event::Event;
 use crate::kernel::machine::Machine;
+use crate::kernel::model::Now;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::sequencer::Arrived;
@@ -35,6 +37,7 @@ use super::judge::Judge;
 use super::pipeline::Pipeline;
 use super::probes::ProbeHub;
 use super::reload::{self, Guests, Places, Reloader};
+use super::sample_sinks::{SampleHub, SampleHubEnv};
 use super::sink::file::FileSink;
 use super::sink::webhook::{Webhook, WebhookSettings};
 use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
@@ -165,7 +168,7 @@ impl Watchfire {
         let office = self.office.clone();
         let judged = tokio::task::spawn_blocking(move || office.judge.flush()).await;
         if judged.is_ok() {
-            self.office.hub.flush().await;
+            tokio::join!(self.office.hub.flush(), self.office.samples.flush());
         }
     }
 
@@ -194,7 +197,7 @@ impl Watchfire {
             watchdog.abort();
         }
         office.gate.close();
-        office.hub.stop(STOP_GRACE).await;
+        tokio::join!(office.hub.stop(STOP_GRACE), office.samples.stop(STOP_GRACE));
         bus.close();
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok())
@@ -227,7 +230,8 @@ impl Begun {
         let (judge, probes) = (self.judge.clone(), self.guests.probes.clone());
         let ended = tokio::task::spawn_blocking(move || (probes.stop(), judge.stop()));
         let _ = ended.await;
-        self.hub.stop(StdDuration::from_secs(1)).await;
+        let grace = StdDuration::from_secs(1);
+        tokio::join!(self.hub.stop(grace), self.guests.samples.stop(grace));
         self.bus.close();
         StartError { part, what, torn_down }
     }
@@ -280,12 +284,24 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let guests = Guests {
         probes: Arc::new(ProbeHub::new(around.clone(), data.clone())),
         decoders: Arc::new(Decoders::new(around.clone())),
+        samples: Arc::new(SampleHub::new(sample_hub_env(settings, started))),
     };
     let (reloader, reloading) = prepared
         .start(judge.clone(), hub.clone(), guests.clone(), adoptions)
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
     Ok(Begun { judge, reloader, hub, guests, wasm, board, bus, around, threads, data_error })
+}
+
+fn sample_hub_env(settings: &Settings, started: Now) -> SampleHubEnv {
+    let samples = &settings.sinks.samples;
+    SampleHubEnv {
+        data: settings.paths.data.clone(),
+        started,
+        batching: Batching { max: samples.batch_rows, age: samples.batch_age },
+        rows_max: samples.queue_rows_max,
+        bytes_max: samples.queue_bytes_max,
+    }
 }
 
 /// The kernel as the last stop left it, or a new one.
@@ -395,6 +411,7 @@ fn office(begun: &Begun) -> Office {
         decoders: begun.guests.decoders.clone(),
         probes: begun.guests.probes.clone(),
         strikes: begun.wasm.strikes().clone(),
+        samples: begun.guests.samples.clone(),
         clock: begun.around.clock.clone(),
         reloader: begun.reloader.clone(),
         runtime: Handle::current(),

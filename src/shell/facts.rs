@@ -30,6 +30,8 @@ use super::metrics::Exposition;
 use super::plugins::{self, Seen};
 use super::probes::ProbeHub;
 use super::reload::{Live, Reloader};
+use super::sample_sinks::SampleHub;
+use super::sample_sinks::status::SampleSinkStatus;
 use super::shown::{sink_status, source_status};
 use super::sink::SinkHub;
 use super::sink::hub::TestError;
@@ -49,6 +51,7 @@ pub struct Office {
     pub decoders: Arc<Decoders>,
     pub probes: Arc<ProbeHub>,
     pub strikes: Arc<Strikes>,
+    pub samples: Arc<SampleHub>,
     pub clock: Arc<dyn Clock>,
     pub reloader: Reloader,
     pub runtime: Handle,
@@ -95,6 +98,10 @@ impl Facts for Office {
 
     fn sinks(&self) -> Vec<SinkStatus> {
         self.hub.status().iter().map(sink_status).collect()
+    }
+
+    fn sample_sinks(&self) -> Vec<SampleSinkStatus> {
+        self.samples.status()
     }
 
     fn sources(&self) -> Vec<SourceStatus> {
@@ -190,6 +197,8 @@ impl Office {
         } else if let Some(sink) = failing {
             let error = sink.last_error.as_deref().unwrap_or_default();
             (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
+        } else if let Some(trouble) = self.samples.status().iter().find_map(|s| s.trouble()) {
+            (ComponentState::Degraded, trouble)
         } else {
             let running = status.iter().filter(|sink| sink.state.runs());
             (ComponentState::Ok, format!("{} of {} sinks run", running.count(), status.len()))
@@ -302,8 +311,9 @@ impl Commands for Office {
 
     fn flush(&self) -> Result<(), CommandError> {
         self.judge.flush();
-        let flush = tokio::time::timeout(FLUSH_PATIENCE, self.hub.flush());
-        self.runtime.block_on(flush).map_err(|_| CommandError::Failed {
+        let all = async { tokio::join!(self.hub.flush(), self.samples.flush()) };
+        let flush = async { tokio::time::timeout(FLUSH_PATIENCE, all).await };
+        self.runtime.block_on(flush).map(drop).map_err(|_| CommandError::Failed {
             why: format!("some sink did not take everything in {} s", FLUSH_PATIENCE.as_secs()),
             hint: "see `watchfire sinks list` for what it says".into(),
         })

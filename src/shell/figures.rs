@@ -14,6 +14,7 @@ pub fn write(out: &mut Exposition, overview: &Overview, office: &Office, live: &
     rules(out, overview, live);
     reloads(out, office, live);
     sinks(out, office);
+    sample_sinks(out, office);
     let changes = office.strikes.changes().counts();
     plugins::write(out, &office.plugin_status(overview, live), &changes);
     office.board.metrics(out);
@@ -115,4 +116,26 @@ fn sinks(out: &mut Exposition, office: &Office) {
         .count(&[], routed.unrouted);
     out.counter("watchfire_events_nowhere_total", "Events for which there was no sink at all.")
         .count(&[], routed.nowhere);
+}
+
+fn sample_sinks(out: &mut Exposition, office: &Office) {
+    for sink in office.samples.status() {
+        let (name, counts): (&[(&str, &str)], _) = (&[("sink", sink.name.as_ref())], sink.counts);
+        out.gauge("watchfire_sample_sink_pending", "Samples that wait for a sink.")
+            .set(name, sink.waiting as f64);
+        out.gauge("watchfire_sample_sink_pending_bytes", "Bytes of samples that wait for a sink.")
+            .set(name, sink.waiting_bytes as f64);
+        out.counter("watchfire_sample_sink_delivered_total", "Samples delivered.")
+            .count(name, counts.delivered);
+        out.counter("watchfire_sample_sink_refused_total", "Samples left out of a full queue.")
+            .count(name, sink.refused);
+        out.counter("watchfire_sample_sink_dead_total", "Samples rejected or given up.")
+            .count(name, counts.dead);
+        out.counter("watchfire_sample_sink_attempts_total", "Attempts to deliver samples.")
+            .count(name, counts.attempts);
+        out.counter("watchfire_sample_sink_retries_total", "Attempts that are tried again.")
+            .count(name, counts.retries);
+        out.counter("watchfire_sample_sink_faults_total", "Faults of a sink's code.")
+            .count(name, counts.faults);
+    }
 }

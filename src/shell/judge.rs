@@ -14,11 +14,12 @@ use crate::kernel::machine::Snapshot;
 use crate::kernel::model::{Duration, EventTime, Labels, Now};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::rule::selector::Selector;
 use crate::kernel::sequence::sequencer::{Arrived, SourceReport};
 
 use super::clock::Clock;
 use super::inlet::Inbound;
-use super::pipeline::{Look, Permit, Pipeline};
+use super::pipeline::{Look, Outlet, Permit, Pipeline};
 
 mod quarantines;
 
@@ -32,6 +33,7 @@ const FAULT_SPAN: Duration = Duration::from_secs(10);
 /// What can be asked of the thread.
 enum Order {
     Swap { ruleset: Arc<Ruleset>, done: Sender<Vec<StdDuration>> },
+    Tap { wants: Vec<Selector>, outlet: Outlet },
     Look(Sender<Overview>),
     Forget { rule: Arc<str>, key: Labels, done: Sender<()> },
     Flush(Sender<()>),
@@ -75,6 +77,12 @@ impl Judge {
     /// Adopts a ruleset; returns when every shard has, with the pause of each.
     pub fn swap(&self, ruleset: Arc<Ruleset>) -> Vec<StdDuration> {
         self.ask(|done| Order::Swap { ruleset, done }).unwrap_or_default()
+    }
+
+    /// Soon `outlet` gets the samples of series that any of these selectors takes.
+    pub fn tap(&self, wants: Vec<Selector>, outlet: Outlet) {
+        // When the thread is gone nothing comes any more.
+        let _ = self.0.send(Order::Tap { wants, outlet });
     }
 
     pub fn look(&self) -> Overview {
@@ -174,6 +182,7 @@ impl Work {
                 self.count_faults();
                 let _ = done.send(pauses);
             }
+            Order::Tap { wants, outlet } => self.pipeline.tap(wants, outlet),
             Order::Look(done) => {
                 let _ = done.send(self.overview());
             }

@@ -12,6 +12,7 @@ pub mod source;
 pub mod sink;
 
 pub mod probes;
+pub mod sample_sinks;
 
 pub mod metrics;
 

@@ -15,7 +15,6 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 use crate::config::catalog::{Catalog, Folder, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
 use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
@@ -25,18 +24,16 @@ use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
 use super::metrics::Buckets;
-use super::plugins::{self, Entry, Told};
+use super::plugins::{Entry, Told};
 use super::sink::SinkHub;
-use super::sink::hub::Change;
 use super::watch::Watch;
 
-mod access;
+mod granting;
 mod log;
 mod pauses;
 mod places;
 mod report;
 
-use access::Offer;
 use pauses::Pauses;
 pub use places::{Guests, Places};
 
@@ -260,43 +257,6 @@ impl Running {
         let changes = self.apply(&scan);
         log::sinks(&changes);
         self.report(&scan, trigger, adoption, begun, pause)
-    }
-
-    /// Gives the hubs all sinks, probes and sources with what they are granted now, tells what
-    /// happened to plugins, and gives what that changed for sinks.
-    fn apply(&mut self, scan: &Scan) -> Vec<(Arc<str>, Change)> {
-        let grants = self.grants();
-        let Offer { sinks, probes, sources, entries } =
-            access::offer(scan, &grants, &self.work.places.built_in);
-        self.guests.decoders.apply(sources);
-        self.guests.probes.apply(probes);
-        let changes = self.hub.apply(sinks);
-        let strikes = self.work.catalog.strikes();
-        for (plugin, change) in plugins::tell(&mut self.work.told, &entries, scan) {
-            let is_another = change.is_version();
-            strikes.changes().publish(&plugin, change);
-            if is_another {
-                strikes.release(&plugin);
-            }
-        }
-        self.judge.settle();
-        self.work.live.lock().expect(UNPOISONED).plugins = entries;
-        changes
-    }
-
-    /// The operator's grants as they are now; a file that cannot be read grants nothing.
-    fn grants(&mut self) -> Grants {
-        let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
-        let parsed = Grants::parse(&text);
-        self.work.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
-        if let Err(error) = &parsed
-            && self.work.grants.as_ref() != Some(&text)
-        {
-            let file = self.work.places.grants.display().to_string();
-            tracing::error!(file, error, "grants cannot be read; none of them count");
-        }
-        self.work.grants = Some(text);
-        self.work.places.own_grants.clone().with(parsed.unwrap_or_default())
     }
 
     fn report(

@@ -95,7 +95,8 @@ fn file_bytes_max(kind: Kind) -> u64 {
 
 fn needs(scan: &Scan) -> impl Iterator<Item = &Request> {
     let sinks = scan.sinks.iter().flat_map(|live| &live.sink.needs);
-    sinks.chain(scan.probes.iter().flat_map(|live| &live.probe.needs))
+    let samples = scan.sample_sinks.iter().flat_map(|live| &live.sink.needs);
+    sinks.chain(samples).chain(scan.probes.iter().flat_map(|live| &live.probe.needs))
 }
 
 /// A plugin that could send and asks for no host can never be granted one.

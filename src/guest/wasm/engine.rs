@@ -147,7 +147,7 @@ impl WasmHost {
         let own = self.own_limits.lock().unwrap_or_else(PoisonError::into_inner);
         let common = match kind {
             Kind::Rule | Kind::WindowRule => self.limits.rule,
-            Kind::Sink | Kind::Probe | Kind::Source => self.limits.sink,
+            Kind::Sink | Kind::SampleSink | Kind::Probe | Kind::Source => self.limits.sink,
         };
         common.with(own.get(guest).copied().unwrap_or_default())
     }
@@ -227,7 +227,7 @@ fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
 }
 
 fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<HostState>> {
-    use v0_1::bindings::{probe, rule, sink, source, window_rule};
+    use v0_1::bindings::{probe, rule, sample_sink, sink, source, window_rule};
     let mut linker = base_linker(engine)?;
     let offered = &mut linker;
     match kind {
@@ -236,6 +236,9 @@ fn linker(engine: &Engine, kind: Kind) -> wasmtime::Result<Linker<HostState>> {
             window_rule::WindowRule::add_to_linker::<_, HasHost>(offered, |state| state)?;
         }
         Kind::Sink => sink::Sink::add_to_linker::<_, HasHost>(offered, |state| state)?,
+        Kind::SampleSink => {
+            sample_sink::SampleSink::add_to_linker::<_, HasHost>(offered, |state| state)?;
+        }
         Kind::Probe => probe::Probe::add_to_linker::<_, HasHost>(offered, |state| state)?,
         Kind::Source => source::Source::add_to_linker::<_, HasHost>(offered, |state| state)?,
     }

@@ -59,6 +59,7 @@ worlds! {
     rule Rule RulePre;
     window_rule WindowRule WindowRulePre;
     sink Sink SinkPre;
+    sample_sink SampleSink SampleSinkPre;
     probe Probe ProbePre;
     source Source SourcePre;
 }
@@ -90,10 +91,21 @@ impl<G: Guest> Instance<G> {
         settings: &str,
         saved: &Arc<SavedState>,
     ) -> Result<Instance<G>, Stop> {
+        Instance::resume_after(plugin, recipe, settings, saved, |_| Ok(()))
+    }
+
+    /// As [`Instance::resume`]; `tell` goes before the state, which may refer to what it says.
+    pub fn resume_after(
+        plugin: &Arc<Plugin>,
+        recipe: &impl Recipe<Guest = G>,
+        settings: &str,
+        saved: &Arc<SavedState>,
+        tell: impl FnOnce(&mut Instance<G>) -> Result<(), Stop>,
+    ) -> Result<Instance<G>, Stop> {
         plugin.admit()?;
         let mut live = Instance::start(plugin, recipe, settings)?;
         let Some(state) = saved.get() else { return Ok(live) };
-        match live.restore(&state) {
+        match tell(&mut live).and_then(|()| live.restore(&state)) {
             Ok(()) => Ok(live),
             Err(stop) => {
                 plugin.state_lost(&stop.words());
@@ -104,9 +116,10 @@ impl<G: Guest> Instance<G> {
         }
     }
 
-    /// Saves its state for the next instance, the next version and the next run. When it cannot,
-    /// the state before stays: that was counted, and what the call was made for has been done.
-    pub fn checkpoint(&mut self, saved: &Arc<SavedState>) {
+    /// Keeps the state of an instance whose work is done, for the next instance, the next version
+    /// and the next run. When it cannot be saved the state before stays: a fault now would repeat
+    /// the work.
+    pub fn keep_state(&mut self, saved: &Arc<SavedState>) {
         match self.save() {
             Ok(state) => {
                 let bytes = state.as_ref().map_or(0, |state| state.data.len() as u64);

@@ -1,4 +1,4 @@
-//! WebAssembly components: rules that judge samples, sinks that carry alerts.
+//! WebAssembly components: rules that judge samples, sinks that carry alerts or samples.
 //!
 //! A component comes in as bytes through [`load`] and leaves as the same [`Rule`]s and [`Sink`]s
 //! that scripts make. A rule runs synchronously on its shard's thread, one store for each plugin
@@ -30,6 +30,7 @@ mod instance;
 mod judge;
 mod probe;
 mod rule;
+mod sample_sink;
 mod saved;
 mod shard;
 mod sink;

@@ -135,7 +135,7 @@ fn measure(
     });
     live.store.state_mut().out = None;
     let readings = readings?;
-    live.checkpoint(saved);
+    live.keep_state(saved);
     Ok(readings.into_iter().map(reading).collect())
 }
 

@@ -66,21 +66,23 @@ pub fn load(
         Stop::Refused(words) => LoadError::Settings(words),
     })?;
     let terms = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
-    let batching = terms.batching.map_or(Ok(Batching::default()), batching)?;
+    let usual = Ok(Batching::default());
+    let batching = terms.batching.map_or(usual, |asked| batching(asked, BATCH_MAX))?;
     let retry = terms.retrying.map_or(Ok(Retry::default()), retry)?;
     let rate = terms.rate.map(rate).transpose()?;
     component.plugin.in_service.store(true, Relaxed);
     Ok(LoadedSink { batching, retry, rate, opener: Arc::new(component) })
 }
 
-fn batching(asked: sending::Batching) -> Result<Batching, LoadError> {
-    if !(1..=BATCH_MAX).contains(&asked.max) {
-        return Err(terms(format!("a batch holds 1 to {BATCH_MAX} alerts, not {}", asked.max)));
+/// What a batch holds is counted in alerts or in samples.
+pub fn batching(asked: sending::Batching, most: u32) -> Result<Batching, LoadError> {
+    if !(1..=most).contains(&asked.max) {
+        return Err(terms(format!("a batch holds 1 to {most}, not {}", asked.max)));
     }
     Ok(Batching { max: asked.max as usize, age: length(asked.age)? })
 }
 
-fn retry(asked: sending::Retrying) -> Result<Retry, LoadError> {
+pub fn retry(asked: sending::Retrying) -> Result<Retry, LoadError> {
     if !(1..=ATTEMPTS_MAX).contains(&asked.attempts) {
         return Err(terms(format!("1 to {ATTEMPTS_MAX} attempts, not {}", asked.attempts)));
     }
@@ -100,7 +102,8 @@ fn length(nanos: u64) -> Result<Duration, LoadError> {
         .map_err(|_| terms("a length of time is longer than 292 years".to_owned()))
 }
 
-fn terms(why: String) -> LoadError {
+/// What a sink asks for cannot be had.
+pub fn terms(why: String) -> LoadError {
     LoadError::Settings(format!("its terms: {why}"))
 }
 
@@ -213,15 +216,12 @@ fn attempt(
 ) -> Result<Outcome, Stop> {
     let outcome = outcome(live.deliver(key, alerts, out)?);
     if matches!(outcome, Outcome::Delivered { .. }) {
-        // The alerts arrived: a failure here is no fault, which would send them twice.
-        live.checkpoint(saved);
+        live.keep_state(saved);
     }
     Ok(outcome)
 }
 
 fn outcome(attempt: Attempt) -> Outcome {
-    use sending::DeliveryError;
-    let words = |why: String| cut(&why, 1024);
     match attempt {
         Ok(receipts) => {
             let references: Vec<&str> =
@@ -229,15 +229,24 @@ fn outcome(attempt: Attempt) -> Outcome {
             let note = cut(&references.join(" "), 1024);
             Outcome::Delivered { note: (!note.is_empty()).then_some(note) }
         }
-        Err(DeliveryError::Retry(after)) => {
+        Err(error) => not_delivered(error),
+    }
+}
+
+/// Why a sink of either kind says that an attempt failed.
+pub fn not_delivered(error: sending::DeliveryError) -> Outcome {
+    use sending::DeliveryError;
+    let words = |why: String| cut(&why, 1024);
+    match error {
+        DeliveryError::Retry(after) => {
             let millis = |millis| StdDuration::from_millis(u64::from(millis));
             let after = after.map(|after| Duration::from_nanos(millis(after).as_nanos() as i64));
             Outcome::Retry { after, why: "the sink asks to try again".to_owned() }
         }
-        Err(DeliveryError::Rejected(why)) => Outcome::Rejected { why: words(why) },
-        Err(DeliveryError::Misconfigured(why)) => {
+        DeliveryError::Rejected(why) => Outcome::Rejected { why: words(why) },
+        DeliveryError::Misconfigured(why) => {
             Outcome::Retry { after: None, why: format!("misconfigured: {}", words(why)) }
         }
-        Err(DeliveryError::Other(why)) => Outcome::Retry { after: None, why: words(why) },
+        DeliveryError::Other(why) => Outcome::Retry { after: None, why: words(why) },
     }
 }

@@ -114,7 +114,7 @@ impl DecodePayload for OpenSource {
             Failed { fault: Fault::new(stop.words()), over }
         })?;
         self.plugin.counters.rows.fetch_add(decoded.readings.len() as u64, Relaxed);
-        apart(|| self.live.checkpoint(&self.saved));
+        apart(|| self.live.keep_state(&self.saved));
         Ok(decoded)
     }
 }

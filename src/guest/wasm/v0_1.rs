@@ -17,6 +17,7 @@ use crate::kernel::model::{Labels, Level};
 pub mod bindings;
 
 pub use bindings::rule::watchfire::plugin::{model, rules};
+pub use bindings::sample_sink::exports::watchfire::plugin::sample_delivery;
 pub use bindings::sink::exports::watchfire::plugin::delivery;
 pub use bindings::sink::watchfire::plugin::sending;
 pub use bindings::window_rule::exports::watchfire::plugin::window_evaluator;

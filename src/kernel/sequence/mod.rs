@@ -10,6 +10,7 @@ pub mod router;
 mod samples;
 pub mod sequencer;
 pub mod table;
+pub mod tap;
 
 use std::sync::Arc;
 

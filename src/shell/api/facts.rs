@@ -15,6 +15,7 @@ use crate::kernel::event::Fingerprint;
 use crate::kernel::model::{Duration, EventTime, Labels, Level, Now, Version};
 use crate::kernel::rule::Origin;
 use crate::shell::metrics::Exposition;
+use crate::shell::sample_sinks::status::SampleSinkStatus;
 
 /// What the app knows about itself. Each call is made on a thread that may block, and returns a
 /// copy of how things stood at one moment.
@@ -28,6 +29,7 @@ pub trait Facts: Send + Sync + 'static {
     /// The last reloads, oldest first.
     fn reloads(&self) -> Vec<ReloadReport>;
     fn sinks(&self) -> Vec<SinkStatus>;
+    fn sample_sinks(&self) -> Vec<SampleSinkStatus>;
     fn sources(&self) -> Vec<SourceStatus>;
     fn plugins(&self) -> Vec<PluginStatus>;
     /// What happened to plugins after this number, oldest first, as far as it is kept.

@@ -21,6 +21,7 @@ use super::problem::{Problem, Trouble, finish};
 use super::{events, ingest, plugins, prometheus, stats};
 use crate::kernel::model::Labels;
 use crate::shell::metrics::{CONTENT_TYPE, Exposition};
+use crate::shell::sample_sinks::status::SampleSinkStatus;
 
 const INDEX: &str = "\
 Watchfire
@@ -133,8 +134,9 @@ async fn reloads(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem>
 }
 
 async fn sinks(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
-    let sinks = api.ask(|facts| facts.sinks()).await?;
-    Ok(Json(json!({ "sinks": sinks })))
+    let (sinks, samples) = api.ask(|facts| (facts.sinks(), facts.sample_sinks())).await?;
+    let samples: Vec<Value> = samples.iter().map(SampleSinkStatus::shown).collect();
+    Ok(Json(json!({ "sinks": sinks, "sample_sinks": samples })))
 }
 
 async fn sources(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {

@@ -109,6 +109,10 @@ impl Facts for FakeApp {
         vec![self.report()]
     }
 
+    fn sample_sinks(&self) -> Vec<SampleSinkStatus> {
+        Vec::new()
+    }
+
     fn sinks(&self) -> Vec<SinkStatus> {
         vec![SinkStatus {
             name: "ops-chat".into(),
