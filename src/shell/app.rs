@@ -3,7 +3,7 @@
 //! Order of the start: state and rules are read, then sinks, the engine, the reloading thread,
 //! sources, and the API last. A part that cannot start tears down those before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,17 +14,13 @@ use tokio::runtime::Handle;
 
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
-use crate::guest::changes::{Changes, PluginChange};
 use crate::guest::grant::{Granted, Grants};
 use crate::guest::sink::Batching;
 use crate::guest::wasm::{WasmHost, WasmLimits};
-use crate::kernel::engine::snapshot::Snapshot;
 use crate::kernel::event::Event;
-use crate::kernel::machine::Machine;
 use crate::kernel::model::Now;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
-use crate::kernel::sequence::sequencer::Arrived;
 
 use super::api::{Api, ApiOptions, Commands, Facts, Format, IngestError, IngestReport};
 use super::board::{Board, Teller};
@@ -44,7 +40,7 @@ use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
 use super::source::decode::decoder;
 use super::source::{Feed, Surroundings};
 use super::sources::{self, Source};
-use super::state;
+use super::state::{self, Fresh};
 
 /// What a stop leaves to sinks that still have something to deliver.
 const STOP_GRACE: StdDuration = StdDuration::from_secs(10);
@@ -269,8 +265,13 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         defaults: settings.sinks.default.iter().map(|name| name.as_str().into()).collect(),
     }));
     let board = Arc::new(Board::new(bus.clone(), hub.clone()));
-    let (machine, data_error) =
-        machine(settings, &prepared.ruleset, started.as_arrival(), wasm.changes());
+    let fresh = Fresh {
+        limits: settings.limits.clone(),
+        shards: settings.engine.shards as u32,
+        ruleset: prepared.ruleset.clone(),
+        from: started.as_arrival(),
+    };
+    let (machine, data_error) = state::machine(data, fresh, wasm.changes());
     let (adopted, adoptions) = unbounded();
     let mut teller = Teller::new(board.clone(), adopted);
     let pipeline = Pipeline::start(machine, move |merged| teller.tell(merged))
@@ -301,44 +302,6 @@ fn sample_hub_env(settings: &Settings, started: Now) -> SampleHubEnv {
         batching: Batching { max: samples.batch_rows, age: samples.batch_age },
         rows_max: samples.queue_rows_max,
         bytes_max: samples.queue_bytes_max,
-    }
-}
-
-/// The kernel as the last stop left it, or a new one.
-fn machine(
-    settings: &Settings,
-    ruleset: &Arc<Ruleset>,
-    from: crate::kernel::model::EventTime,
-    changes: &Changes,
-) -> (Machine, Option<String>) {
-    let (limits, shards) = (settings.limits.clone(), settings.engine.shards as u32);
-    let error = match state::load(&settings.paths.data) {
-        Ok(Some(snapshot)) => {
-            tell_lost(&snapshot.engine, shards, changes);
-            let machine = Machine::restored(limits, shards, ruleset.clone(), snapshot, from);
-            return (machine, None);
-        }
-        Ok(None) => None,
-        Err(error) => {
-            tracing::error!("{error}");
-            state::set_aside(&settings.paths.data);
-            Some(error)
-        }
-    };
-    let mut machine = Machine::new(limits, shards, from);
-    machine.step(Arrived::Swap(ruleset.clone()));
-    (machine, error)
-}
-
-/// What a component saved for one shard is of no use to another.
-fn tell_lost(snapshot: &Snapshot, shards: u32, changes: &Changes) {
-    if snapshot.shards == shards {
-        return;
-    }
-    let plugins: BTreeSet<&str> = snapshot.plugins.iter().map(|(_, name, _)| &**name).collect();
-    for plugin in plugins {
-        let why = format!("it was saved by {} shards, and there are {shards} now", snapshot.shards);
-        changes.publish(plugin, PluginChange::StateLost { why });
     }
 }
 

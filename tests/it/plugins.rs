@@ -127,7 +127,7 @@ fn what_is_blocked_is_shown_until_it_is_granted() {
     drop_into(&site.path("plugins"), "graphite", &guest("graphite"), "");
     let script = format!(
         "probe(\"depth\").every(\"1h\").needs(\"http:{host}\").collect(|cap| []);\n\
-         sink(\"chat\").needs(\"http:{host}\").deliver(|events, cap| ());\n"
+         sink(\"chat\").needs(\"http:{host}\").send(|alerts, cap| ());\n"
     );
     site.write("plugins/script.rhai", &script);
     site.write("grants.toml", "[grants.graphite]\nsha256 = \"00\"\n");

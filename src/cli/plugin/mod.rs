@@ -7,11 +7,9 @@
 //! Never decides whether a component is fit: that is asked of the host, so that what passes here
 //! loads there. Never downloads anything itself; package managers do, when a build asks them.
 
-mod kind;
+mod language;
 
-pub mod about;
 pub mod grant;
-pub mod outside;
 
 mod atomic;
 mod sdk;
@@ -25,7 +23,7 @@ pub mod test;
 
 use std::io::Write;
 
-pub use kind::{Kind, Language};
+pub use language::Language;
 
 use super::exit::{Exit, Failure};
 
