@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -102,6 +102,22 @@ impl Instance {
     pub fn flush(&self) {
         let answer = post(self.address, "/api/v1/flush", b"");
         assert_eq!(answer.status(), 200, "{}", answer.text());
+    }
+
+    /// One sink of samples as the API shows it.
+    pub fn sample_sink(&self, name: &str) -> Value {
+        let page = get(self.address, "/api/v1/sinks").json();
+        let sinks = page["sample_sinks"].as_array().expect("a list").clone();
+        sinks.into_iter().find(|sink| sink["name"] == name).unwrap_or(Value::Null)
+    }
+
+    /// Stops it as a service manager does, and waits for its end.
+    pub fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("there is `kill`");
+        assert!(sent.success(), "it runs");
+        let ended = self.child.wait().expect("it is ours");
+        assert!(ended.success(), "{ended}: {}", self.site.read("log"));
     }
 
     /// What the default sink got.

@@ -16,4 +16,5 @@ mod live;
 mod loopback;
 mod random;
 mod recording;
+mod samples;
 mod works;

@@ -5,8 +5,8 @@
 //! inside host functions, and they end by themselves.
 
 use std::fmt;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;

@@ -4,12 +4,29 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::worker::Duty;
 use crate::kernel::delivery::SampleCounts;
 use crate::kernel::delivery::outbox::Link;
 use crate::kernel::model::{Now, Version};
 use crate::kernel::rule::Origin;
 use crate::shell::sink::status::SinkState;
+
+/// Whether a sink may work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    Running,
+    Blocked { why: String, cure: String },
+}
+
+/// How the task stands, for status pages.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    pub link: Option<Link>,
+    pub waiting: usize,
+    pub bytes: usize,
+    pub counts: SampleCounts,
+    pub last_error: Option<(Now, String)>,
+    pub last_delivered: Option<Now>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleSinkStatus {
@@ -66,7 +83,10 @@ impl SampleSinkStatus {
     /// What is wrong with it, in words; `None` while it delivers.
     pub fn trouble(&self) -> Option<String> {
         if !self.state.runs() {
-            return Some(format!("sample sink {} is blocked; see `watchfire sinks list`", self.name));
+            return Some(format!(
+                "sample sink {} is blocked; see `watchfire sinks list`",
+                self.name
+            ));
         }
         let failing = self.last_error_at.is_some() && self.last_error_at > self.last_delivered_at;
         let error = self.last_error.as_deref().filter(|_| failing && self.waiting > 0)?;

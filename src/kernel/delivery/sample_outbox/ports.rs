@@ -46,17 +46,11 @@ pub enum SampleInput<'a> {
 pub enum SampleAction {
     /// Make an instance of the sink's newest version. `known` are the series that the last one
     /// knew, for state that refers to them.
-    Open {
-        known: Vec<(u32, Series)>,
-    },
+    Open { known: Vec<(u32, Series)> },
     /// Let go of the instance.
     Close,
     /// First `removed` is to be forgotten, then `added` is new, then the rows are delivered.
-    Attempt {
-        batch: Arc<SampleBatch>,
-        added: Vec<(u32, Series)>,
-        removed: Vec<u32>,
-    },
+    Attempt { batch: Arc<SampleBatch>, added: Vec<(u32, Series)>, removed: Vec<u32> },
     /// Everything that waited at the last `Flush` is settled.
     Flushed,
 }

@@ -11,6 +11,7 @@ use crate::kernel::model::{
 use crate::kernel::rule::Origin;
 use crate::shell::api::*;
 use crate::shell::metrics::Exposition;
+use crate::shell::sample_sinks::status::SampleSinkStatus;
 
 #[derive(Default)]
 pub struct FakeApp {
