@@ -15,10 +15,8 @@ use tokio::runtime::Handle;
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
 use crate::guest::grant::{Granted, Grants};
-use crate::guest::sink::Batching;
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
-use crate::kernel::model::Now;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
 
@@ -285,24 +283,13 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let guests = Guests {
         probes: Arc::new(ProbeHub::new(around.clone(), data.clone())),
         decoders: Arc::new(Decoders::new(around.clone())),
-        samples: Arc::new(SampleHub::new(sample_hub_env(settings, started))),
+        samples: Arc::new(SampleHub::new(SampleHubEnv::of(settings, started))),
     };
     let (reloader, reloading) = prepared
         .start(judge.clone(), hub.clone(), guests.clone(), adoptions)
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
     Ok(Begun { judge, reloader, hub, guests, wasm, board, bus, around, threads, data_error })
-}
-
-fn sample_hub_env(settings: &Settings, started: Now) -> SampleHubEnv {
-    let samples = &settings.sinks.samples;
-    SampleHubEnv {
-        data: settings.paths.data.clone(),
-        started,
-        batching: Batching { max: samples.batch_rows, age: samples.batch_age },
-        rows_max: samples.queue_rows_max,
-        bytes_max: samples.queue_bytes_max,
-    }
 }
 
 fn places(settings: &Settings) -> Result<Places, String> {

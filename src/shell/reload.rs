@@ -62,6 +62,14 @@ enum Wish {
     Stop,
 }
 
+/// What was wished while the folders were not quiet yet.
+#[derive(Default)]
+struct Quiet {
+    waiting: Vec<Sender<ReloadReport>>,
+    accept: bool,
+    stop: bool,
+}
+
 /// The way to the reloading thread.
 #[derive(Clone)]
 pub struct Reloader {
@@ -199,8 +207,8 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let begun = Instant::now();
-            let (waiting, stop) = self.wait_for_quiet(wished, trigger);
-            let report = self.look(trigger, accept, begun);
+            let Quiet { waiting, accept: accepted, stop } = self.wait_for_quiet(wished, trigger);
+            let report = self.look(trigger, accept || accepted, begun);
             for answer in answer.into_iter().chain(waiting) {
                 // Whoever asked may have gone.
                 let _ = answer.send(report.clone());
@@ -219,27 +227,26 @@ impl Running {
 
     /// Notices come in bursts: waits until none came for a while. Those who ask meanwhile get the
     /// same answer.
-    fn wait_for_quiet(
-        &self,
-        wished: &Receiver<Wish>,
-        trigger: ReloadTrigger,
-    ) -> (Vec<Sender<ReloadReport>>, bool) {
-        let (mut waiting, mut stop) = (Vec::new(), false);
+    fn wait_for_quiet(&self, wished: &Receiver<Wish>, trigger: ReloadTrigger) -> Quiet {
+        let mut came = Quiet::default();
         if trigger == ReloadTrigger::Poll {
-            return (waiting, stop);
+            return came;
         }
         let quiet = self.work.settings.quiet.to_std();
         // A folder that is never quiet is looked at all the same.
         let end = Instant::now() + quiet * 20;
-        while Instant::now() < end && !stop {
+        while Instant::now() < end && !came.stop {
             match wished.recv_timeout(quiet) {
-                Ok(Wish::Look(_, answer)) => waiting.extend(answer),
-                Ok(Wish::AcceptEmpty(answer)) => waiting.push(answer),
-                Ok(Wish::Stop) => stop = true,
+                Ok(Wish::Look(_, answer)) => came.waiting.extend(answer),
+                Ok(Wish::AcceptEmpty(answer)) => {
+                    came.waiting.push(answer);
+                    came.accept = true;
+                }
+                Ok(Wish::Stop) => came.stop = true,
                 Err(_) => break,
             }
         }
-        (waiting, stop)
+        came
     }
 
     fn look(&mut self, trigger: ReloadTrigger, accept: bool, begun: Instant) -> ReloadReport {

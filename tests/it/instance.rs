@@ -128,6 +128,22 @@ impl Instance {
         assert_eq!(answer.status(), 200, "{}", answer.text());
     }
 
+    /// One sink of samples as the API shows it.
+    pub fn sample_sink(&self, name: &str) -> Value {
+        let page = get(self.address, "/api/v1/sinks").json();
+        let sinks = page["sample_sinks"].as_array().expect("a list").clone();
+        sinks.into_iter().find(|sink| sink["name"] == name).unwrap_or(Value::Null)
+    }
+
+    /// Stops it as a service manager does, and waits for its end.
+    pub fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("there is `kill`");
+        assert!(sent.success(), "it runs");
+        let ended = self.child.wait().expect("it is ours");
+        assert!(ended.success(), "{ended}: {}", self.site.read("log"));
+    }
+
     /// What the default sink got.
     pub fn events(&self) -> Vec<Value> {
         crate::command::events(&self.site.read("events"))

@@ -17,4 +17,5 @@ mod loopback;
 mod plugins;
 mod random;
 mod recording;
+mod samples;
 mod works;

@@ -1,10 +1,10 @@
 //! A sink of samples that tells a server all it is given and dies on demand, for the host's own
 //! tests. It ships with nothing.
 //!
-//! Settings: `url`; `metrics`; `batch` and `age`; `panic` and `spin`, the values of samples at which
-//! it does so. Each attempt posts a JSON object: `key`, `announced` and `forgotten` since the last
-//! attempt, `rows` as `NAME VALUE`, and `restored`: the rows that came before, by its state, and how
-//! many series it knew when it got that.
+//! Settings: `url`; `metrics`; `batch` and `age`; `panic` and `spin`, the values of samples at
+//! which it does so. Each attempt posts a JSON object: `key`, `announced` and `forgotten` since
+//! the last attempt, `rows` as `NAME VALUE`, and `restored`: the rows that came before, by its
+//! state, and how many series it knew when it got that.
 
 use serde::Deserialize;
 use serde_json::json;

@@ -51,7 +51,9 @@ impl Format {
             Format::Json => match (at.div_euclid(1_000_000), at.rem_euclid(1_000_000)) {
                 (millis, 0) => writeln!(out, "{head},\"ts\":{millis},\"value\":{value}}}"),
                 (millis, rest) => {
-                    writeln!(out, "{head},\"ts\":{millis}.{rest:06},\"value\":{value}}}")
+                    let rest = format!("{rest:06}");
+                    let rest = rest.trim_end_matches('0');
+                    writeln!(out, "{head},\"ts\":{millis}.{rest},\"value\":{value}}}")
                 }
             },
             Format::Influx => writeln!(out, "{head} value={value} {at}"),

@@ -3,17 +3,16 @@
 //! It is the only one that turns the outbox's crank. Guests are opened and called in tasks of their
 //! own, so the inbox is emptied while an attempt is in flight.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::inbox::{Message, Swap};
-use super::worker::Worker;
+use super::inbox::{Inbox, Message, Swap};
+use super::status::Figures;
 use crate::guest::sample_sink::{DeliverSamples, Named, OpenedSamples, SampleAttempt};
 use crate::guest::sink::Outcome;
-use crate::kernel::delivery::outbox::Link;
-use crate::kernel::delivery::{SampleAction, SampleCounts, SampleInput, SampleOutbox};
+use crate::kernel::delivery::{SampleAction, SampleInput, SampleOutbox};
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::program::Fault;
 use crate::shell::sink::steady::Steady;
@@ -24,19 +23,14 @@ const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
 type Instance = Box<dyn DeliverSamples>;
 
-/// How the task stands, for status pages.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    pub link: Option<Link>,
-    pub waiting: usize,
-    pub bytes: usize,
-    pub counts: SampleCounts,
-    pub last_error: Option<(Now, String)>,
-    pub last_delivered: Option<Now>,
+/// What the task shares with those who hold the sink.
+pub struct Shared {
+    pub inbox: Inbox,
+    pub figures: Mutex<Figures>,
 }
 
 pub struct Actor {
-    worker: Arc<Worker>,
+    shared: Arc<Shared>,
     messages: mpsc::UnboundedReceiver<Message>,
     time: Steady,
     current: Swap,
@@ -45,26 +39,30 @@ pub struct Actor {
     opening: Option<JoinHandle<Result<OpenedSamples, Fault>>>,
     delivering: Option<JoinHandle<(Instance, Outcome)>>,
     flushes: Vec<oneshot::Sender<()>>,
+    /// Flushes that are over; those who wait are told once the figures say so too.
+    flushed: Vec<oneshot::Sender<()>>,
     complained: Option<Now>,
     /// Rows refused or dead that the log was told of.
     told: u64,
 }
 
 impl Actor {
+    /// A parked one opens nothing until it is swapped.
     pub fn new(
-        worker: Arc<Worker>,
+        shared: Arc<Shared>,
         messages: mpsc::UnboundedReceiver<Message>,
         current: Swap,
+        parked: bool,
         time: Steady,
         seed: u64,
     ) -> Actor {
         let wants = current.sink.wants.clone();
         let mut outbox = SampleOutbox::new(current.policy, wants, seed, time.now());
-        if !worker.is_running() {
+        if parked {
             outbox.step(time.now(), SampleInput::Park);
         }
         Actor {
-            worker,
+            shared,
             messages,
             outbox,
             time,
@@ -73,6 +71,7 @@ impl Actor {
             opening: None,
             delivering: None,
             flushes: Vec::new(),
+            flushed: Vec::new(),
             complained: None,
             told: 0,
         }
@@ -99,7 +98,7 @@ impl Actor {
     fn take(&mut self, message: Message) -> bool {
         match message {
             Message::Rows(tapped) => {
-                self.worker.inbox.taken(tapped.rows());
+                self.shared.inbox.taken(tapped.rows());
                 self.step(SampleInput::Offer(&tapped));
             }
             Message::Swap(swap) => {
@@ -130,12 +129,7 @@ impl Actor {
                         (instance, outcome)
                     }));
                 }
-                SampleAction::Flushed => {
-                    for flush in self.flushes.drain(..) {
-                        // Whoever asked may have stopped waiting.
-                        let _ = flush.send(());
-                    }
-                }
+                SampleAction::Flushed => self.flushed.append(&mut self.flushes),
             }
         }
     }
@@ -185,7 +179,7 @@ impl Actor {
     /// Shows how it stands, and complains at most once a minute.
     fn tell(&mut self) {
         let counts = self.outbox.counts();
-        *self.worker.figures() = Figures {
+        *self.shared.figures.lock().expect("a copy is all that is done under it") = Figures {
             link: Some(self.outbox.link()),
             waiting: self.outbox.waiting(),
             bytes: self.outbox.bytes(),
@@ -193,7 +187,11 @@ impl Actor {
             last_error: self.outbox.last_error().cloned(),
             last_delivered: self.outbox.last_delivered(),
         };
-        let (refused, now) = (counts.refused + self.worker.inbox.refused(), self.time.now());
+        for flush in self.flushed.drain(..) {
+            // Whoever asked may have stopped waiting.
+            let _ = flush.send(());
+        }
+        let (refused, now) = (counts.refused + self.shared.inbox.refused(), self.time.now());
         let lost = refused + counts.dead;
         if lost > self.told && self.complained.is_none_or(|at| at + COMPLAINT_EVERY <= now) {
             let (sink, dead) = (&self.current.sink.name, counts.dead);

@@ -15,9 +15,6 @@ mod inbox;
 pub mod status;
 mod worker;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -25,6 +22,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::config::settings::Settings;
 use crate::guest::grant::Granted;
 use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::{Batching, SinkEnv};
@@ -36,8 +34,8 @@ use crate::kernel::sequence::tap::Tapped;
 use super::sink::Standing;
 use super::sink::dead_letters::file_name;
 use super::sink::steady::Steady;
-use status::SampleSinkStatus;
-use worker::{Duty, Worker};
+use status::{Duty, SampleSinkStatus};
+use worker::Worker;
 
 /// How long a removed sink may take to deliver what it was given.
 const REMOVAL_GRACE: Duration = Duration::from_secs(10);
@@ -68,6 +66,19 @@ pub struct SampleHub {
     runtime: Handle,
     time: Steady,
     workers: RwLock<BTreeMap<Arc<str>, Arc<Worker>>>,
+}
+
+impl SampleHubEnv {
+    pub fn of(settings: &Settings, started: Now) -> SampleHubEnv {
+        let samples = &settings.sinks.samples;
+        SampleHubEnv {
+            data: settings.paths.data.clone(),
+            started,
+            batching: Batching { max: samples.batch_rows, age: samples.batch_age },
+            rows_max: samples.queue_rows_max,
+            bytes_max: samples.queue_bytes_max,
+        }
+    }
 }
 
 impl SampleHub {
@@ -164,7 +175,7 @@ impl SampleHub {
                 let seed = started ^ xxhash_rust::xxh3::xxh3_64(name.as_bytes());
                 let worker = Worker::new(sink, env, duty, policy);
                 worker.start(&self.runtime, self.time, seed);
-                workers.insert(name, worker);
+                workers.insert(name, Arc::new(worker));
             }
         }
         true

@@ -4,12 +4,29 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::worker::Duty;
 use crate::kernel::delivery::SampleCounts;
 use crate::kernel::delivery::outbox::Link;
 use crate::kernel::model::{Now, Version};
 use crate::kernel::rule::Origin;
 use crate::shell::sink::status::SinkState;
+
+/// Whether a sink may work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    Running,
+    Blocked { why: String, cure: String },
+}
+
+/// How the task stands, for status pages.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    pub link: Option<Link>,
+    pub waiting: usize,
+    pub bytes: usize,
+    pub counts: SampleCounts,
+    pub last_error: Option<(Now, String)>,
+    pub last_delivered: Option<Now>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleSinkStatus {

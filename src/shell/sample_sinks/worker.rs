@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::actor::{Actor, Figures};
+use super::actor::{Actor, Shared};
 use super::inbox::{Inbox, Message, Swap};
-use super::status::{SampleSinkStatus, state_of};
+use super::status::{Duty, SampleSinkStatus, state_of};
 use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::SinkEnv;
 use crate::kernel::delivery::SamplePolicy;
@@ -18,17 +18,9 @@ use crate::kernel::rule::selector::Selector;
 use crate::kernel::sequence::tap::Tapped;
 use crate::shell::sink::steady::Steady;
 
-/// Whether a sink may work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Duty {
-    Running,
-    Blocked { why: String, cure: String },
-}
-
 pub struct Worker {
-    pub(super) inbox: Inbox,
+    shared: Arc<Shared>,
     declared: Mutex<Declared>,
-    pub(super) figures: Mutex<Figures>,
     task: Mutex<Task>,
 }
 
@@ -47,25 +39,25 @@ enum Task {
 }
 
 impl Worker {
-    pub fn new(sink: SampleSink, env: SinkEnv, duty: Duty, policy: SamplePolicy) -> Arc<Worker> {
+    pub fn new(sink: SampleSink, env: SinkEnv, duty: Duty, policy: SamplePolicy) -> Worker {
         let (inbox, messages) = Inbox::new(policy.rows_max);
-        Arc::new(Worker {
-            inbox,
+        Worker {
+            shared: Arc::new(Shared { inbox, figures: Mutex::default() }),
             declared: Mutex::new(Declared { sink, env, duty, policy }),
-            figures: Mutex::default(),
             task: Mutex::new(Task::Waiting(messages)),
-        })
+        }
     }
 
     /// Starts its task, once.
-    pub fn start(self: &Arc<Worker>, runtime: &Handle, time: Steady, seed: u64) {
+    pub fn start(&self, runtime: &Handle, time: Steady, seed: u64) {
         let mut task = self.task();
         let Task::Waiting(messages) = std::mem::replace(&mut *task, Task::Ended) else { return };
         let swap = {
             let Declared { sink, env, policy, .. } = &*self.declared();
             Swap { sink: sink.clone(), env: env.clone(), policy: *policy }
         };
-        let actor = Actor::new(self.clone(), messages, swap, time, seed);
+        let parked = !self.is_running();
+        let actor = Actor::new(self.shared.clone(), messages, swap, parked, time, seed);
         *task = Task::Running(runtime.spawn(actor.work()));
     }
 
@@ -88,8 +80,8 @@ impl Worker {
             Duty::Blocked { .. } => Message::Park,
         };
         *self.declared() = Declared { sink, env, duty, policy };
-        self.inbox.owe_nothing();
-        self.inbox.send(message);
+        self.shared.inbox.owe_nothing();
+        self.shared.inbox.send(message);
     }
 
     pub fn is_running(&self) -> bool {
@@ -102,13 +94,13 @@ impl Worker {
 
     pub fn offer(&self, tapped: &Arc<Tapped>) {
         if self.is_running() {
-            self.inbox.offer(tapped);
+            self.shared.inbox.offer(tapped);
         }
     }
 
     pub fn flush(&self) -> oneshot::Receiver<()> {
         let (done, flushed) = oneshot::channel();
-        self.inbox.send(Message::Flush(done));
+        self.shared.inbox.send(Message::Flush(done));
         flushed
     }
 
@@ -119,7 +111,7 @@ impl Worker {
             let sink = self.declared().sink.name.clone();
             tracing::warn!(%sink, ?grace, "samples were not taken in time, and are lost");
         }
-        self.inbox.send(Message::Close);
+        self.shared.inbox.send(Message::Close);
         let task = std::mem::replace(&mut *self.task(), Task::Ended);
         if let Task::Running(task) = task
             && let Err(error) = task.await
@@ -130,7 +122,7 @@ impl Worker {
 
     pub fn status(&self) -> SampleSinkStatus {
         let Declared { sink, duty, .. } = &*self.declared();
-        let figures = self.figures().clone();
+        let figures = self.shared.figures.lock().expect(UNPOISONED).clone();
         let link = figures.link.unwrap_or(Link::Connecting);
         SampleSinkStatus {
             name: sink.name.clone(),
@@ -140,7 +132,7 @@ impl Worker {
             wants: sink.wants.iter().map(ToString::to_string).collect(),
             waiting: figures.waiting as u64,
             waiting_bytes: figures.bytes as u64,
-            refused: figures.counts.refused + self.inbox.refused(),
+            refused: figures.counts.refused + self.shared.inbox.refused(),
             counts: figures.counts,
             last_error: figures.last_error.as_ref().map(|(_, why)| why.clone()),
             last_error_at: figures.last_error.map(|(at, _)| at),
@@ -150,10 +142,6 @@ impl Worker {
                 Link::Connecting | Link::Streaming | Link::Parked => None,
             },
         }
-    }
-
-    pub(super) fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().expect(UNPOISONED)
     }
 
     fn declared(&self) -> MutexGuard<'_, Declared> {

@@ -12,10 +12,10 @@
 
 mod names;
 mod ports;
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use ports::{SampleAction, SampleBatch, SampleCounts, SampleInput, SamplePolicy};
@@ -24,14 +24,11 @@ use super::attempt::Outcome;
 use super::backoff::Backoff;
 use super::outbox::{AFTER_MAX, Link};
 use crate::kernel::event::EventId;
-use crate::kernel::model::{Duration, EventTime, Now, Series};
+use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::program::Fault;
 use crate::kernel::rule::selector::Selector;
 use crate::kernel::sequence::tap::Tapped;
-use names::Names;
-
-/// What a waiting row is charged.
-pub const ROW_BYTES: usize = size_of::<Row>();
+use queue::Queue;
 
 /// A batch that ended so many instances is dead: another one would only end the next.
 const FAULTS_MAX: u32 = 2;
@@ -39,14 +36,7 @@ const FAULTS_MAX: u32 = 2;
 #[derive(Debug)]
 pub struct SampleOutbox {
     policy: SamplePolicy,
-    /// A series is taken when any of these takes it.
-    wants: Vec<Selector>,
-    names: Names,
-    queue: VecDeque<Row>,
-    /// When the rows of the queue came, oldest first.
-    arrivals: VecDeque<Arrival>,
-    /// Rows that were ever put into the queue.
-    numbered: u64,
+    queue: Queue,
     /// Taken from the queue and not settled: in flight, or waiting to be tried again.
     batch: Option<Pending>,
     /// Batches so far; with the seed, what their keys are made of.
@@ -63,20 +53,6 @@ pub struct SampleOutbox {
     counts: SampleCounts,
     last_error: Option<(Now, String)>,
     last_delivered: Option<Now>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    series: u32,
-    at: EventTime,
-    value: f64,
-}
-
-/// Rows with numbers below `end` came at `since`, down to the arrival before.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    end: u64,
-    since: Now,
 }
 
 #[derive(Debug)]
@@ -108,11 +84,7 @@ impl SampleOutbox {
     pub fn new(policy: SamplePolicy, wants: Vec<Selector>, seed: u64, now: Now) -> SampleOutbox {
         SampleOutbox {
             policy,
-            wants,
-            names: Names::default(),
-            queue: VecDeque::new(),
-            arrivals: VecDeque::new(),
-            numbered: 0,
+            queue: Queue::new(wants),
             batch: None,
             batches: 0,
             seed,
@@ -154,8 +126,7 @@ impl SampleOutbox {
             Link::Parked => None,
             Link::Disconnected { until } | Link::Throttled { until, .. } => Some(until),
             Link::Connecting | Link::Streaming => {
-                let oldest = self.arrivals.front()?;
-                Some(oldest.since + self.policy.batching.age)
+                Some(self.queue.since()? + self.policy.batching.age)
             }
         }
     }
@@ -170,12 +141,12 @@ impl SampleOutbox {
 
     /// Rows that are not settled, those in flight included.
     pub fn waiting(&self) -> usize {
-        self.queue.len() + self.batch.as_ref().map_or(0, |pending| pending.batch.rows())
+        self.queue.len() + self.batched()
     }
 
     /// What those rows are charged, with the names that only they keep.
     pub fn bytes(&self) -> usize {
-        self.waiting() * ROW_BYTES + self.names.held_bytes()
+        self.queue.bytes(self.batched())
     }
 
     pub fn last_error(&self) -> Option<&(Now, String)> {
@@ -187,41 +158,12 @@ impl SampleOutbox {
     }
 
     fn offer(&mut self, now: Now, tapped: &Tapped) {
-        for (host, series) in &tapped.introduced {
-            let wanted = is_wanted(&self.wants, series);
-            self.names.introduce(*host, series, wanted);
-        }
-        let before = self.numbered;
-        for ((host, at), value) in tapped.series.iter().zip(&tapped.at).zip(&tapped.value) {
-            if let Some(series) = self.names.own(*host) {
-                self.names.wait(series);
-                self.queue.push_back(Row { series, at: *at, value: *value });
-                self.numbered += 1;
-            }
-        }
-        if before < self.numbered {
-            self.arrivals.push_back(Arrival { end: self.numbered, since: now });
-        }
-        self.counts.taken += self.numbered - before;
-        tapped.retired.iter().for_each(|host| self.names.retire(*host));
+        self.counts.taken += self.queue.offer(now, tapped);
         self.refuse_oldest();
     }
 
-    /// Keeps the queue within its bounds. The batch counts, and stays: it may be in flight.
     fn refuse_oldest(&mut self) {
-        while self.waiting() > self.policy.rows_max || self.bytes() > self.policy.bytes_max {
-            let Some(row) = self.queue.pop_front() else { break };
-            self.names.settle(row.series);
-            self.counts.refused += 1;
-        }
-        self.forget_arrivals();
-    }
-
-    fn forget_arrivals(&mut self) {
-        let taken = self.numbered - self.queue.len() as u64;
-        while self.arrivals.front().is_some_and(|arrival| arrival.end <= taken) {
-            self.arrivals.pop_front();
-        }
+        self.counts.refused += self.queue.refuse_oldest(&self.policy, self.batched());
     }
 
     fn opened(&mut self, now: Now, result: Result<bool, Fault>, actions: &mut Vec<SampleAction>) {
@@ -233,7 +175,7 @@ impl SampleOutbox {
             Ok(_) if stale => actions.push(SampleAction::Close),
             Ok(announced) => {
                 if !announced {
-                    self.names.forget_announcements();
+                    self.queue.names.forget_announcements();
                 }
                 self.instance = Instance::Open;
                 // With a batch to try again, only its delivery proves that the sink is back.
@@ -260,7 +202,7 @@ impl SampleOutbox {
             Outcome::Delivered { .. } => {
                 self.counts.delivered += pending.batch.rows() as u64;
                 self.last_delivered = Some(now);
-                self.settle(&pending.batch);
+                self.queue.settle(&pending.batch);
                 self.answered();
             }
             Outcome::Rejected { why } => {
@@ -314,16 +256,15 @@ impl SampleOutbox {
     }
 
     fn begin_flush(&mut self, now: Now) {
-        self.flush = Some(self.numbered);
+        self.flush = Some(self.queue.numbered());
         if let Link::Disconnected { .. } = self.link {
             self.link = Link::Disconnected { until: now };
         }
     }
 
     fn swap(&mut self, now: Now, policy: SamplePolicy, wants: Vec<Selector>) {
-        (self.policy, self.wants) = (policy, wants);
-        let wants = &self.wants;
-        self.names.keep(|series| is_wanted(wants, series));
+        self.policy = policy;
+        self.queue.choose(wants);
         self.refuse_oldest();
         self.failures = 0;
         self.retire();
@@ -334,7 +275,7 @@ impl SampleOutbox {
 
     /// A parked outbox is offered nothing, so what it knows of the sequencer's numbers goes stale.
     fn park(&mut self) {
-        self.names.keep(|_| false);
+        self.queue.choose(Vec::new());
         self.retire();
         self.link = Link::Parked;
     }
@@ -355,13 +296,9 @@ impl SampleOutbox {
             && let Some(pending) = self.batch.take()
         {
             self.counts.dead += pending.batch.rows() as u64;
-            self.settle(&pending.batch);
+            self.queue.settle(&pending.batch);
         }
-        self.counts.dead += self.queue.len() as u64;
-        while let Some(row) = self.queue.pop_front() {
-            self.names.settle(row.series);
-        }
-        self.forget_arrivals();
+        self.counts.dead += self.queue.clear();
     }
 
     /// Moves as far as possible without an answer from outside.
@@ -392,8 +329,8 @@ impl SampleOutbox {
             self.link = Link::Connecting;
             self.work = Work::Opening { stale: false };
             // Those that are gone are not among the known ones.
-            self.names.take_gone();
-            actions.push(SampleAction::Open { known: self.names.announced() });
+            self.queue.names.take_gone();
+            actions.push(SampleAction::Open { known: self.queue.names.announced() });
         }
     }
 
@@ -408,40 +345,30 @@ impl SampleOutbox {
         let Some(pending) = &self.batch else { return };
         self.work = Work::Attempting;
         self.counts.attempts += 1;
-        let removed = self.names.take_gone();
-        let added = self.names.announce(&pending.batch.series);
+        let removed = self.queue.names.take_gone();
+        let added = self.queue.names.announce(&pending.batch.series);
         actions.push(SampleAction::Attempt { batch: pending.batch.clone(), added, removed });
     }
 
     fn form_batch(&mut self) {
-        let oldest = self.numbered - self.queue.len() as u64;
-        let size = self.queue.len().min(self.batch_max());
-        let key = key_of(self.seed, self.batches);
-        let mut batch = SampleBatch::with_room(key, size);
-        for row in self.queue.drain(..size) {
-            batch.series.push(row.series);
-            batch.at.push(row.at);
-            batch.value.push(row.value);
-        }
+        let oldest = self.queue.first();
+        let batch = self.queue.take(key_of(self.seed, self.batches), self.batch_max());
         self.batches += 1;
-        self.forget_arrivals();
         let batch = Arc::new(batch);
         self.batch = Some(Pending { batch, oldest, attempts: 0, faults: 0 });
     }
 
     /// Whether the next batch may wait no longer.
     fn is_due(&self, now: Now) -> bool {
-        let Some(oldest) = self.arrivals.front() else { return false };
-        let first = self.numbered - self.queue.len() as u64;
-        self.flush.is_some_and(|until| first < until)
+        let Some(since) = self.queue.since() else { return false };
+        self.flush.is_some_and(|until| self.queue.first() < until)
             || self.queue.len() >= self.batch_max()
-            || oldest.since + self.policy.batching.age <= now
+            || since + self.policy.batching.age <= now
     }
 
     fn end_flush(&mut self, actions: &mut Vec<SampleAction>) {
         let Some(until) = self.flush else { return };
-        let first = self.numbered - self.queue.len() as u64;
-        let oldest = self.batch.as_ref().map_or(first, |pending| pending.oldest);
+        let oldest = self.batch.as_ref().map_or(self.queue.first(), |pending| pending.oldest);
         if oldest >= until || self.link == Link::Parked {
             self.flush = None;
             actions.push(SampleAction::Flushed);
@@ -451,21 +378,16 @@ impl SampleOutbox {
     fn bury(&mut self, now: Now, pending: &Pending, why: String) {
         self.counts.dead += pending.batch.rows() as u64;
         self.last_error = Some((now, why));
-        self.settle(&pending.batch);
+        self.queue.settle(&pending.batch);
     }
 
-    fn settle(&mut self, batch: &SampleBatch) {
-        batch.series.iter().for_each(|series| self.names.settle(*series));
+    fn batched(&self) -> usize {
+        self.batch.as_ref().map_or(0, |pending| pending.batch.rows())
     }
 
     fn batch_max(&self) -> usize {
         self.policy.batching.max.max(1)
     }
-}
-
-fn is_wanted(wants: &[Selector], series: &Series) -> bool {
-    // A sink's selectors hold no closure, so none of them can fault.
-    wants.iter().any(|selector| selector.takes(series).unwrap_or(false))
 }
 
 /// 32 hexadecimal digits, different for every batch of every run.
