@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
+use crate::guest::changes::Reader;
 use crate::guest::grant::{Granted, Grants};
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
@@ -155,6 +156,11 @@ impl Watchfire {
             Received::Event(entry) => handler(entry.event),
             Received::Lagged(count) => tracing::warn!(count, "a subscriber missed events"),
         })
+    }
+
+    /// Reads what happens to plugins, from the start on; for an audit log, say.
+    pub fn plugin_changes(&self) -> Reader {
+        self.wasm.changes().read(0)
     }
 
     /// Waits until all that was ingested is judged and its events are with the sinks.

@@ -155,6 +155,10 @@ fn what_is_blocked_is_shown_until_it_is_granted() {
     let log = instance.site.read("log");
     assert!(log.contains("plugin depth is blocked: it asks for http:"), "{log}");
 
+    let answer = post(instance.address, "/ingest?source=graphite", b"a 1");
+    assert_eq!(answer.status(), 503, "{}", answer.text());
+    assert!(answer.text().contains("is not the file that its grant pins"), "{}", answer.text());
+
     let digest = plugin(&instance, "graphite")["digest"].clone();
     let grant = |name: &str| format!("[grants.{name}]\nhttp = [\"{host}\"]\n");
     let grants = [grant("http-check"), grant("depth"), grant("chat")].concat();

@@ -11,11 +11,11 @@ use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Config, Engine, EngineWeak};
 
 use super::cache::Cache;
+use super::counters::Counters;
 use super::error::LoadError;
 use super::limits::{Limits, WasmLimits};
 use super::manifest::Kind;
 use super::saved::{SavedState, SavedStates};
-use super::store::Plugin;
 use super::strikes::Strikes;
 use super::v0_1::{self, HasHost, HostState};
 use crate::guest::changes::Changes;
@@ -120,12 +120,17 @@ impl WasmHost {
     }
 
     /// The place where instances and versions of one plugin hand their state on.
-    pub(super) fn saved_state(&self, plugin: &Plugin) -> Arc<SavedState> {
-        let state = self.saved.of(&plugin.name, plugin.kind, self.changes());
+    pub(super) fn saved_state(
+        &self,
+        plugin: &str,
+        kind: Kind,
+        counters: &Counters,
+    ) -> Arc<SavedState> {
+        let state = self.saved.of(plugin, kind, self.changes());
         let (bytes, at) = state.about();
-        plugin.counters.state_moved(0, bytes);
+        counters.state_moved(0, bytes);
         if let Some(at) = at {
-            plugin.counters.saved(at);
+            counters.saved(at);
         }
         state
     }

@@ -7,8 +7,10 @@ use super::manifest::Kind;
 /// A closed list; each prints as one sentence for what is wrong and one for the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
-    /// Neither a component nor anything else of WebAssembly.
-    NotWasm,
+    /// Neither a component nor anything else of WebAssembly; `found` says what.
+    NotWasm {
+        found: &'static str,
+    },
     /// A core module, as plain `wasm32` targets make them.
     CoreModule,
     /// Machine code; it is never loaded from a plugins folder.
@@ -64,8 +66,10 @@ pub const SPEAKS: &str = "0.1.0";
 impl fmt::Display for LoadError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::NotWasm => out.write_str(
-                "this is not WebAssembly; build a component with `--target wasm32-wasip2`",
+            LoadError::NotWasm { found } => write!(
+                out,
+                "this is not WebAssembly: {found}; build a component with \
+                 `watchfire plugin build`, or with `--target wasm32-wasip2`"
             ),
             LoadError::CoreModule => out.write_str(
                 "this is a core module, not a component; build with `--target wasm32-wasip2`, or \
@@ -88,7 +92,7 @@ impl fmt::Display for LoadError {
             LoadError::OtherVersion { built_for } => write!(
                 out,
                 "built for watchfire:plugin {built_for}, this host speaks {SPEAKS}; build it \
-                 against the host's wit/watchfire.wit"
+                 against this host's wit/watchfire.wit, or run a Watchfire that speaks {built_for}"
             ),
             LoadError::UnknownWorld { exports } => write!(
                 out,

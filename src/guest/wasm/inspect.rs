@@ -27,7 +27,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
         return Err(LoadError::Precompiled);
     }
     if !bytes.starts_with(b"\0asm") {
-        return Err(LoadError::NotWasm);
+        return Err(LoadError::NotWasm { found: looks_like(bytes) });
     }
     let (outside, whole) = Outside::read(bytes);
     whole?;
@@ -46,6 +46,24 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, LoadError> {
     Ok(Inspected { kind, built_for, manifest })
 }
 
+/// What a file is instead of WebAssembly, as far as its first bytes tell.
+fn looks_like(bytes: &[u8]) -> &'static str {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]).trim_start().to_lowercase();
+    if bytes.is_empty() {
+        "the file is empty"
+    } else if start.starts_with("<!doctype") || start.starts_with("<html") {
+        "it is a web page, perhaps that of a download that failed"
+    } else if start.starts_with("(module") || start.starts_with("(component") {
+        "it is the text format; `wasm-tools parse` makes the binary one"
+    } else if bytes.starts_with(b"\x1f\x8b") || bytes.starts_with(b"PK\x03\x04") {
+        "it is an archive; unpack it"
+    } else if std::str::from_utf8(bytes).is_ok() {
+        "it is a text"
+    } else {
+        "it begins with other bytes"
+    }
+}
+
 /// The outermost names of a component, and what it says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outside<'a> {
@@ -55,8 +73,8 @@ pub struct Outside<'a> {
 }
 
 impl<'a> Outside<'a> {
-    /// What can be read of these bytes: of a file that is broken as much as stands before the break,
-    /// with what is wrong there.
+    /// What can be read of these bytes: of a file that is broken as much as stands before the
+    /// break, with what is wrong there.
     pub fn read(bytes: &'a [u8]) -> (Outside<'a>, Result<(), LoadError>) {
         let mut outside = Outside::default();
         let whole = outside.fill(bytes);
@@ -168,6 +186,10 @@ fn is_spoken(version: &str) -> bool {
 
 fn check_imports(kind: Kind, imports: &[&str]) -> Result<(), LoadError> {
     for import in imports {
+        let version = import.strip_prefix(PACKAGE).and_then(|own| own.split_once('@'));
+        if let Some((_, version)) = version.filter(|(_, version)| !is_spoken(version)) {
+            return Err(LoadError::OtherVersion { built_for: version.to_owned() });
+        }
         let known = match import.strip_prefix(PACKAGE) {
             Some(own) => match own.split_once('@').map_or(own, |(name, _)| name) {
                 // The others hold types only.
@@ -234,6 +256,7 @@ mod tests {
             (Kind::Rule, "wasi:cli/environment@0.2.6", true),
             (Kind::Sink, "wasi:http/outgoing-handler@0.2.6", false),
             (Kind::Sink, "acme:tools/x", false),
+            (Kind::Sink, "watchfire:plugin/http-client@0.3.0", false),
         ] {
             assert_eq!(check_imports(kind, &[import]).is_ok(), allowed, "{import}");
         }

@@ -44,7 +44,7 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<(Duration, Arc<ProbeComponent>), LoadError> {
     let pre = ProbePre::new(host.link(Kind::Probe, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.saved_state(&plugin);
+    let saved = plugin.saved_state(host);
     let component = ProbeComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
     let start = || Live::start(&component.plugin, &component.pre, settings);
     let mut trial = start().map_err(|stop| match stop {

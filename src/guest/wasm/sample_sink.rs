@@ -62,7 +62,7 @@ pub fn load(
 ) -> Result<LoadedSampleSink, LoadError> {
     let pre =
         SampleSinkPre::new(host.link(Kind::SampleSink, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.saved_state(&plugin);
+    let saved = plugin.saved_state(host);
     let component = SampleSinkComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
     let mut trial =
         Live::start(&component.plugin, &component.pre, settings).map_err(|stop| match stop {

@@ -58,7 +58,7 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
     let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.saved_state(&plugin);
+    let saved = plugin.saved_state(host);
     let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
     let mut trial = component.start(settings).map_err(|stop| match stop {

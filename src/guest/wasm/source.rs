@@ -52,7 +52,7 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSource, LoadError> {
     let pre = SourcePre::new(host.link(Kind::Source, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.saved_state(&plugin);
+    let saved = plugin.saved_state(host);
     let component = SourceComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
     let start = || Live::start(&component.plugin, &component.pre, settings);
     let mut trial = start().map_err(|stop| match stop {

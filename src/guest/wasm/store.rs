@@ -9,9 +9,10 @@ use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktra
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::counters::Counters;
-use super::engine::TICK;
+use super::engine::{TICK, WasmHost};
 use super::limits::{Budget, Limits, LogLimit, MemoryLimit, cut};
 use super::manifest::Kind;
+use super::saved::SavedState;
 use super::strikes::{Death, NEW_BATCHES, Strikes};
 use super::tail::Tail;
 use super::v0_1::{HostState, model};
@@ -40,6 +41,11 @@ pub struct Plugin {
 const LOST_AGAIN: Duration = Duration::from_secs(10);
 
 impl Plugin {
+    /// The place where its instances and versions hand their state on.
+    pub fn saved_state(&self, host: &WasmHost) -> Arc<SavedState> {
+        host.saved_state(&self.name, self.kind, &self.counters)
+    }
+
     /// Whether it may be opened now: not while it is out of service.
     pub fn admit(&self) -> Result<(), Stop> {
         self.strikes.may_open(&self.name, changes::now()).map_err(|held| {

@@ -132,8 +132,8 @@ impl http::Host for HostState {
     }
 }
 
-/// Scheme, host and port that a guest asks for. A URL with a secret in it stays one: the guest could
-/// read the secret from what is counted, and so could everybody else.
+/// Scheme, host and port that a guest asks for. Of a URL with a secret in it none of it is told:
+/// whoever reads what is counted could read the secret.
 fn host_of(request: &http::Request) -> String {
     let mut url = String::new();
     for part in &request.url {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::plugins::PluginStatus;
+use super::times::{rfc3339, rfc3339_or_null};
 use crate::guest::changes::PluginEvent;
 use crate::kernel::event::Fingerprint;
 use crate::kernel::model::{Duration, EventTime, Labels, Level, Now, Version};
@@ -277,17 +278,4 @@ pub enum ComponentState {
 
 fn as_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-pub fn rfc3339<S: Serializer>(now: &Now, serializer: S) -> Result<S::Ok, S::Error> {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(now.nanos()));
-    let time = time.expect("the clock's 64 bits of nanoseconds lie within what a calendar holds");
-    serializer.collect_str(&time)
-}
-
-pub fn rfc3339_or_null<S: Serializer>(now: &Option<Now>, serializer: S) -> Result<S::Ok, S::Error> {
-    match now {
-        Some(now) => rfc3339(now, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -21,6 +21,7 @@ mod query;
 mod routes;
 mod serve;
 mod stats;
+mod times;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,18 +1,11 @@
-//! A plugin as the API shows it, and what happened to plugins.
+//! A plugin as the API shows it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::Uri;
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::Shared;
-use super::facts::{rfc3339, rfc3339_or_null};
-use super::problem::{Problem, Trouble};
-use super::query;
+use super::times::{rfc3339, rfc3339_or_null};
 use crate::kernel::model::{Duration, Now};
 
 /// One plugin, with what its present version did since it was loaded.
@@ -132,24 +125,4 @@ pub struct ComponentStatus {
     pub log_lines_left_out: u64,
     /// Its own.
     pub counters: BTreeMap<String, f64>,
-}
-
-pub async fn plugins(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
-    let plugins = api.ask(|facts| facts.plugins()).await?;
-    Ok(Json(json!({ "plugins": plugins })))
-}
-
-/// The newest changes of all plugins, oldest first; `after=` gives those after a number.
-pub async fn changes(State(api): State<Arc<Shared>>, uri: Uri) -> Result<Json<Value>, Problem> {
-    let mut after = 0;
-    for (name, value) in query::pairs(&uri)? {
-        if name == "after" {
-            after = value.parse().map_err(|_| {
-                let detail = format!("`after={value}` is no number.");
-                Problem::new(Trouble::BadRequest, detail, "Give the `seq` of a change.")
-            })?;
-        }
-    }
-    let changes = api.ask(move |facts| facts.plugin_changes(after)).await?;
-    Ok(Json(json!({ "changes": changes })))
 }

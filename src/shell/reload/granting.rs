@@ -1,10 +1,12 @@
 //! Hands what files declare to those who run it, each with what it is granted now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Running, UNPOISONED};
 use crate::config::catalog::Scan;
 use crate::guest::grant::{Grants, Request};
+use crate::shell::decoders::Blocked;
 use crate::shell::plugins::{self, Access, Accesses, Entry};
 use crate::shell::probes::DeclaredProbe;
 use crate::shell::sample_sinks::DeclaredSampleSink;
@@ -57,14 +59,18 @@ impl Running {
             let standing = granting.decide("probe", &probe.name, asked, &live.settings);
             probes.push(DeclaredProbe { probe, standing });
         }
-        let mut sources = scan.sources.clone();
-        // A source reaches nothing; its file may be pinned all the same.
-        sources.retain(|live| {
-            let asked = (&[][..], live.digest.as_deref());
-            let standing = granting.decide("source", &live.source.name, asked, &live.settings);
-            matches!(standing, Standing::Granted { .. })
-        });
-        self.guests.decoders.apply(sources);
+        let (mut sources, mut blocked) = (Vec::new(), BTreeMap::new());
+        for live in &scan.sources {
+            // A source reaches nothing; its file may be pinned all the same.
+            let (name, asked) = (&live.source.name, (&[][..], live.digest.as_deref()));
+            match granting.decide("source", name, asked, &live.settings) {
+                Standing::Granted { .. } => sources.push(live.clone()),
+                Standing::Blocked { why, cure } => {
+                    blocked.insert(name.clone(), Blocked { why, cure });
+                }
+            }
+        }
+        self.guests.decoders.apply(sources, blocked);
         self.guests.probes.apply(probes);
         if let Some(wants) = self.guests.samples.apply(samples) {
             let samples = self.guests.samples.clone();
