@@ -88,3 +88,118 @@ fn refusals(told: &mut Told, scan: &Scan) -> Vec<(Arc<str>, PluginChange)> {
     told.refusals = refusals;
     fresh
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::finding::{Finding, Severity};
+    use crate::guest::wasm::manifest::Kind;
+    use crate::guest::wasm::{Counters, WasmLimits};
+    use crate::kernel::model::Version;
+    use crate::kernel::rule::ruleset::Ruleset;
+    use crate::shell::plugins::Access;
+
+    fn nothing() -> Scan {
+        Scan {
+            changed: Vec::new(),
+            is_new: false,
+            ruleset: Arc::new(Ruleset::empty()),
+            sinks: Vec::new(),
+            sample_sinks: Vec::new(),
+            probes: Vec::new(),
+            sources: Vec::new(),
+            components: Vec::new(),
+            rolled_back: BTreeMap::new(),
+            findings: Vec::new(),
+            next: None,
+            held: BTreeMap::new(),
+        }
+    }
+
+    fn finding(file: &str, what: &str) -> Finding {
+        Finding {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            severity: Severity::Error,
+            what: what.to_owned(),
+            help: None,
+            rule: None,
+        }
+    }
+
+    /// `name=DIGEST`, `name=DIGEST!` where it is blocked, `name!` for a sink of a script.
+    fn entry(text: &str) -> Entry {
+        let (plain, lock) = match text.strip_suffix('!') {
+            Some(plain) => (plain, Some(Lock { why: "it asks".into(), cure: "x".into() })),
+            None => (text, None),
+        };
+        let (name, digest) = plain.split_once('=').unwrap_or((plain, ""));
+        let component = ComponentInfo {
+            name: name.into(),
+            file: format!("plugins/{name}.wasm").into(),
+            kind: Kind::Probe,
+            built_for: "0.1.0".into(),
+            bytes: 1,
+            version: Version(xxhash_rust::xxh3::xxh3_64(digest.as_bytes())),
+            limits: WasmLimits::default().sink,
+            digest: digest.trim_end_matches('+').into(),
+            manifest: None,
+            counters: Arc::<Counters>::default(),
+        };
+        Entry {
+            name: name.into(),
+            world: if plain.contains('=') { "probe" } else { "sink" },
+            file: component.file.clone(),
+            component: plain.contains('=').then(|| component.into()),
+            access: Access { blocked: lock, ..Access::default() },
+        }
+    }
+
+    /// Looks one after the other: what is there, what is refused or put back, and what is told.
+    fn check(looks: &[(&str, &str, &str)]) {
+        let mut told = Told::default();
+        for (there, news, expected) in looks {
+            let entries: Vec<Entry> = there.split_whitespace().map(entry).collect();
+            let mut scan = nothing();
+            for piece in news.split_whitespace() {
+                let (word, name) = piece.split_once(':').expect("a word and a name");
+                let file = format!("plugins/{name}.wasm");
+                match word {
+                    "new" => scan.changed.push(file.as_str().into()),
+                    "back" => drop(scan.rolled_back.insert(file.as_str().into(), "died".into())),
+                    _ => {}
+                }
+                if word != "new" {
+                    scan.findings.push(finding(&file, word));
+                }
+            }
+            let words = tell(&mut told, &entries, &scan)
+                .into_iter()
+                .map(|(plugin, change)| format!("{plugin} {}", change.name()))
+                .collect::<Vec<_>>();
+            assert_eq!(words.join(", "), *expected, "{there} with {news}");
+        }
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        check(&[
+            ("a=1 b=1!", "", "a loaded, b loaded, b blocked"),
+            ("a=1 b=1!", "", ""),
+            ("a=2 b=1", "", "a swapped, b unblocked"),
+            // Other settings are another version of the same file.
+            ("a=2+ b=1", "", "a swapped"),
+            ("a=2+ b=1", "bad:a new:a", "a refused"),
+            ("a=2+ b=1", "bad:a", ""),
+            ("a=2+ b=1", "worse:a", "a refused"),
+            ("a=2+ b=1", "worse:a new:a", "a refused"),
+            ("a=2+ b=1", "bad:c new:c", "c refused"),
+            ("a=3 b=1 s!", "", "a swapped, s blocked"),
+            ("a=2+ b=1 s", "back:a new:a", "a rolled_back, s unblocked"),
+            ("a=2+ b=1", "back:a", ""),
+            ("b=2!", "", "a removed, b swapped, b blocked"),
+            ("a=9 b=2!", "", "a loaded"),
+        ]);
+    }
+}
