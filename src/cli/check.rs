@@ -147,8 +147,8 @@ fn of_config(error: ConfigError) -> Finding {
     }
 }
 
-/// Probes that lack a grant, sinks that do though something is sent to them, and, where all sinks are known, names
-/// in `.notify` that are none.
+/// Probes that lack a grant, sinks that do though something is sent to them, and, where all sinks
+/// are known, names in `.notify` that are none.
 fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let named = scan.ruleset.rules().iter().flat_map(|rule| &rule.notify).map(|name| name.as_ref());

@@ -23,7 +23,7 @@ use super::pipeline::{Look, Outlet, Permit, Pipeline};
 
 mod quarantines;
 
-use quarantines::{Quarantines, by_plugin};
+use quarantines::{JudgedRules, Quarantines, by_plugin};
 
 /// How often silent sources are looked at; the watermark waits no longer than this for them.
 const TICK: StdDuration = StdDuration::from_millis(100);
@@ -65,8 +65,9 @@ impl Judge {
         strikes: Arc<Strikes>,
     ) -> std::io::Result<(Judge, JoinHandle<()>)> {
         let (orders, taken) = unbounded();
-        let (counts, counted, quarantines) = (BTreeMap::new(), None, Quarantines::default());
-        let mut work = Work { pipeline, clock, strikes, counts, counted, quarantines };
+        let (counts, counted, lifted) = (BTreeMap::new(), None, Vec::new());
+        let quarantines = Quarantines::default();
+        let mut work = Work { pipeline, clock, strikes, counts, counted, quarantines, lifted };
         work.hold_as_before();
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
@@ -99,7 +100,7 @@ impl Judge {
         self.ask(Order::Flush);
     }
 
-    /// Lets go of quarantines that a swap lifted, and tells so.
+    /// Tells which plugins' quarantines a swap lifted.
     pub fn settle(&self) {
         self.ask(Order::Settle);
     }
@@ -124,6 +125,8 @@ struct Work {
     counts: BTreeMap<Arc<str>, (u64, u64)>,
     counted: Option<Now>,
     quarantines: Quarantines,
+    /// Rules that a swap brought back, and their plugins, until that is told.
+    lifted: JudgedRules,
 }
 
 impl Work {
@@ -180,6 +183,7 @@ impl Work {
                 // Faults of before are nothing that a new version is held to.
                 self.counts.clear();
                 self.count_faults();
+                self.let_go_of_lifted();
                 let _ = done.send(pauses);
             }
             Order::Tap { wants, outlet } => self.pipeline.tap(wants, outlet),
@@ -197,7 +201,8 @@ impl Work {
                 let _ = done.send(());
             }
             Order::Settle(done) => {
-                self.settle();
+                let lifted = std::mem::take(&mut self.lifted);
+                self.tell_released(lifted, "it is another version");
                 let _ = done.send(());
             }
             Order::Stop(_) => unreachable!("the loop ends with it"),
@@ -305,18 +310,22 @@ impl Work {
         }
     }
 
-    /// Another version of a rule begins without a record.
-    fn settle(&mut self) {
+    /// Another version of a rule is not held back for what the one before did, and must be held
+    /// back anew where it is no better.
+    fn let_go_of_lifted(&mut self) {
         if self.quarantines.is_empty() {
             return;
         }
         let held = self.pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
         let still: BTreeSet<Arc<str>> = held.map(|rule| rule.name).collect();
         let lifted = self.quarantines.take_lifted(&still);
-        self.tell_released(lifted, "it is another version");
+        for plugin in lifted.iter().filter_map(|(_, plugin)| plugin.as_ref()) {
+            self.strikes.resume(plugin);
+        }
+        self.lifted.extend(lifted);
     }
 
-    fn tell_released(&self, rules: Vec<(Arc<str>, Option<Arc<str>>)>, why: &'static str) {
+    fn tell_released(&self, rules: JudgedRules, why: &'static str) {
         for (plugin, rules) in by_plugin(rules) {
             self.strikes.resume(&plugin);
             self.strikes.changes().publish(&plugin, PluginChange::Released { why, rules });

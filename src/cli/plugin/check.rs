@@ -27,6 +27,7 @@ pub struct Args {
     pub file: PathBuf,
 }
 
+/// Prints what the file shows of itself, then what keeps it from loading.
 pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let bytes = std::fs::read(&args.file).map_err(|error| {
         let what = format!("cannot read {}: {error}", args.file.display());

@@ -1,5 +1,6 @@
 //! What a plugin can be written in.
 
+/// A language with templates and a way to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
     Rust,
@@ -11,6 +12,7 @@ pub enum Language {
 impl Language {
     pub const ALL: [Language; 4] = [Language::Rust, Language::Js, Language::Python, Language::C];
 
+    /// As people write it.
     pub fn name(self) -> &'static str {
         match self {
             Language::Rust => "Rust",

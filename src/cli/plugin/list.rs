@@ -24,6 +24,7 @@ pub struct Args {
     pub remote: Remote,
 }
 
+/// Prints the table with what is wrong below it, or one plugin in full.
 pub fn list(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let answer = args.remote.get(&["plugins"])?;
     let plugins = answer["plugins"].as_array().map_or(&[][..], Vec::as_slice);
@@ -86,7 +87,12 @@ fn troubles(plugin: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(blocked) = plugin["blocked"].as_object() {
         lines.push(format!("{name} is blocked: {}", text(&blocked["why"])));
-        lines.push(format!("  run `watchfire plugin grant {name}`, or add to grants.toml:"));
+        // A pin or a secret's value is for the operator alone to write.
+        let can_grant = plugin["missing"].as_array().is_some_and(|missing| !missing.is_empty());
+        lines.push(match can_grant {
+            true => format!("  run `watchfire plugin grant {name}`, or add to grants.toml:"),
+            false => "  grants.toml needs:".to_owned(),
+        });
         lines.extend(text(&blocked["cure"]).lines().map(|line| format!("    {line}")));
     }
     if let Some(held) = plugin["quarantine"].as_object() {
@@ -103,15 +109,25 @@ fn troubles(plugin: &Value) -> Vec<String> {
         lines.push(format!("{name} last died so: {death}"));
     }
     if plugin["states_lost"].as_u64().is_some_and(|lost| lost > 0) {
-        let lost = &plugin["states_lost"];
-        lines.push(format!("{name} lost its state {lost} times; /api/v1/plugins/changes says why"));
+        let lost = times(&plugin["states_lost"]);
+        lines.push(format!("{name} lost its state {lost}; /api/v1/plugins/changes says why"));
     }
     for (host, count) in plugin["denied_hosts"].as_object().into_iter().flatten() {
         lines.push(format!(
-            "{name} was denied {host} {count} times; grant it, or correct its settings"
+            "{name} was denied {host} {}; grant it, or correct its settings",
+            times(count)
         ));
     }
     lines
+}
+
+/// How often, in words.
+fn times(count: &Value) -> String {
+    match count.as_u64() {
+        Some(1) => "once".to_owned(),
+        Some(count) => format!("{} times", grouped(count)),
+        None => "at times".to_owned(),
+    }
 }
 
 /// All that a plugin's object says, one line for each value.
@@ -156,7 +172,7 @@ mod tests {
               "last_death": "it trapped", "blocked": null, "states_lost": 1,
               "quarantine": { "until": "2026-11-21T16:12:13Z", "backoff": "2s", "rules": ["odd"] },
               "denied_hosts": { "http://a": 3 } }),
-            json!({ "name": "depth", "world": "probe", "state": "blocked",
+            json!({ "name": "depth", "world": "probe", "state": "blocked", "missing": ["http:a"],
               "blocked": { "why": "it asks for http:a, which is not granted",
                            "cure": "[grants.depth]\nhttp = [\"a\"]\n" } }),
         ];
@@ -172,7 +188,7 @@ depth    probe  blocked      -                  -          -      -          -  
 too-odd (odd) is quarantined until 2026-11-21T16:12:13Z, for 2s
   it is tried again by itself; another version of its file is tried at once
 too-odd last died so: it trapped
-too-odd lost its state 1 times; /api/v1/plugins/changes says why
+too-odd lost its state once; /api/v1/plugins/changes says why
 too-odd was denied http://a 3 times; grant it, or correct its settings
 depth is blocked: it asks for http:a, which is not granted
   run `watchfire plugin grant depth`, or add to grants.toml:

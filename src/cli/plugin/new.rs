@@ -46,6 +46,7 @@ fn kind() -> impl TypedValueParser<Value = Kind> {
 /// A name becomes that of a file, a crate and a package.
 const NAME_BYTES_MAX: usize = 64;
 
+/// Writes the folder, and says how to go on.
 pub fn new(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let names = Names::of(checked(&args.name)?);
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));

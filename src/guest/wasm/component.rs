@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::apart::apart;
 use super::counters::Counters;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
@@ -29,9 +30,11 @@ use crate::kernel::rule::{Origin, Rule};
 #[derive(Debug)]
 pub struct Loaded {
     pub component: Component,
+    /// Its world.
     pub kind: Kind,
     /// The version of the interface that it was built for, "0.1.0".
     pub built_for: String,
+    /// What it says about itself.
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
@@ -41,6 +44,7 @@ pub struct Loaded {
     pub counters: Arc<Counters>,
 }
 
+/// What it declares, by its world.
 #[derive(Debug)]
 pub enum Component {
     /// Rules whose judge is `plugin`.
@@ -66,7 +70,7 @@ pub fn load(
     settings: &Value,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    sink::apart(|| load_here(name, bytes, settings, host))
+    apart(|| load_here(name, bytes, settings, host))
 }
 
 fn load_here(

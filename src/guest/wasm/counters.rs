@@ -11,10 +11,13 @@ use crate::kernel::model::Now;
 /// Of a version of a plugin, over all of its instances.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Into the guest, of every function.
     pub calls: AtomicU64,
     /// Batches of samples or windows, payloads, measurements, and attempts to deliver.
     pub batches: AtomicU64,
+    /// Samples, windows, alerts or readings in those.
     pub rows: AtomicU64,
+    /// Of the rows that it judged, those in breach.
     pub verdicts: AtomicU64,
     /// Nanoseconds inside calls, less those inside host functions.
     pub busy_nanos: AtomicU64,
@@ -26,10 +29,14 @@ pub struct Counters {
     pub states_lost: AtomicU64,
     /// An instance died within this version's first batches.
     pub died_new: AtomicBool,
+    /// Memory that it asked for past its limit.
     pub growths_denied: AtomicU64,
+    /// Over HTTP, those denied included.
     pub requests: AtomicU64,
     pub requests_denied: AtomicU64,
+    /// Its own past its rate, and ours about it.
     pub log_lines_left_out: AtomicU64,
+    /// Additions to counters of its own past their number, or with a value or name that is none.
     pub counters_left_out: AtomicU64,
     memory: Memory,
     state: State,
@@ -124,6 +131,7 @@ impl Counters {
         self.saved(changes::now());
     }
 
+    /// Linear memory and tables of all of its instances now.
     pub fn memory_bytes(&self) -> u64 {
         self.memory.now.load(Relaxed)
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::manifest::Kind;
 
-/// A closed list; each prints as one sentence for what is wrong and one for the cure.
+/// A closed list; each prints as what is wrong and, after a semicolon, the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
     /// Neither a component nor anything else of WebAssembly; `found` says what.
@@ -44,6 +44,11 @@ pub enum LoadError {
     Died(String),
     /// It refused its settings.
     Settings(String),
+    /// It declares no rules, or too many.
+    RuleCount {
+        count: usize,
+        max: usize,
+    },
     /// `rule` is a rule's name, or its place in the list when it has none.
     Declaration {
         rule: String,
@@ -112,15 +117,18 @@ impl fmt::Display for LoadError {
             LoadError::Manifest(why) => {
                 write!(out, "its section `watchfire:manifest`: {why}; use the export macro")
             }
-            LoadError::Died(why) => write!(out, "{why}; see the log for what it said"),
+            LoadError::Died(why) => write!(out, "{why}; correct it and put it here again"),
             LoadError::Settings(why) => {
                 write!(out, "it refused its settings: {why}; correct the TOML file beside it")
+            }
+            LoadError::RuleCount { count, max } => {
+                write!(out, "it declares {count} rules; let `describe` declare 1 to {max}")
             }
             LoadError::Declaration { rule, why } => {
                 write!(out, "its rule {rule}: {why}; correct the declaration")
             }
             LoadError::Trial(why) => {
-                write!(out, "on a trial batch {why}; see the log for what it said")
+                write!(out, "on a trial batch {why}; correct it and put it here again")
             }
         }
     }

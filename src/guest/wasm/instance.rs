@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::Store;
 
+use super::error::LoadError;
 use super::saved::SavedState;
 use super::store::{GuestStore, Plugin, Stop};
 use super::v0_1::{HostState, bindings, model};
@@ -81,6 +82,18 @@ impl<G: Guest> Instance<G> {
         let guest = store.call("start", |store| recipe.instantiate(store))?;
         store.ask("configure", |store| guest.configure(store, settings))?;
         Ok(Instance { store, guest })
+    }
+
+    /// The instance that a plugin is tried with before anything runs.
+    pub fn trial(
+        plugin: &Arc<Plugin>,
+        recipe: &impl Recipe<Guest = G>,
+        settings: &str,
+    ) -> Result<Instance<G>, LoadError> {
+        Instance::start(plugin, recipe, settings).map_err(|stop| match stop {
+            Stop::Died(words) => LoadError::Died(words),
+            Stop::Refused(words) => LoadError::Settings(words),
+        })
     }
 
     /// A new instance with the state that the last one saved; one that refuses the state begins

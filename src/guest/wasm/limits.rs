@@ -8,7 +8,7 @@ use crate::guest::grant::GuestLimits;
 
 const MIB: usize = 1024 * 1024;
 
-/// Limits of both kinds of component; each is a default that a guest's grant may change.
+/// Limits of rules, and of all other components; each is a default that a guest's grant may change.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmLimits {
     pub rule: Limits,

@@ -23,6 +23,7 @@ pub mod manifest;
 pub mod strikes;
 
 mod answer;
+mod apart;
 mod cache;
 mod declared;
 mod declared_windows;

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::manifest::Kind;
 use super::saved::SavedState;
-use super::sink::apart;
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::probe::{Probe as Bindings, ProbePre};
 use super::v0_1::{HostState, Out, model};
@@ -46,11 +46,7 @@ pub fn load(
     let pre = ProbePre::new(host.link(Kind::Probe, &code)?).map_err(LoadError::malformed)?;
     let saved = plugin.saved_state(host);
     let component = ProbeComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
-    let start = || Live::start(&component.plugin, &component.pre, settings);
-    let mut trial = start().map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let guest = &trial.guest;
     let schedule = trial
         .store

@@ -60,10 +60,7 @@ pub fn load(
         levels: Arc::default(),
         _code: code,
     };
-    let mut trial = component.start().map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.recipe, settings)?;
     let declarations = trial.describe().map_err(died)?;
     let common = Common { plugin: &component.plugin.name.clone(), version };
     let (rules, levels) = declared::rules(declarations, &common)?;

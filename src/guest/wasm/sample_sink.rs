@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::declared::selector;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::manifest::Kind;
 use super::saved::SavedState;
-use super::sink::{apart, batching, not_delivered, retry, terms};
+use super::sink::{batching, not_delivered, retry, terms};
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sample_sink::{SampleSink as Bindings, SampleSinkPre};
 use super::v0_1::{HostState, Out, labels_to, model, sample_delivery};
@@ -64,11 +65,7 @@ pub fn load(
         SampleSinkPre::new(host.link(Kind::SampleSink, &code)?).map_err(LoadError::malformed)?;
     let saved = plugin.saved_state(host);
     let component = SampleSinkComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
-    let mut trial =
-        Live::start(&component.plugin, &component.pre, settings).map_err(|stop| match stop {
-            Stop::Died(words) => LoadError::Died(words),
-            Stop::Refused(words) => LoadError::Settings(words),
-        })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let asked = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
     let wants = wants(&asked.wants)?;
     let batching = asked.batching.map(|asked| batching(asked, BATCH_MAX)).transpose()?;

@@ -11,6 +11,7 @@ use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
@@ -61,10 +62,7 @@ pub fn load(
     let saved = plugin.saved_state(host);
     let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
-    let mut trial = component.start(settings).map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let terms = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
     let usual = Ok(Batching::default());
     let batching = terms.batching.map_or(usual, |asked| batching(asked, BATCH_MAX))?;
@@ -107,12 +105,6 @@ pub fn terms(why: String) -> LoadError {
     LoadError::Settings(format!("its terms: {why}"))
 }
 
-impl SinkComponent {
-    fn start(&self, settings: &str) -> Result<Live, Stop> {
-        Live::start(&self.plugin, &self.pre, settings)
-    }
-}
-
 impl Opener for SinkComponent {
     fn open(&self, env: &SinkEnv) -> Result<Box<dyn Deliver>, Fault> {
         let settings = settings_text(&env.settings);
@@ -128,18 +120,6 @@ impl fmt::Debug for SinkComponent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("SinkComponent").field("plugin", &self.plugin.name).finish_non_exhaustive()
     }
-}
-
-/// Runs guest code on a thread without an async runtime. WASI's standard streams wait for their
-/// writes, and waiting on a runtime's own worker thread would panic.
-pub fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    if Handle::try_current().is_err() {
-        return work();
-    }
-    std::thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(answer) => answer,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
 }
 
 type Live = Instance<Bindings>;

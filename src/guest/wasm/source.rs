@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::Value;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
@@ -13,7 +14,6 @@ use super::limits::cut;
 use super::manifest::Kind;
 use super::probe::reading;
 use super::saved::SavedState;
-use super::sink::apart;
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::HostState;
 use super::v0_1::bindings::source::{Source as Bindings, SourcePre};
@@ -54,11 +54,7 @@ pub fn load(
     let pre = SourcePre::new(host.link(Kind::Source, &code)?).map_err(LoadError::malformed)?;
     let saved = plugin.saved_state(host);
     let component = SourceComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
-    let start = || Live::start(&component.plugin, &component.pre, settings);
-    let mut trial = start().map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let guest = trial.guest.watchfire_plugin_decoder();
     let intake = trial
         .store

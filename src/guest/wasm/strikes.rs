@@ -76,10 +76,6 @@ pub struct Death<'a> {
 }
 
 impl Strikes {
-    pub fn new(changes: Arc<Changes>) -> Strikes {
-        Strikes { changes, ..Strikes::default() }
-    }
-
     /// Where everything that happens to plugins is told.
     pub fn changes(&self) -> &Arc<Changes> {
         &self.changes

@@ -18,6 +18,9 @@ struct Held {
     tried: bool,
 }
 
+/// Rules, each with the component that judges it, if one does.
+pub type JudgedRules = Vec<(Arc<str>, Option<Arc<str>>)>;
+
 impl Quarantines {
     /// Takes a rule out of service, each time for longer; `None` when it is already.
     pub fn hold(
@@ -38,7 +41,7 @@ impl Quarantines {
     }
 
     /// Rules whose time has come, which are tried again from now on, with their plugins.
-    pub fn take_due(&mut self, now: Now) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+    pub fn take_due(&mut self, now: Now) -> JudgedRules {
         let due = |held: &&mut Held| !held.tried && held.quarantine.until <= now;
         let mut rules = Vec::new();
         for (rule, held) in &mut self.0 {
@@ -52,7 +55,7 @@ impl Quarantines {
 
     /// Rules that another version of theirs brought back, or that are gone: all but those in
     /// `still`.
-    pub fn take_lifted(&mut self, still: &BTreeSet<Arc<str>>) -> Vec<(Arc<str>, Option<Arc<str>>)> {
+    pub fn take_lifted(&mut self, still: &BTreeSet<Arc<str>>) -> JudgedRules {
         let is_lifted = |rule: &Arc<str>, held: &Held| !held.tried && !still.contains(rule);
         let lifted = self.0.iter().filter(|(rule, held)| is_lifted(rule, held));
         let lifted: Vec<_> =

@@ -34,6 +34,7 @@ pub struct Entry {
 /// What a plugin asked for, and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
+    /// As a guest's `needs` write them.
     pub given: Vec<String>,
     pub missing: Vec<String>,
     pub blocked: Option<Lock>,

@@ -20,12 +20,14 @@ use crate::shell::probes::ProbeStatus;
 
 /// All that is looked at to say how plugins stand.
 pub struct Seen<'a> {
+    /// Of the same moment as the rest.
     pub overview: &'a Overview,
     pub ruleset: Option<&'a Ruleset>,
     pub strikes: &'a Strikes,
     pub probes: &'a [ProbeStatus],
 }
 
+/// Every plugin as the API shows it, in the order of the entries.
 pub fn status(entries: &[Entry], seen: &Seen<'_>) -> Vec<PluginStatus> {
     let mut changes: BTreeMap<Arc<str>, BTreeMap<&'static str, u64>> = BTreeMap::new();
     for (plugin, change, count) in seen.strikes.changes().counts() {
