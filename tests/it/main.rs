@@ -14,6 +14,8 @@ mod instance;
 mod kit;
 mod live;
 mod loopback;
+mod plugins;
 mod random;
 mod recording;
+mod samples;
 mod works;

@@ -10,11 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::answer::Asked;
+use super::counters::Counters;
 use super::judge::{Columns, Live, WindowColumns};
-use super::limits::Counters;
 use super::rule::RuleComponent;
 use super::store::Stop;
 use super::v0_1::{model, rules};
+use crate::guest::changes;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
 use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, WindowRows};
 
@@ -204,14 +205,21 @@ impl ShardInstance {
     }
 
     fn state_lost(&mut self, why: &str) {
-        self.saved = None;
+        self.set_saved(None);
         self.kept = Kept::default();
-        self.plugin_counters().states_lost.fetch_add(1, Relaxed);
-        self.component.warn(&format!("its state is lost: {why}"));
+        self.component.plugin().state_lost(why);
+    }
+
+    fn set_saved(&mut self, saved: Option<model::Snapshot>) {
+        let bytes = |saved: &Option<model::Snapshot>| {
+            saved.as_ref().map_or(0, |state| state.data.len() as u64)
+        };
+        self.plugin_counters().state_moved(bytes(&self.saved), bytes(&saved));
+        self.saved = saved;
     }
 
     fn plugin_counters(&self) -> &Counters {
-        self.component.counters()
+        &self.component.plugin().counters
     }
 
     /// Tells a live instance something that a new one learns as it is made.
@@ -263,13 +271,20 @@ impl ShardInstance {
     }
 
     fn checkpoint(&mut self, saved: Option<model::Snapshot>) {
-        self.saved = saved;
+        self.set_saved(saved);
+        self.plugin_counters().saved(changes::now());
         self.kept = Kept::default();
     }
 }
 
 fn fault(stop: Stop) -> Fault {
     Fault::new(stop.words())
+}
+
+impl Drop for ShardInstance {
+    fn drop(&mut self) {
+        self.set_saved(None);
+    }
 }
 
 impl RuleInstance for ShardInstance {
@@ -345,7 +360,11 @@ impl RuleInstance for ShardInstance {
     }
 
     fn save(&mut self) -> Result<Option<Vec<u8>>, Fault> {
-        let saved = self.with(Live::save).map_err(fault)?;
+        let saved = self.with(Live::save).map_err(|stop| {
+            let words = stop.clone().words();
+            self.component.plugin().tell_lost(&format!("it could not be saved: {words}"));
+            fault(stop)
+        })?;
         self.checkpoint(saved.clone());
         Ok(saved.map(|state| [&state.version.to_le_bytes(), state.data.as_slice()].concat()))
     }
@@ -360,6 +379,7 @@ impl RuleInstance for ShardInstance {
             Err(stop) => {
                 // Half of it may have been taken over.
                 self.live = None;
+                self.component.plugin().state_lost(&stop.clone().words());
                 Err(fault(stop))
             }
         };

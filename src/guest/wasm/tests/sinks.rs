@@ -15,7 +15,10 @@ fn webhook(settings: &Value, host: &WasmHost) -> Sink {
     let loaded = load("webhook", &guest("webhook"), settings, host).expect("good settings");
     match loaded.component {
         Component::Sink(sink) => sink,
-        Component::Rules { .. } | Component::Probe(_) | Component::Source(_) => {
+        Component::Rules { .. }
+        | Component::SampleSink(_)
+        | Component::Probe(_)
+        | Component::Source(_) => {
             panic!("the webhook is a sink")
         }
     }
