@@ -171,6 +171,7 @@ impl Work {
                 // A rule whose file was edited is judged again; the engine knows which.
                 self.counts.clear();
                 self.pipeline.flush();
+                self.forget_lifted();
                 let _ = done.send(pauses);
             }
             Order::Look(done) => {
@@ -208,6 +209,18 @@ impl Work {
             series: sequencer.live_series(),
             accepted: sequencer.accepted(),
         }
+    }
+
+    /// Another version of a rule is not held back for what the one before did, and must be held
+    /// back anew where it is no better.
+    fn forget_lifted(&mut self) {
+        if self.quarantined.is_empty() {
+            return;
+        }
+        let rules = self.pipeline.look().rules;
+        let held_back =
+            |name: &str| rules.iter().any(|rule| rule.quarantined && *rule.name == *name);
+        self.quarantined.retain(|rule, held| held.until.is_none() || held_back(rule));
     }
 
     /// Quarantines the rules of components that died too often.
