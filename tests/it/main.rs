@@ -7,6 +7,7 @@ mod command;
 mod components;
 mod differential;
 mod e2e;
+mod evil;
 mod fuzz;
 mod guests;
 mod http_gate;

@@ -5,10 +5,9 @@
 //! call it does it in; with `value` only when a row holds that value; with `fresh` only in an
 //! instance that was never restored.
 
-use std::hint::black_box;
+mod acts;
 
 use serde::Deserialize;
-use watchfire_plugin::host::{self, LogLevel};
 use watchfire_plugin::{
     Columns, Declaration, Failure, Judgement, Level, Rule, Series, SeriesId, SeriesTable, Snapshot,
     Timestamp, export_rule,
@@ -181,39 +180,16 @@ impl Evil {
 
 fn act(act: Act) -> Result<(), Failure> {
     match act {
-        Act::Spin => loop {
-            black_box(0);
-        },
-        Act::Allocate => {
-            let mut hoard = Vec::new();
-            loop {
-                hoard.push(vec![1u8; 1 << 20]);
-                black_box(&hoard);
-            }
-        }
-        Act::Recurse => {
-            black_box(recurse(0));
-            Ok(())
-        }
+        Act::Spin => acts::spin(),
+        Act::Allocate => acts::allocate(),
+        Act::Recurse => acts::recurse(),
         Act::Panic => panic!("out of spite"),
-        Act::Sleep => {
-            std::thread::sleep(std::time::Duration::from_secs(3600));
-            Ok(())
-        }
-        Act::Fail => Err(Failure::new("data", "does not like these rows")),
-        Act::LogFlood => {
-            let line = "x".repeat(4096);
-            (0..10_000).for_each(|_| host::log(LogLevel::Info, &line));
-            Ok(())
-        }
-        _ => Ok(()),
+        Act::Sleep => acts::sleep(),
+        Act::Fail => return Err(Failure::new("data", "does not like these rows")),
+        Act::LogFlood => acts::log_flood(),
+        _ => {}
     }
-}
-
-#[expect(unconditional_recursion, reason = "that is its act")]
-fn recurse(depth: u64) -> u64 {
-    let frame = black_box([depth; 64]);
-    recurse(frame[0] + 1) + frame[1]
+    Ok(())
 }
 
 export_rule!(Evil);
