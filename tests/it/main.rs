@@ -17,4 +17,5 @@ mod live;
 mod loopback;
 mod random;
 mod recording;
+mod swaps;
 mod works;

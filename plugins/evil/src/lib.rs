@@ -3,7 +3,7 @@
 //! It counts the samples of each series and breaches on every row with the count as the value, so a
 //! test can see whether state outlived an instance. Settings: `act` is what it does wrong, `in` the
 //! call it does it in; with `value` only when a row holds that value; with `fresh` only in an
-//! instance that was never restored.
+//! instance that was never restored; `metric` is what it judges, `load` where it is not given.
 
 mod acts;
 
@@ -23,6 +23,12 @@ struct Settings {
     value: Option<f64>,
     #[serde(default)]
     fresh: bool,
+    #[serde(default = "default_metric")]
+    metric: String,
+}
+
+fn default_metric() -> String {
+    "load".to_owned()
 }
 
 #[derive(Clone, Copy, Default, Deserialize, PartialEq)]
@@ -30,6 +36,8 @@ struct Settings {
 enum Act {
     #[default]
     Behave,
+    /// Nothing wrong either: breaches on every second row of a series, so that each count is told.
+    Alternate,
     Spin,
     Allocate,
     Recurse,
@@ -82,7 +90,7 @@ impl Rule for Evil {
     }
 
     fn describe(&self) -> Vec<Declaration> {
-        let rule = Declaration::new("evil", "load");
+        let rule = Declaration::new("evil", &self.settings.metric);
         if self.settings.call != Call::Describe {
             return vec![rule];
         }
@@ -121,6 +129,9 @@ impl Rule for Evil {
                 continue;
             };
             *count += 1;
+            if self.settings.act == Act::Alternate && *count % 2 == 0 {
+                continue;
+            }
             let count = *count as f64;
             out.breach(row, Level::Warning);
             out.verdicts.last_mut().expect("just pushed").value = Some(count);
@@ -131,7 +142,8 @@ impl Rule for Evil {
     }
 
     fn tick(&mut self, _rule: u32, _now: Timestamp, out: &mut Judgement) -> Result<(), Failure> {
-        for id in &self.newest {
+        let behaves = self.settings.act == Act::Alternate;
+        for id in self.newest.iter().filter(|_| !behaves) {
             out.breach(*id as usize, Level::Warning);
         }
         self.spoil(Call::Tick, 4_000_000_000, out)
