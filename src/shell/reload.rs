@@ -187,7 +187,8 @@ impl Prepared {
 
 impl Running {
     fn first(&mut self, scan: &Scan, begun: Instant) {
-        let added = self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
+        let added =
+            self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
         self.apply(scan);
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
