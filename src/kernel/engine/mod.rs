@@ -37,6 +37,8 @@ mod windowed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::kernel::event::Cause;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
@@ -81,7 +83,7 @@ pub struct Engine {
 /// A series as this shard knows it: for each binding of its class, its member number.
 struct Bound {
     series: Series,
-    members: Box<[u32]>,
+    members: SmallVec<[u32; 4]>,
 }
 
 /// Since when each source has been listened to.
@@ -314,7 +316,7 @@ impl Engine {
             self.runs[binding.rule.index()].move_to_place(*member, place);
         }
         let class = self.intern_class(bindings);
-        let members: Box<[u32]> = bound.iter().map(|(_, member)| *member).collect();
+        let members: SmallVec<[u32; 4]> = bound.iter().map(|(_, member)| *member).collect();
         self.latest.enter(id, class, &members);
         for (binding, member) in bound {
             self.runs[binding.rule.index()].begin_after(member, self.latest[id].at);
