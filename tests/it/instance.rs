@@ -122,6 +122,15 @@ impl Instance {
         line.map(|value| value.parse().expect("a number"))
     }
 
+    /// The most memory that it ever held, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.expect("Linux tells it").trim().trim_end_matches(" kB");
+        kib.parse::<u64>().expect("a number") / 1024
+    }
+
     /// Waits until all that was sent so far is judged and delivered.
     pub fn flush(&self) {
         let answer = post(self.address, "/api/v1/flush", b"");

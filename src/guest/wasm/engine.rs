@@ -56,8 +56,8 @@ impl WasmHost {
         let mut config = Config::new();
         config.wasm_component_model(true);
         config.epoch_interruption(true);
-        // The same events on every machine: these are what processors do differently.
-        config.cranelift_nan_canonicalization(true);
+        // The same events on every machine: this is what processors do differently. The bits of a
+        // NaN are another such thing, and stay as they are: see decision 22.
         config.relaxed_simd_deterministic(true);
         let words = |error: wasmtime::Error| format!("no WebAssembly engine: {error:#}");
         let engine = Engine::new(&config).map_err(words)?;

@@ -131,6 +131,8 @@ pub struct GuestStore {
     plugin: Arc<Plugin>,
     tail: Tail,
     now: StreamClock,
+    /// Epoch ticks of one call: a division too dear to make for each of them.
+    call_ticks: u64,
     /// Of its memory, as the plugin's counters have it.
     counted_bytes: u64,
 }
@@ -160,7 +162,8 @@ impl GuestStore {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
         store.epoch_deadline_callback(past_deadline);
-        GuestStore { store, plugin: plugin.clone(), tail, now, counted_bytes: 0 }
+        let call_ticks = ticks(plugin.limits.call);
+        GuestStore { store, plugin: plugin.clone(), tail, now, call_ticks, counted_bytes: 0 }
     }
 
     pub fn plugin(&self) -> &Plugin {
@@ -200,19 +203,22 @@ impl GuestStore {
         what: &str,
         run: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<R>,
     ) -> Result<R, Stop> {
-        let counters = self.plugin.counters.clone();
+        let counters = &self.plugin.counters;
         counters.calls.fetch_add(1, Relaxed);
-        let denied = self.store.data().memory.denied;
-        self.store.data_mut().budget.restart();
-        self.store.set_epoch_deadline(ticks(self.plugin.limits.call));
+        let state = self.store.data_mut();
+        let denied = state.memory.denied;
+        state.budget.restart();
+        self.store.set_epoch_deadline(self.call_ticks);
         let answer = run(&mut self.store);
         let state = self.store.data();
         counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
+        // Most calls change neither of these, and every atomic step is felt.
         let bytes = state.memory.bytes() as u64;
         counters.memory_moved(std::mem::replace(&mut self.counted_bytes, bytes), bytes);
-        let state = self.store.data();
         let denied = state.memory.denied - denied;
-        counters.growths_denied.fetch_add(denied, Relaxed);
+        if denied > 0 {
+            counters.growths_denied.fetch_add(denied, Relaxed);
+        }
         answer.map_err(|error| {
             let report = self.report(what, &error, denied > 0);
             self.plugin.died(&trap_name(&error), &report);
