@@ -14,6 +14,7 @@ mod instance;
 mod kit;
 mod live;
 mod loopback;
+mod plugin_sources;
 mod random;
 mod recording;
 mod samples;

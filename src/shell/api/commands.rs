@@ -66,6 +66,8 @@ pub enum IngestError {
     UnknownSource { known: Vec<Arc<str>> },
     /// The plugin takes other content types.
     ContentType { takes: Vec<String> },
+    /// The plugin died too often, and is left alone for so long.
+    Held { retry_after: Duration },
     /// We are stopping.
     Closed,
 }
