@@ -24,7 +24,7 @@ use super::api::{
 use super::board::Board;
 use super::clock::Clock;
 use super::decoders::Decoders;
-use super::inlet::Gate;
+use super::inlet::{Gate, SourceStatus as Tallied};
 use super::judge::{Judge, Overview};
 use super::metrics::Exposition;
 use super::plugins::{self, Seen};
@@ -119,8 +119,13 @@ impl Facts for Office {
 
     fn components(&self) -> Vec<ComponentHealth> {
         let live = self.reloader.live();
-        let plugins = plugins::health(&live.plugins, &self.strikes);
-        vec![self.rules_health(&live), self.sinks_health(&live), plugins, self.data_health()]
+        vec![
+            self.rules_health(&live),
+            self.sources_health(),
+            self.sinks_health(&live),
+            plugins::health(&live.plugins, &self.strikes),
+            self.data_health(),
+        ]
     }
 
     fn metrics(&self, out: &mut Exposition) {
@@ -178,6 +183,20 @@ impl Office {
             (ComponentState::Ok, format!("{rules} rules are live"))
         };
         ComponentHealth { name: "rules", state, detail }
+    }
+
+    fn sources_health(&self) -> ComponentHealth {
+        let sources: Vec<Tallied> =
+            self.gate.sources().into_iter().filter(|source| source.tally.open).collect();
+        let blocked = sources.iter().find_map(|source| {
+            let why = source.tally.blocked.as_ref()?;
+            Some(format!("source {} takes nothing: {why}", source.name))
+        });
+        let (state, detail) = match blocked {
+            Some(why) => (ComponentState::Degraded, why),
+            None => (ComponentState::Ok, format!("{} sources are open", sources.len())),
+        };
+        ComponentHealth { name: "sources", state, detail }
     }
 
     fn sinks_health(&self, live: &Live) -> ComponentHealth {
