@@ -10,7 +10,7 @@ use crossbeam::channel::{Receiver, Sender, bounded, select, tick, unbounded};
 
 use crate::guest::changes::PluginChange;
 use crate::guest::wasm::strikes::{Quarantine, Strikes};
-use crate::kernel::machine::Snapshot;
+use crate::kernel::machine::{Handover, Snapshot};
 use crate::kernel::model::{Duration, EventTime, Labels, Now};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::ruleset::Ruleset;
@@ -32,7 +32,7 @@ const FAULT_SPAN: Duration = Duration::from_secs(10);
 
 /// What can be asked of the thread.
 enum Order {
-    Swap { ruleset: Arc<Ruleset>, done: Sender<Vec<StdDuration>> },
+    Swap { handover: Handover, done: Sender<Receiver<StdDuration>> },
     Tap { wants: Vec<Selector>, outlet: Outlet },
     Look(Sender<Overview>),
     Forget { rule: Arc<str>, key: Labels, done: Sender<()> },
@@ -55,7 +55,10 @@ pub struct Overview {
 
 /// The way to the thread; cheap to clone. When the thread is gone answers are empty.
 #[derive(Clone)]
-pub struct Judge(Sender<Order>);
+pub struct Judge {
+    orders: Sender<Order>,
+    shards: u32,
+}
 
 impl Judge {
     pub fn start(
@@ -65,6 +68,7 @@ impl Judge {
         strikes: Arc<Strikes>,
     ) -> std::io::Result<(Judge, JoinHandle<()>)> {
         let (orders, taken) = unbounded();
+        let shards = pipeline.shards();
         let (counts, counted, lifted) = (BTreeMap::new(), None, Vec::new());
         let quarantines = Quarantines::default();
         let mut work = Work { pipeline, clock, strikes, counts, counted, quarantines, lifted };
@@ -72,18 +76,21 @@ impl Judge {
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || work.run(&inbound, &taken))?;
-        Ok((Judge(orders), thread))
+        Ok((Judge { orders, shards }, thread))
     }
 
-    /// Adopts a ruleset; returns when every shard has, with the pause of each.
-    pub fn swap(&self, ruleset: Arc<Ruleset>) -> Vec<StdDuration> {
-        self.ask(|done| Order::Swap { ruleset, done }).unwrap_or_default()
+    /// Has the ruleset after `old` adopted; returns when every shard has, with the pause of each.
+    /// What came of it may yet have to be told. Whatever needs no shard is done on this thread.
+    pub fn swap(&self, old: Arc<Ruleset>, new: Arc<Ruleset>) -> Vec<StdDuration> {
+        let handover = Handover::new(old, new, self.shards);
+        let times = self.ask(|done| Order::Swap { handover, done });
+        times.map(|times| times.iter().collect()).unwrap_or_default()
     }
 
     /// Soon `outlet` gets the samples of series that any of these selectors takes.
     pub fn tap(&self, wants: Vec<Selector>, outlet: Outlet) {
         // When the thread is gone nothing comes any more.
-        let _ = self.0.send(Order::Tap { wants, outlet });
+        let _ = self.orders.send(Order::Tap { wants, outlet });
     }
 
     pub fn look(&self) -> Overview {
@@ -112,7 +119,7 @@ impl Judge {
 
     fn ask<T>(&self, order: impl FnOnce(Sender<T>) -> Order) -> Option<T> {
         let (answer, answers) = bounded(1);
-        self.0.send(order(answer)).ok()?;
+        self.orders.send(order(answer)).ok()?;
         answers.recv().ok()
     }
 }
@@ -177,14 +184,13 @@ impl Work {
     /// Answers go to whoever waits; one that went away is no matter.
     fn obey(&mut self, order: Order, inbound: &Receiver<Inbound>) {
         match order {
-            Order::Swap { ruleset, done } => {
-                let pauses = self.pipeline.step_and_wait(Arrived::Swap(ruleset));
-                self.pipeline.flush();
+            Order::Swap { handover, done } => {
+                let times = self.pipeline.swap(handover);
                 // Faults of before are nothing that a new version is held to.
                 self.counts.clear();
                 self.count_faults();
                 self.let_go_of_lifted();
-                let _ = done.send(pauses);
+                let _ = done.send(times);
             }
             Order::Tap { wants, outlet } => self.pipeline.tap(wants, outlet),
             Order::Look(done) => {
@@ -234,7 +240,8 @@ impl Work {
     fn hold_as_before(&mut self) {
         let held = self.pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
         let rules: Vec<Arc<str>> = held.map(|rule| rule.name).collect();
-        self.quarantine(&rules, "it was at the last stop");
+        // The engine holds them already.
+        self.hold(&rules, "it was at the last stop");
     }
 
     /// Quarantines the rules of components that died too often.
@@ -287,10 +294,18 @@ impl Work {
         since
     }
 
-    /// Takes rules out of service that are not already; of one plugin's this is one change.
+    /// Takes rules out of service that are not already.
     fn quarantine(&mut self, rules: &[Arc<str>], why: &str) {
+        for rule in self.hold(rules, why) {
+            self.pipeline.step(Arrived::Quarantine { rule, on: true }, None);
+        }
+    }
+
+    /// Notes since when rules are out of service that were not, and gives them; of one plugin's this
+    /// is one change.
+    fn hold(&mut self, rules: &[Arc<str>], why: &str) -> Vec<Arc<str>> {
         let (now, ruleset) = (self.clock.now(), self.pipeline.sequencer().ruleset().clone());
-        let mut held = Vec::new();
+        let (mut held, mut fresh) = (Vec::new(), Vec::new());
         for rule in rules {
             let guest = ruleset.find(rule).and_then(|index| ruleset.rule(index).guest());
             let plugin = guest.map(|guest| guest.plugin.clone());
@@ -299,7 +314,7 @@ impl Work {
             };
             tracing::error!(%rule, backoff = %quarantine.backoff, "rule quarantined: {why}");
             held.push(((rule.clone(), quarantine), plugin));
-            self.pipeline.step(Arrived::Quarantine { rule: rule.clone(), on: true }, None);
+            fresh.push(rule.clone());
         }
         for (plugin, held) in by_plugin(held) {
             let longest = held.iter().map(|(_, quarantine)| *quarantine).max_by_key(|q| q.until);
@@ -308,6 +323,7 @@ impl Work {
             let change = PluginChange::Quarantined { why: why.to_owned(), until, backoff, rules };
             self.strikes.changes().publish(&plugin, change);
         }
+        fresh
     }
 
     /// Another version of a rule is not held back for what the one before did, and must be held

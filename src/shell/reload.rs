@@ -16,10 +16,10 @@ use crate::config::catalog::{Catalog, Folder, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
-use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
 
 use super::api::{FileReport, ReloadOutcome, ReloadReport, ReloadTrigger};
+use super::board::Adopted;
 use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
@@ -141,8 +141,9 @@ struct Running {
     judge: Judge,
     hub: Arc<SinkHub>,
     guests: Guests,
-    adoptions: Receiver<Adoption>,
-    version: Version,
+    adoptions: Receiver<Adopted>,
+    /// What the shards judge by.
+    ruleset: Arc<Ruleset>,
 }
 
 pub fn prepare(
@@ -167,13 +168,12 @@ impl Prepared {
         judge: Judge,
         hub: Arc<SinkHub>,
         guests: Guests,
-        adoptions: Receiver<Adoption>,
+        adoptions: Receiver<Adopted>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
         let Prepared { work, ruleset, scan, begun } = self;
         let (live, pauses) = (work.live.clone(), work.pauses.clone());
-        let version = ruleset.version();
-        let mut running = Running { work, judge, hub, guests, adoptions, version };
-        running.first(&scan, &ruleset, begun);
+        let mut running = Running { work, judge, hub, guests, adoptions, ruleset };
+        running.first(&scan, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
         let look = look_at(&wishes, ReloadTrigger::Death);
@@ -186,8 +186,9 @@ impl Prepared {
 }
 
 impl Running {
-    fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
-        let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
+    fn first(&mut self, scan: &Scan, begun: Instant) {
+        let added =
+            self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
         self.apply(scan);
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
@@ -254,12 +255,12 @@ impl Running {
         let scan = self.work.catalog.scan(&folders, self.work.clock.now(), accept);
         let mut pause = StdDuration::ZERO;
         let mut adoption = Adoption::default();
-        if scan.ruleset.version() != self.version || scan.is_new {
-            self.adoptions.try_iter().for_each(drop);
-            let pauses = self.judge.swap(scan.ruleset.clone());
+        if scan.ruleset.version() != self.ruleset.version() || scan.is_new {
+            let old = std::mem::replace(&mut self.ruleset, scan.ruleset.clone());
+            let pauses = self.judge.swap(old, scan.ruleset.clone());
             pause = self.work.pauses.observe(&pauses);
-            adoption = self.adoptions.try_recv().unwrap_or_default();
-            self.version = scan.ruleset.version();
+            // Nothing more is told when we are stopping. What is out of use is dropped here.
+            (adoption, _) = self.adoptions.recv().unwrap_or_default();
         }
         let changes = self.apply(&scan);
         log::sinks(&changes);

@@ -212,9 +212,9 @@ impl GuestStore {
         let answer = run(&mut self.store);
         let state = self.store.data();
         counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
-        // Most calls change neither of these, and every atomic step is felt.
         let bytes = state.memory.bytes() as u64;
         counters.memory_moved(std::mem::replace(&mut self.counted_bytes, bytes), bytes);
+        // Most calls are denied nothing, and every atomic step is felt.
         let denied = state.memory.denied - denied;
         if denied > 0 {
             counters.growths_denied.fetch_add(denied, Relaxed);
