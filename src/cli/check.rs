@@ -59,7 +59,8 @@ pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     findings.sort();
     print(&findings, args.json, out)?;
     if !args.json {
-        let (rules, sinks) = (scan.ruleset.rules().len(), scan.sinks.len());
+        let rules = scan.ruleset.rules().len();
+        let sinks = scan.sinks.len() + scan.sample_sinks.len();
         let findings = findings.len();
         writeln!(out, "{rules} rules, {sinks} sinks, {findings} findings")?;
     }
@@ -159,12 +160,21 @@ fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Findi
     let text = std::fs::read_to_string(&settings.paths.grants).unwrap_or_default();
     let own = Grants::from_tables(settings.grants.clone(), settings.secrets.0.clone());
     match own.and_then(|own| Grants::parse(&text).map(|file| own.with(file))) {
-        Ok(grants) => findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
-            let (sink, digest) = (&live.sink, live.digest.as_deref());
-            let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
-            let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);
-            Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
-        })),
+        Ok(grants) => {
+            findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
+                let (sink, digest) = (&live.sink, live.digest.as_deref());
+                let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
+                let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);
+                Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
+            }));
+            // Nobody names a sink of samples: it is used by being there.
+            findings.extend(scan.sample_sinks.iter().filter_map(|live| {
+                let (sink, digest) = (&live.sink, live.digest.as_deref());
+                let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
+                let what = format!("sample sink `{}` is blocked: {}", sink.name, blocked.why);
+                Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
+            }));
+        }
         Err(error) => {
             let file = settings.paths.grants.display().to_string();
             findings.push(at(

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::printable;
+use crate::config::catalog::Scan;
 use crate::config::settings::{Overrides, Settings};
 use crate::guest::grant::{Request, edit};
+use crate::kernel::rule::Origin;
 use crate::shell::load;
 
 /// Give a plugin what it asks for, after showing it
@@ -19,7 +21,7 @@ Examples:
   watchfire plugin grant ops-chat            # shows what it asks for, and asks
   watchfire plugin grant ops-chat --yes      # for scripts")]
 pub struct GrantArgs {
-    /// The sink: as its script names it, or a component's file name without `.wasm`
+    /// The sink or probe: as its script names it, or a component's file name without `.wasm`
     pub name: String,
     /// Settings file [default: watchfire.toml when there is one]
     #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -32,15 +34,16 @@ pub struct GrantArgs {
     pub yes: bool,
 }
 
-/// Shows what a sink asks for, asks back, and writes the grant.
+/// Shows what a sink or a probe asks for, asks back, and writes the grant.
 pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let settings = Settings::load(args.config.as_deref(), &Overrides::default())?;
     let plugins = args.plugins.clone().unwrap_or(settings.paths.plugins);
     let folders: Vec<PathBuf> =
         [plugins, settings.paths.rules].into_iter().filter(|folder| folder.is_dir()).collect();
     let scan = load::scan(&folders).map_err(|error| Failure::bare(Exit::Internal, error))?;
-    let Some(live) = scan.sinks.iter().find(|live| live.sink.name.as_ref() == args.name) else {
-        let names: Vec<&str> = scan.sinks.iter().map(|live| live.sink.name.as_ref()).collect();
+    let askers = askers(&scan);
+    let Some((_, origin, needs)) = askers.iter().find(|(name, ..)| **name == args.name) else {
+        let names: Vec<&str> = askers.iter().map(|(name, ..)| *name).collect();
         let help = format!("plugins are: {}", names.join(", "));
         return Err(Failure::new(
             Exit::Findings,
@@ -48,13 +51,12 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
             help,
         ));
     };
-    let sink = &live.sink;
-    if sink.needs.is_empty() {
+    if needs.is_empty() {
         writeln!(out, "{} asks for nothing", args.name)?;
         return Ok(Exit::Ok);
     }
-    writeln!(out, "{} ({}) asks for:", args.name, sink.origin)?;
-    for need in &sink.needs {
+    writeln!(out, "{} ({}) asks for:", args.name, origin)?;
+    for need in *needs {
         writeln!(out, "  {}", printable(&need.to_string()))?;
     }
     let file = &settings.paths.grants;
@@ -69,10 +71,10 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error.to_string())),
     };
-    let text = edit::add(&text, &args.name, &sink.needs).map_err(&failed)?;
+    let text = edit::add(&text, &args.name, needs).map_err(&failed)?;
     std::fs::write(file, text).map_err(|error| failed(error.to_string()))?;
     writeln!(out, "granted in {}; a running instance takes it up by itself", file.display())?;
-    for need in &sink.needs {
+    for need in *needs {
         if let Request::Secret(name) = need {
             let name = printable(name);
             writeln!(
@@ -83,6 +85,17 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Ok)
+}
+
+/// All that may ask for something: name, place and what it asks for.
+fn askers(scan: &Scan) -> Vec<(&str, &Origin, &[Request])> {
+    let sinks = scan.sinks.iter().map(|live| &live.sink);
+    let sinks = sinks.map(|sink| (&*sink.name, &sink.origin, sink.needs.as_slice()));
+    let samples = scan.sample_sinks.iter().map(|live| &live.sink);
+    let samples = samples.map(|sink| (&*sink.name, &sink.origin, sink.needs.as_slice()));
+    let probes = scan.probes.iter().map(|live| &live.probe);
+    let probes = probes.map(|probe| (&*probe.name, &probe.origin, probe.needs.as_slice()));
+    sinks.chain(samples).chain(probes).collect()
 }
 
 fn agreed(out: &mut dyn Write, question: &str) -> Result<bool, Failure> {

@@ -65,7 +65,11 @@ fn a_guest_of_the_published_interface_runs() {
 fn a_world_that_is_not_run_is_named_with_those_that_are() {
     let good = guest("threshold");
     let other = patched(&good, "/evaluator@", "/evaporate@");
-    check(&other, "it is of none of the worlds rule, window-rule, sink, probe, source (exports: ");
+    check(
+        &other,
+        "it is of none of the worlds rule, window-rule, sink, sample-sink, \
+           probe, source (exports: ",
+    );
 }
 
 #[test]
