@@ -26,8 +26,7 @@ fn empty_call(bencher: Bencher<'_, '_>) {
 fn rows(bencher: Bencher<'_, '_>, rows: usize) {
     let mut instance = instance("threshold", &threshold());
     let series = interned(&mut *instance, rows, rows);
-    let (at, value) =
-        (vec![AT; rows], (0..rows).map(|row| (row % 100) as f64).collect::<Vec<_>>());
+    let (at, value) = (vec![AT; rows], (0..rows).map(|row| (row % 100) as f64).collect::<Vec<_>>());
     let mut out = GuestVerdicts::default();
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
         out.breaches.clear();
