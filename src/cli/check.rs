@@ -147,8 +147,8 @@ fn of_config(error: ConfigError) -> Finding {
     }
 }
 
-/// Sinks that lack a grant though something is sent to them, and, where all sinks are known, names
-/// in `.notify` that are none.
+/// Probes that lack a grant, sinks that do though something is sent to them, and, where all sinks
+/// are known, names in `.notify` that are none.
 fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let named = scan.ruleset.rules().iter().flat_map(|rule| &rule.notify).map(|name| name.as_ref());
@@ -159,12 +159,20 @@ fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Findi
     let text = std::fs::read_to_string(&settings.paths.grants).unwrap_or_default();
     let own = Grants::from_tables(settings.grants.clone(), settings.secrets.0.clone());
     match own.and_then(|own| Grants::parse(&text).map(|file| own.with(file))) {
-        Ok(grants) => findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
-            let (sink, digest) = (&live.sink, live.digest.as_deref());
-            let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
-            let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);
-            Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
-        })),
+        Ok(grants) => {
+            findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
+                let (sink, digest) = (&live.sink, live.digest.as_deref());
+                let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
+                let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);
+                Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
+            }));
+            findings.extend(scan.probes.iter().filter_map(|live| {
+                let (probe, digest) = (&live.probe, live.digest.as_deref());
+                let blocked = grants.effective(&probe.name, &probe.needs, digest).err()?;
+                let what = format!("probe `{}` is blocked: {}", probe.name, blocked.why);
+                Some(at(&probe.origin.file, probe.origin.line, what, blocked.cure))
+            }));
+        }
         Err(error) => {
             let file = settings.paths.grants.display().to_string();
             findings.push(at(

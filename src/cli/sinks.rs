@@ -35,7 +35,8 @@ pub fn list(remote: &Remote, out: &mut dyn Write) -> Result<Exit, Failure> {
 fn table(answer: &Value) -> Table {
     let head = ["SINK", "KIND", "STATE", "PENDING", "DELIVERED", "FAILED", "DEAD", "LAST ERROR"];
     let mut table = Table::new(&head);
-    for sink in answer["sinks"].as_array().into_iter().flatten() {
+    let lists = [&answer["sinks"], &answer["sample_sinks"]];
+    for sink in lists.into_iter().filter_map(Value::as_array).flatten() {
         let text = |key: &str| sink[key].as_str().unwrap_or("-").to_owned();
         let count = |key: &str| sink[key].as_u64().map_or_else(|| "-".to_owned(), grouped);
         table.push([

@@ -17,18 +17,8 @@ use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
-pub use file::{ComponentInfo, LiveProbe, LiveSink, LiveSource};
+pub use file::{ComponentInfo, Found, LiveProbe, LiveSampleSink, LiveSink, LiveSource};
 use file::{File, Good, about, names_of};
-
-/// A file as it was found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// As shown to people: folder and name.
-    pub path: Arc<str>,
-    pub bytes: Arc<[u8]>,
-    /// Settings from the sidecar `NAME.toml`, for components.
-    pub settings: serde_json::Value,
-}
 
 /// One folder's files, or why they could not be listed.
 #[derive(Clone, Debug)]
@@ -60,9 +50,12 @@ pub struct Scan {
     pub is_new: bool,
     pub ruleset: Arc<Ruleset>,
     pub sinks: Vec<LiveSink>,
+    pub sample_sinks: Vec<LiveSampleSink>,
     pub probes: Vec<LiveProbe>,
     pub sources: Vec<LiveSource>,
     pub components: Vec<Arc<ComponentInfo>>,
+    /// Components whose version before was put back by this look, by file, and why.
+    pub rolled_back: BTreeMap<Arc<str>, String>,
     /// Of all files, those that kept their last good version included.
     pub findings: Vec<Finding>,
     /// When a missing file's rules will count as removed.
@@ -96,7 +89,8 @@ impl Catalog {
             self.scan_folder(folder, now, accept_empty, &mut changed);
         }
         let before = self.names();
-        changed.extend(self.roll_back());
+        let rolled_back = self.roll_back();
+        changed.extend(rolled_back.keys().cloned());
         let removed = self.drop_missing(now, accept_empty);
         self.drop_lingering(now);
         let ruleset = self.settle(now);
@@ -112,9 +106,11 @@ impl Catalog {
             is_new,
             ruleset: Arc::new(ruleset),
             sinks: self.live().flat_map(|good| good.sinks.clone()).collect(),
+            sample_sinks: self.live().flat_map(|good| good.sample_sinks.clone()).collect(),
             probes: self.live().flat_map(|good| good.probes.clone()).collect(),
             sources: self.live().flat_map(|good| good.sources.clone()).collect(),
             components: self.live().filter_map(|good| good.component.clone()).collect(),
+            rolled_back,
             findings: self.files.values().flat_map(File::all_findings).collect(),
             next,
             held: self.held.clone(),
@@ -209,34 +205,7 @@ impl Catalog {
         let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
         match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
             Ok(loaded) => {
-                let component = ComponentInfo {
-                    name: name.to_string_lossy().into(),
-                    file: found.path.clone(),
-                    kind: loaded.kind,
-                    digest: loaded.digest.clone(),
-                    manifest: loaded.manifest,
-                    counters: loaded.counters,
-                };
-                let mut good = Good { component: Some(component.into()), ..Good::default() };
-                match loaded.component {
-                    wasm::Component::Rules { rules, plugin } => {
-                        good.rules = rules.into_iter().map(Arc::new).collect();
-                        good.plugins.push(plugin);
-                    }
-                    wasm::Component::Probe(probe) => good.probes.push(LiveProbe {
-                        probe,
-                        digest: Some(loaded.digest),
-                        settings: found.settings.clone(),
-                    }),
-                    wasm::Component::Source(source) => {
-                        good.sources.push(LiveSource { source, settings: found.settings.clone() });
-                    }
-                    wasm::Component::Sink(sink) => good.sinks.push(LiveSink {
-                        sink,
-                        digest: Some(loaded.digest),
-                        settings: found.settings.clone(),
-                    }),
-                }
+                let good = Good::of_component(name.to_string_lossy().into(), found, loaded);
                 (Some(good), rhai::Imports::new(), Vec::new())
             }
             Err(error) => unread(about(&found.path, &error.to_string(), None)),
@@ -245,26 +214,14 @@ impl Catalog {
 
     /// Puts the version before back where a new one died within its first batches. The file is not
     /// read again until it changes.
-    fn roll_back(&mut self) -> Vec<Arc<str>> {
-        let mut back = Vec::new();
+    fn roll_back(&mut self) -> BTreeMap<Arc<str>, String> {
+        let mut back = BTreeMap::new();
         for (path, file) in &mut self.files {
-            if file.good.as_ref().is_some_and(Good::died_new)
-                && let Some(before) = file.before.take()
-            {
-                let component = file.good.as_ref().and_then(|good| good.component.as_ref());
-                let death = component.and_then(|component| component.counters.last_death());
-                let what = format!(
-                    "the new version died within its first {} batches, so the one before it is \
-                     back: {}",
-                    wasm::strikes::NEW_BATCHES,
-                    death.unwrap_or_default()
-                );
-                for plugin in &before.plugins {
+            if let Some(why) = file.roll_back(path) {
+                for plugin in file.fresh.iter().flat_map(|good| &good.plugins) {
                     self.wasm.strikes().forgive(plugin.name());
                 }
-                file.findings = vec![about(path, &what, Some("correct it and put it here again"))];
-                file.fresh = Some(before);
-                back.push(path.clone());
+                back.insert(path.clone(), why);
             }
         }
         back
@@ -339,11 +296,7 @@ impl Catalog {
         for (path, file) in &self.files {
             if let Some(good) = file.good.as_ref().filter(|_| file.missing_since.is_some()) {
                 let mut good = good.clone();
-                good.rules.retain(|rule| !taken.contains(&('r', rule.name.clone())));
-                good.sinks.retain(|sink| !taken.contains(&('s', sink.sink.name.clone())));
-                good.probes.retain(|probe| !taken.contains(&('b', probe.probe.name.clone())));
-                good.sources.retain(|source| !taken.contains(&('q', source.source.name.clone())));
-                good.plugins.retain(|plugin| !taken.contains(&('p', plugin.name().into())));
+                good.give_way(&taken);
                 proposal.insert(path.clone(), good);
             }
         }

@@ -18,6 +18,15 @@ use super::source::readings::Slots;
 pub struct Decoders {
     around: Surroundings,
     sources: Mutex<BTreeMap<Arc<str>, Arc<Mutex<Place>>>>,
+    /// Why those that do not run do not.
+    blocked: Mutex<BTreeMap<Arc<str>, Blocked>>,
+}
+
+/// What a source lacks, and the lines to add.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    pub why: String,
+    pub cure: String,
 }
 
 struct Place {
@@ -30,11 +39,12 @@ struct Place {
 
 impl Decoders {
     pub fn new(around: Surroundings) -> Decoders {
-        Decoders { around, sources: Mutex::default() }
+        Decoders { around, sources: Mutex::default(), blocked: Mutex::default() }
     }
 
     /// Makes these the sources there are. A payload that is being read is read to its end first.
-    pub fn apply(&self, declared: Vec<LiveSource>) {
+    pub fn apply(&self, declared: Vec<LiveSource>, blocked: BTreeMap<Arc<str>, Blocked>) {
+        *self.blocked.lock().expect(UNPOISONED) = blocked;
         let mut sources = self.sources();
         for (name, place) in sources.iter() {
             if !declared.iter().any(|live| live.source.name == *name) {
@@ -62,6 +72,9 @@ impl Decoders {
     /// Has the plugin of this name read a payload, and hands on what it found. Blocks for as long
     /// as the plugin computes; payloads of one source are read one after the other.
     pub fn ingest(&self, name: &str, kind: &str, body: &[u8]) -> Result<IngestReport, IngestError> {
+        if let Some(Blocked { why, cure }) = self.blocked.lock().expect(UNPOISONED).get(name) {
+            return Err(IngestError::Blocked { why: why.clone(), cure: cure.clone() });
+        }
         let place = self.sources().get(name).cloned();
         let place = place.ok_or_else(|| IngestError::UnknownSource { known: self.names() })?;
         let mut place = place.lock().expect(UNPOISONED);

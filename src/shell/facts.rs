@@ -7,7 +7,9 @@ use std::time::Duration as StdDuration;
 use tokio::runtime::Handle;
 
 use crate::config::{describe, settings};
+use crate::guest::changes::PluginEvent;
 use crate::guest::sink::Outcome;
+use crate::guest::wasm::strikes::Strikes;
 use crate::kernel::decode::Decoder;
 use crate::kernel::engine::status::{AlertReport, RuleReport};
 use crate::kernel::event::{Event, Fingerprint};
@@ -23,10 +25,14 @@ use super::board::Board;
 use super::clock::Clock;
 use super::decoders::Decoders;
 use super::inlet::Gate;
-use super::judge::Judge;
+use super::judge::{Judge, Overview};
 use super::metrics::Exposition;
+use super::plugins::{self, Seen};
+use super::probes::ProbeHub;
 use super::reload::{Live, Reloader};
-use super::shown::{plugin_status, sink_status, source_status};
+use super::sample_sinks::SampleHub;
+use super::sample_sinks::status::SampleSinkStatus;
+use super::shown::{sink_status, source_status};
 use super::sink::SinkHub;
 use super::sink::hub::TestError;
 use super::source::Feed;
@@ -43,6 +49,9 @@ pub struct Office {
     pub hub: Arc<SinkHub>,
     pub gate: Gate,
     pub decoders: Arc<Decoders>,
+    pub probes: Arc<ProbeHub>,
+    pub strikes: Arc<Strikes>,
+    pub samples: Arc<SampleHub>,
     pub clock: Arc<dyn Clock>,
     pub reloader: Reloader,
     pub runtime: Handle,
@@ -91,19 +100,27 @@ impl Facts for Office {
         self.hub.status().iter().map(sink_status).collect()
     }
 
+    fn sample_sinks(&self) -> Vec<SampleSinkStatus> {
+        self.samples.status()
+    }
+
     fn sources(&self) -> Vec<SourceStatus> {
         let overview = self.judge.look();
         self.gate.sources().iter().map(|source| source_status(source, &overview)).collect()
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
-        let (live, look) = (self.reloader.live(), self.judge.look().look);
-        live.components.iter().map(|component| plugin_status(component, &live, &look)).collect()
+        self.plugin_status(&self.judge.look(), &self.reloader.live())
+    }
+
+    fn plugin_changes(&self, after: u64) -> Vec<Arc<PluginEvent>> {
+        self.strikes.changes().after(after)
     }
 
     fn components(&self) -> Vec<ComponentHealth> {
         let live = self.reloader.live();
-        vec![self.rules_health(&live), self.sinks_health(&live), self.data_health()]
+        let plugins = plugins::health(&live.plugins, &self.strikes);
+        vec![self.rules_health(&live), self.sinks_health(&live), plugins, self.data_health()]
     }
 
     fn metrics(&self, out: &mut Exposition) {
@@ -113,6 +130,12 @@ impl Facts for Office {
 }
 
 impl Office {
+    pub fn plugin_status(&self, overview: &Overview, live: &Live) -> Vec<PluginStatus> {
+        let probes = self.probes.status();
+        let (ruleset, strikes) = (live.ruleset.as_deref(), &self.strikes);
+        plugins::status(&live.plugins, &Seen { overview, ruleset, strikes, probes: &probes })
+    }
+
     fn alert_status(&self, report: &AlertReport, rule: &Rule) -> Option<AlertStatus> {
         let state = match report.state {
             _ if report.flapping => AlertState::Flapping,
@@ -174,6 +197,8 @@ impl Office {
         } else if let Some(sink) = failing {
             let error = sink.last_error.as_deref().unwrap_or_default();
             (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
+        } else if let Some(trouble) = self.samples.status().iter().find_map(|s| s.trouble()) {
+            (ComponentState::Degraded, trouble)
         } else {
             let running = status.iter().filter(|sink| sink.state.runs());
             (ComponentState::Ok, format!("{} of {} sinks run", running.count(), status.len()))
@@ -286,8 +311,9 @@ impl Commands for Office {
 
     fn flush(&self) -> Result<(), CommandError> {
         self.judge.flush();
-        let flush = tokio::time::timeout(FLUSH_PATIENCE, self.hub.flush());
-        self.runtime.block_on(flush).map_err(|_| CommandError::Failed {
+        let all = async { tokio::join!(self.hub.flush(), self.samples.flush()) };
+        let flush = async { tokio::time::timeout(FLUSH_PATIENCE, all).await };
+        self.runtime.block_on(flush).map(drop).map_err(|_| CommandError::Failed {
             why: format!("some sink did not take everything in {} s", FLUSH_PATIENCE.as_secs()),
             hint: "see `watchfire sinks list` for what it says".into(),
         })

@@ -12,6 +12,7 @@ pub mod source;
 pub mod sink;
 
 pub mod probes;
+pub mod sample_sinks;
 
 pub mod metrics;
 
@@ -23,6 +24,7 @@ pub mod decoders;
 pub mod folders;
 pub mod judge;
 pub mod pipeline;
+pub mod plugins;
 pub mod state;
 mod watch;
 

@@ -16,13 +16,19 @@ use crate::kernel::engine::{Engine, snapshot};
 use crate::kernel::machine::{self, Handover, Machine, Shards, Snapshot, Step};
 use crate::kernel::merge::{Merge, Merged};
 use crate::kernel::model::SourceId;
+use crate::kernel::rule::selector::Selector;
+use crate::kernel::sequence::Input;
 use crate::kernel::sequence::sequencer::{Arrived, Sequencer};
+use crate::kernel::sequence::tap::Tapped;
 
 /// Batches that may wait for one shard; sources are bounded in bytes before that.
 const JOBS_WAITING: usize = 256;
 
 /// Anything that must stay alive until a batch is judged.
 pub type Permit = Arc<dyn std::any::Any + Send + Sync>;
+
+/// Takes what is tapped, on the sequencer's thread: it never waits.
+pub type Outlet = Arc<dyn Fn(Tapped) + Send + Sync>;
 
 pub struct Pipeline {
     sequencer: Sequencer,
@@ -31,6 +37,8 @@ pub struct Pipeline {
     progress: Arc<Progress>,
     sent: u64,
     names: Sender<(SourceId, Arc<str>)>,
+    /// There while somebody carries samples out.
+    outlet: Option<Outlet>,
 }
 
 /// How many elements the merger has told of.
@@ -95,7 +103,8 @@ impl Pipeline {
         let merger = std::thread::Builder::new()
             .name("merge".into())
             .spawn(move || merge_all(merge, &outputs, &named, &counted, told))?;
-        Ok(Pipeline { sequencer, shards, merger: Some(merger), progress, sent: 0, names })
+        let (merger, sent, outlet) = (Some(merger), 0, None);
+        Ok(Pipeline { sequencer, shards, merger, progress, sent, names, outlet })
     }
 
     pub fn sequencer(&self) -> &Sequencer {
@@ -125,6 +134,12 @@ impl Pipeline {
         times
     }
 
+    /// From here on `outlet` gets the samples of series that any of these selectors takes.
+    pub fn tap(&mut self, wants: Vec<Selector>, outlet: Outlet) {
+        self.outlet = (!wants.is_empty()).then_some(outlet);
+        self.sequencer.set_tap(wants);
+    }
+
     /// Puts one thing into the sequence and hands it to the shards.
     pub fn step(&mut self, arrived: Arrived, permit: Option<Permit>) {
         let inputs = self.sequencer.step(arrived);
@@ -132,6 +147,15 @@ impl Pipeline {
             return;
         }
         self.sent += 1;
+        self.hand_over(inputs, permit);
+        if let Some(outlet) = &self.outlet
+            && let Some(tapped) = self.sequencer.take_tapped()
+        {
+            outlet(tapped);
+        }
+    }
+
+    fn hand_over(&mut self, inputs: Vec<Input>, permit: Option<Permit>) {
         if !self.sequencer.ruleset().records() {
             for (jobs, input) in self.shards.jobs.iter().zip(inputs) {
                 let (step, permit) = (Step::Input(input), permit.clone());

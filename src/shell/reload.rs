@@ -12,10 +12,9 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, ComponentInfo, Folder, LiveProbe, LiveSink, Scan};
+use crate::config::catalog::{Catalog, Folder, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
 use crate::kernel::rule::ruleset::Ruleset;
 
@@ -25,11 +24,11 @@ use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
 use super::metrics::Buckets;
-use super::probes::DeclaredProbe;
-use super::sink::hub::Change;
-use super::sink::{Declared, SinkHub, Standing};
+use super::plugins::{Entry, Told};
+use super::sink::SinkHub;
 use super::watch::Watch;
 
+mod granting;
 mod log;
 mod pauses;
 mod places;
@@ -54,13 +53,21 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
-    pub components: Vec<Arc<ComponentInfo>>,
+    pub plugins: Vec<Entry>,
 }
 
 enum Wish {
     Look(ReloadTrigger, Option<Sender<ReloadReport>>),
     AcceptEmpty(Sender<ReloadReport>),
     Stop,
+}
+
+/// What was wished while the folders were not quiet yet.
+#[derive(Default)]
+struct Quiet {
+    waiting: Vec<Sender<ReloadReport>>,
+    accept: bool,
+    stop: bool,
 }
 
 /// The way to the reloading thread.
@@ -123,8 +130,7 @@ struct Work {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     grants: Option<String>,
-    sinks: Vec<LiveSink>,
-    probes: Vec<LiveProbe>,
+    told: Told,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
     ids: u64,
@@ -150,9 +156,8 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let (grants, sinks, probes, ids) = (None, Vec::new(), Vec::new(), 0);
-    let pauses = Arc::default();
-    let work = Work { places, settings, catalog, clock, grants, sinks, probes, live, pauses, ids };
+    let (grants, told, pauses, ids) = (None, Told::default(), Arc::default(), 0);
+    let work = Work { places, settings, catalog, clock, grants, told, live, pauses, ids };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -182,11 +187,9 @@ impl Prepared {
 
 impl Running {
     fn first(&mut self, scan: &Scan, begun: Instant) {
-        let added = self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added));
-        let added = added.collect();
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.guests.decoders.apply(scan.sources.clone());
-        self.apply_sinks();
+        let added =
+            self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
+        self.apply(scan);
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
     }
@@ -205,8 +208,8 @@ impl Running {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let begun = Instant::now();
-            let (waiting, stop) = self.wait_for_quiet(wished, trigger);
-            let report = self.look(trigger, accept, begun);
+            let Quiet { waiting, accept: accepted, stop } = self.wait_for_quiet(wished, trigger);
+            let report = self.look(trigger, accept || accepted, begun);
             for answer in answer.into_iter().chain(waiting) {
                 // Whoever asked may have gone.
                 let _ = answer.send(report.clone());
@@ -225,27 +228,26 @@ impl Running {
 
     /// Notices come in bursts: waits until none came for a while. Those who ask meanwhile get the
     /// same answer.
-    fn wait_for_quiet(
-        &self,
-        wished: &Receiver<Wish>,
-        trigger: ReloadTrigger,
-    ) -> (Vec<Sender<ReloadReport>>, bool) {
-        let (mut waiting, mut stop) = (Vec::new(), false);
+    fn wait_for_quiet(&self, wished: &Receiver<Wish>, trigger: ReloadTrigger) -> Quiet {
+        let mut came = Quiet::default();
         if trigger == ReloadTrigger::Poll {
-            return (waiting, stop);
+            return came;
         }
         let quiet = self.work.settings.quiet.to_std();
         // A folder that is never quiet is looked at all the same.
         let end = Instant::now() + quiet * 20;
-        while Instant::now() < end && !stop {
+        while Instant::now() < end && !came.stop {
             match wished.recv_timeout(quiet) {
-                Ok(Wish::Look(_, answer)) => waiting.extend(answer),
-                Ok(Wish::AcceptEmpty(answer)) => waiting.push(answer),
-                Ok(Wish::Stop) => stop = true,
+                Ok(Wish::Look(_, answer)) => came.waiting.extend(answer),
+                Ok(Wish::AcceptEmpty(answer)) => {
+                    came.waiting.push(answer);
+                    came.accept = true;
+                }
+                Ok(Wish::Stop) => came.stop = true,
                 Err(_) => break,
             }
         }
-        (waiting, stop)
+        came
     }
 
     fn look(&mut self, trigger: ReloadTrigger, accept: bool, begun: Instant) -> ReloadReport {
@@ -260,42 +262,9 @@ impl Running {
             // Nothing more is told when we are stopping. What is out of use is dropped here.
             (adoption, _) = self.adoptions.recv().unwrap_or_default();
         }
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.guests.decoders.apply(scan.sources.clone());
-        let changes = self.apply_sinks();
-        log::sinks(&changes, &self.hub);
+        let changes = self.apply(&scan);
+        log::sinks(&changes);
         self.report(&scan, trigger, adoption, begun, pause)
-    }
-
-    /// Gives the hubs all sinks and probes with what they are granted now, and says what that
-    /// changed for sinks.
-    fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
-        let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
-        let parsed = Grants::parse(&text);
-        let mut live = self.work.live.lock().expect(UNPOISONED);
-        live.grants_error = parsed.as_ref().err().cloned();
-        drop(live);
-        if let Err(error) = &parsed
-            && self.work.grants.as_ref() != Some(&text)
-        {
-            let file = self.work.places.grants.display().to_string();
-            tracing::error!(file, error, "grants cannot be read; none of them count");
-        }
-        self.work.grants = Some(text);
-        let grants = self.work.places.own_grants.clone().with(parsed.unwrap_or_default());
-        let mut declared = self.work.places.built_in.clone();
-        for live in &self.work.sinks {
-            let (sink, settings) = (live.sink.clone(), live.settings.clone());
-            let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            declared.push(Declared { sink, standing: Standing::of(effective, settings) });
-        }
-        let probe = |live: &LiveProbe| {
-            let (probe, settings) = (live.probe.clone(), live.settings.clone());
-            let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
-            DeclaredProbe { probe, standing: Standing::of(effective, settings) }
-        };
-        self.guests.probes.apply(self.work.probes.iter().map(probe).collect());
-        self.hub.apply(declared)
     }
 
     fn report(
@@ -351,7 +320,6 @@ impl Running {
             }
         }
         live.findings = scan.findings.clone();
-        live.components = scan.components.clone();
         drop(live);
         log::held(&held, &scan.held);
         if !unchanged {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,6 +20,13 @@ pub struct Instance {
     pub site: Site,
     pub address: SocketAddr,
     child: Child,
+}
+
+impl Default for Site {
+    /// A folder with nothing in it.
+    fn default() -> Site {
+        Site { folder: tempfile::tempdir().expect("a folder") }
+    }
 }
 
 impl Site {
@@ -84,6 +91,23 @@ impl Instance {
         page["reloads"].as_array().expect("a list").clone()
     }
 
+    /// Stops it as a service manager does; what it leaves behind is in its folder.
+    pub fn stop(self) -> Site {
+        self.end("-TERM")
+    }
+
+    pub fn kill(self) -> Site {
+        self.end("-KILL")
+    }
+
+    fn end(mut self, signal: &str) -> Site {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("there is `kill`");
+        assert!(sent.success());
+        self.child.wait().expect("it is ours");
+        std::mem::take(&mut self.site)
+    }
+
     /// One sink as the API shows it.
     pub fn sink(&self, name: &str) -> Value {
         let page = get(self.address, "/api/v1/sinks").json();
@@ -98,10 +122,35 @@ impl Instance {
         line.map(|value| value.parse().expect("a number"))
     }
 
+    /// The most memory that it ever held, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.expect("Linux tells it").trim().trim_end_matches(" kB");
+        kib.parse::<u64>().expect("a number") / 1024
+    }
+
     /// Waits until all that was sent so far is judged and delivered.
     pub fn flush(&self) {
         let answer = post(self.address, "/api/v1/flush", b"");
         assert_eq!(answer.status(), 200, "{}", answer.text());
+    }
+
+    /// One sink of samples as the API shows it.
+    pub fn sample_sink(&self, name: &str) -> Value {
+        let page = get(self.address, "/api/v1/sinks").json();
+        let sinks = page["sample_sinks"].as_array().expect("a list").clone();
+        sinks.into_iter().find(|sink| sink["name"] == name).unwrap_or(Value::Null)
+    }
+
+    /// Stops it as a service manager does, and waits for its end.
+    pub fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("there is `kill`");
+        assert!(sent.success(), "it runs");
+        let ended = self.child.wait().expect("it is ours");
+        assert!(ended.success(), "{ended}: {}", self.site.read("log"));
     }
 
     /// What the default sink got.

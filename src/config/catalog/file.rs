@@ -6,12 +6,23 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::probe::Probe;
+use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::Sink;
 use crate::guest::source::GuestSource;
 use crate::guest::{rhai, wasm};
-use crate::kernel::model::Now;
+use crate::kernel::model::{Now, Version};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::RulePlugin;
+
+/// A file as it was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// As shown to people: folder and name.
+    pub path: Arc<str>,
+    pub bytes: Arc<[u8]>,
+    /// Settings from the sidecar `NAME.toml`, for components.
+    pub settings: serde_json::Value,
+}
 
 #[derive(Default)]
 pub struct File {
@@ -38,6 +49,7 @@ pub struct Good {
     pub rules: Vec<Arc<Rule>>,
     pub plugins: Vec<Arc<dyn RulePlugin>>,
     pub sinks: Vec<LiveSink>,
+    pub sample_sinks: Vec<LiveSampleSink>,
     pub probes: Vec<LiveProbe>,
     pub sources: Vec<LiveSource>,
     pub component: Option<Arc<ComponentInfo>>,
@@ -51,6 +63,13 @@ pub struct ComponentInfo {
     pub file: Arc<str>,
     /// The world.
     pub kind: wasm::manifest::Kind,
+    /// The version of the interface that it was built for.
+    pub built_for: String,
+    /// Of the file.
+    pub bytes: u64,
+    /// A hash of bytes and settings.
+    pub version: Version,
+    pub limits: wasm::Limits,
     /// SHA-256 of the bytes in hexadecimal.
     pub digest: String,
     /// What it says of itself.
@@ -75,10 +94,19 @@ pub struct LiveProbe {
     pub settings: serde_json::Value,
 }
 
+/// A sink of samples as a component declares it; the fields are those of [`LiveSink`].
+#[derive(Clone, Debug)]
+pub struct LiveSampleSink {
+    pub sink: SampleSink,
+    pub digest: Option<String>,
+    pub settings: serde_json::Value,
+}
+
 /// A source whose format a component reads.
 #[derive(Clone, Debug)]
 pub struct LiveSource {
     pub source: GuestSource,
+    pub digest: Option<String>,
     pub settings: serde_json::Value,
 }
 
@@ -115,6 +143,22 @@ impl File {
         }
     }
 
+    /// Takes up the version before again where the present one died within its first batches, and
+    /// gives why.
+    pub fn roll_back(&mut self, path: &str) -> Option<String> {
+        let died = self.good.as_ref().filter(|good| good.died_new())?;
+        let death = died.component.as_ref().and_then(|component| component.counters.last_death());
+        let before = self.before.take()?;
+        let why = format!(
+            "the new version died within its first {} batches, so the one before it is back: {}",
+            wasm::strikes::NEW_BATCHES,
+            death.unwrap_or_default()
+        );
+        self.findings = vec![about(path, &why, Some("correct it and put it here again"))];
+        self.fresh = Some(before);
+        Some(why)
+    }
+
     /// Whether it was read with these libraries. One that was not looked at has not changed.
     pub fn knows(&self, libraries: &rhai::Imports) -> bool {
         self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
@@ -126,6 +170,52 @@ impl File {
 }
 
 impl Good {
+    /// Of a component that was loaded from this file.
+    pub fn of_component(name: Arc<str>, found: &Found, loaded: wasm::Loaded) -> Good {
+        let component = ComponentInfo {
+            name,
+            file: found.path.clone(),
+            kind: loaded.kind,
+            built_for: loaded.built_for,
+            bytes: found.bytes.len() as u64,
+            version: loaded.version,
+            limits: loaded.limits,
+            digest: loaded.digest.clone(),
+            manifest: loaded.manifest,
+            counters: loaded.counters,
+        };
+        let mut good = Good { component: Some(component.into()), ..Good::default() };
+        let (digest, settings) = (Some(loaded.digest), found.settings.clone());
+        match loaded.component {
+            wasm::Component::Rules { rules, plugin } => {
+                good.rules = rules.into_iter().map(Arc::new).collect();
+                good.plugins.push(plugin);
+            }
+            wasm::Component::Sink(sink) => good.sinks.push(LiveSink { sink, digest, settings }),
+            wasm::Component::SampleSink(sink) => {
+                good.sample_sinks.push(LiveSampleSink { sink, digest, settings });
+            }
+            wasm::Component::Probe(probe) => {
+                good.probes.push(LiveProbe { probe, digest, settings });
+            }
+            wasm::Component::Source(source) => {
+                good.sources.push(LiveSource { source, digest, settings });
+            }
+        }
+        good
+    }
+
+    /// Leaves out what is declared elsewhere.
+    pub fn give_way(&mut self, taken: &BTreeSet<(char, Arc<str>)>) {
+        let free = |kind, name: &str| !taken.contains(&(kind, name.into()));
+        self.rules.retain(|rule| free('r', &rule.name));
+        self.sinks.retain(|sink| free('s', &sink.sink.name));
+        self.sample_sinks.retain(|sink| free('s', &sink.sink.name));
+        self.probes.retain(|probe| free('b', &probe.probe.name));
+        self.sources.retain(|source| free('q', &source.source.name));
+        self.plugins.retain(|plugin| free('p', plugin.name()));
+    }
+
     pub fn is_component(&self) -> bool {
         self.component.is_some()
     }
@@ -141,9 +231,11 @@ impl Good {
 pub fn names_of(good: &Good) -> Vec<(char, Arc<str>)> {
     let rules = good.rules.iter().map(|rule| ('r', rule.name.clone()));
     let sinks = good.sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
+    let sample_sinks = good.sample_sinks.iter().map(|sink| ('s', sink.sink.name.clone()));
     let plugins = good.plugins.iter().map(|plugin| ('p', Arc::from(plugin.name())));
     let sources = good.sources.iter().map(|source| ('q', source.source.name.clone()));
     let probes = good.probes.iter().map(|probe| ('b', probe.probe.name.clone()));
+    let sinks = sinks.chain(sample_sinks);
     rules.chain(sinks).chain(plugins).chain(probes).chain(sources).collect()
 }
 

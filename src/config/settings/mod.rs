@@ -8,6 +8,7 @@
 //! working directory.
 
 mod check;
+mod plugins;
 mod read;
 mod text;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use crate::kernel::model::{Duration, Limits};
 
+pub use plugins::SampleSinks;
 pub use read::{File, Overrides, parse_address, parse_shards};
 
 /// Checked settings. All paths are resolved.
@@ -173,6 +175,7 @@ pub struct Sinks {
     pub default: Vec<String>,
     pub file: Vec<FileSink>,
     pub webhook: Vec<WebhookSink>,
+    pub samples: SampleSinks,
 }
 
 /// `[[sinks.file]]`: events as JSON lines.
@@ -350,7 +353,8 @@ impl Default for Log {
 
 impl Default for Sinks {
     fn default() -> Sinks {
-        Sinks { default: vec!["terminal".into()], file: Vec::new(), webhook: Vec::new() }
+        let (file, webhook, samples) = Default::default();
+        Sinks { default: vec!["terminal".into()], file, webhook, samples }
     }
 }
 

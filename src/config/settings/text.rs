@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::{Bus, Engine, Format, LogFormat, ReloadMode};
+use super::{Bus, Engine, Format, LogFormat, ReloadMode, SampleSinks};
 use crate::config::suggest;
 use crate::kernel::model::Duration;
 
@@ -61,6 +61,19 @@ pub fn history<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::E
     within(i64::deserialize(deserializer)?, Bus::HISTORY_MAX, "events of history")
         .map_err(D::Error::custom)
 }
+
+pub fn batch_rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(i64::deserialize(deserializer)?, SampleSinks::BATCH_ROWS_MAX, "samples in a batch")
+        .map_err(D::Error::custom)
+}
+
+/// A bound that lets something through.
+pub fn bound<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(i64::deserialize(deserializer)?, BOUND_MAX, "as a bound").map_err(D::Error::custom)
+}
+
+/// No machine has so much memory.
+const BOUND_MAX: usize = 1 << 40;
 
 /// A count from 1 to `max`.
 pub fn within(count: i64, max: usize, of: &str) -> Result<usize, String> {

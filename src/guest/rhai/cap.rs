@@ -15,7 +15,7 @@ use rhai::{Dynamic, EvalAltResult, FuncRegistration, Map, Module};
 
 use super::SharedModule;
 use super::json;
-use crate::guest::grant::Granted;
+use crate::guest::grant::{Granted, Request};
 use crate::guest::http::{HttpError, HttpGate, HttpRequest, HttpResponse, Part};
 use crate::kernel::model::Duration;
 
@@ -141,7 +141,8 @@ impl Cap {
         if self.0.granted.secrets.contains_key(name) {
             return Ok(Secretive(vec![Part::Secret(name.to_owned())]));
         }
-        Failure::rejected(format!("the secret is not granted; grant secret:{name}")).throw()
+        let cure = self.0.granted.cure(&Request::Secret(name.into()));
+        Failure::rejected(format!("the secret is not granted; {cure}")).throw()
     }
 }
 
@@ -232,7 +233,8 @@ impl Files {
         if self.0.granted.files.iter().any(taken) {
             return Ok(());
         }
-        Err(Failure::rejected(format!("the file is not granted; grant file:{name}")))
+        let cure = self.0.granted.cure(&Request::File(name.into()));
+        Err(Failure::rejected(format!("the file is not granted; {cure}")))
     }
 
     fn open(&self, name: &str) -> Result<File, Failure> {

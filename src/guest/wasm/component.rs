@@ -7,16 +7,19 @@ use std::time::Instant;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::engine::WasmHost;
+use super::apart::apart;
+use super::counters::Counters;
+use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::inspect::{Inspected, inspect};
 use super::judge::JudgingRecipe;
-use super::limits::{Counters, LogLimit};
+use super::limits::{Limits, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::{Plugin, settings_text};
-use super::{probe, rule, sink, source};
+use super::{probe, rule, sample_sink, sink, source};
 use crate::guest::grant::Request;
 use crate::guest::probe::Probe;
+use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::Sink;
 use crate::guest::source::GuestSource;
 use crate::kernel::model::Version;
@@ -27,13 +30,21 @@ use crate::kernel::rule::{Origin, Rule};
 #[derive(Debug)]
 pub struct Loaded {
     pub component: Component,
+    /// Its world.
     pub kind: Kind,
+    /// The version of the interface that it was built for, "0.1.0".
+    pub built_for: String,
+    /// What it says about itself.
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
+    /// A hash of bytes and settings.
+    pub version: Version,
+    pub limits: Limits,
     pub counters: Arc<Counters>,
 }
 
+/// What it declares, by its world.
 #[derive(Debug)]
 pub enum Component {
     /// Rules whose judge is `plugin`.
@@ -42,6 +53,7 @@ pub enum Component {
         plugin: Arc<dyn RulePlugin>,
     },
     Sink(Sink),
+    SampleSink(SampleSink),
     Probe(Probe),
     Source(GuestSource),
 }
@@ -58,7 +70,7 @@ pub fn load(
     settings: &Value,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    sink::apart(|| load_here(name, bytes, settings, host))
+    apart(|| load_here(name, bytes, settings, host))
 }
 
 fn load_here(
@@ -67,7 +79,7 @@ fn load_here(
     settings: &Value,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    let Inspected { kind, manifest } = inspect(bytes)?;
+    let Inspected { kind, built_for, manifest } = inspect(bytes)?;
     let limits = host.limits(name, kind);
     if bytes.len() > limits.file_bytes {
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
@@ -79,6 +91,7 @@ fn load_here(
     let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
     let plugin = Plugin {
         name: name.into(),
+        kind,
         engine: host.engine().clone(),
         limits,
         counters: counters.clone(),
@@ -86,50 +99,89 @@ fn load_here(
         log: Mutex::new(LogLimit::new(LogLimit::HOST_LINES, Instant::now())),
         strikes: host.strikes().clone(),
         in_service: AtomicBool::new(false),
+        lost: Mutex::default(),
     };
-    let component = match kind {
-        Kind::Rule => {
-            let recipe = JudgingRecipe::of_samples(&code, host)?;
-            judging(rule::load(plugin, code, recipe, &settings, version)?)
-        }
-        Kind::WindowRule => {
-            let recipe = JudgingRecipe::of_windows(&code, host)?;
-            judging(rule::load(plugin, code, recipe, &settings, version)?)
-        }
-        Kind::Sink => {
-            let loaded = sink::load(plugin, code, &settings, host)?;
-            Component::Sink(Sink {
-                name: name.into(),
-                version,
-                origin: Origin { file: format!("{name}.wasm").into(), line: 1 },
-                kind: "wasm",
-                batching: loaded.batching,
-                retry: loaded.retry,
-                rate: loaded.rate,
-                needs,
-                opener: loaded.opener,
-            })
-        }
-        Kind::Probe => {
-            let (every, opener) = probe::load(plugin, code, &settings, host)?;
-            let origin = Origin { file: format!("{name}.wasm").into(), line: 1 };
-            let name = name.into();
-            Component::Probe(Probe { name, version, origin, kind: "wasm", every, needs, opener })
-        }
-        Kind::Source => {
-            let loaded = source::load(plugin, code, &settings, host)?;
-            Component::Source(GuestSource {
-                name: name.into(),
-                version,
-                origin: Origin { file: format!("{name}.wasm").into(), line: 1 },
-                content_types: loaded.content_types,
-                lateness: loaded.lateness,
-                opener: loaded.opener,
-            })
-        }
-    };
+    let making = Making { name, version, needs, settings: &settings, code, host };
+    let component = making.of_kind(kind, plugin)?;
     host.strikes().forgive(name);
-    Ok(Loaded { component, kind, manifest, digest, counters })
+    Ok(Loaded { component, kind, built_for, manifest, digest, version, limits, counters })
+}
+
+/// What every world's part is made of.
+struct Making<'a> {
+    name: &'a str,
+    version: Version,
+    needs: Vec<Request>,
+    settings: &'a str,
+    code: Arc<Compiled>,
+    host: &'a WasmHost,
+}
+
+impl Making<'_> {
+    fn of_kind(self, kind: Kind, plugin: Plugin) -> Result<Component, LoadError> {
+        let Making { name, version, needs, settings, code, host } = self;
+        let origin = Origin { file: format!("{name}.wasm").into(), line: 1 };
+        let (own, kind_name): (Arc<str>, _) = (name.into(), "wasm");
+        Ok(match kind {
+            Kind::Rule => {
+                let recipe = JudgingRecipe::of_samples(&code, host)?;
+                judging(rule::load(plugin, code, recipe, settings, version)?)
+            }
+            Kind::WindowRule => {
+                let recipe = JudgingRecipe::of_windows(&code, host)?;
+                judging(rule::load(plugin, code, recipe, settings, version)?)
+            }
+            Kind::Sink => {
+                let sink::LoadedSink { batching, retry, rate, opener } =
+                    sink::load(plugin, code, settings, host)?;
+                let (name, kind) = (own, kind_name);
+                Component::Sink(Sink {
+                    name,
+                    version,
+                    origin,
+                    kind,
+                    batching,
+                    retry,
+                    rate,
+                    needs,
+                    opener,
+                })
+            }
+            Kind::SampleSink => {
+                let sample_sink::LoadedSampleSink { wants, batching, retry, opener } =
+                    sample_sink::load(plugin, code, settings, host)?;
+                let name = own;
+                Component::SampleSink(SampleSink {
+                    name,
+                    version,
+                    origin,
+                    wants,
+                    batching,
+                    retry,
+                    needs,
+                    opener,
+                })
+            }
+            Kind::Probe => {
+                let (every, opener) = probe::load(plugin, code, settings, host)?;
+                let (name, kind) = (own, kind_name);
+                Component::Probe(Probe { name, version, origin, kind, every, needs, opener })
+            }
+            Kind::Source => {
+                let source::LoadedSource { content_types, lateness, opener } =
+                    source::load(plugin, code, settings, host)?;
+                let name = own;
+                Component::Source(GuestSource {
+                    name,
+                    version,
+                    origin,
+                    content_types,
+                    lateness,
+                    opener,
+                })
+            }
+        })
+    }
 }
 
 fn judging(loaded: rule::LoadedRules) -> Component {

@@ -48,8 +48,7 @@ pub fn rules(
     };
     let count = all.len();
     if count == 0 || count > RULES_MAX {
-        let why = format!("it declares {count} rules; 1 to {RULES_MAX} are possible");
-        return Err(LoadError::Trial(why));
+        return Err(LoadError::RuleCount { count, max: RULES_MAX });
     }
     let (mut rules, mut levels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, (declaration, windows)) in all.into_iter().enumerate() {
@@ -83,7 +82,10 @@ fn rule(
         name: name.as_str().into(),
         version: common.version,
         origin: Origin { file: format!("{}.wasm", common.plugin).into(), line: 1 },
-        inputs: vec![Input { name: "".into(), selector: selector(&declaration)? }],
+        inputs: vec![Input {
+            name: "".into(),
+            selector: selector(&declaration.metric, &declaration.only)?,
+        }],
         by: grouping(declaration.by.as_deref())?,
         shape: windows.shape,
         across: windows.across,
@@ -111,15 +113,16 @@ fn rule(
     })
 }
 
-fn selector(declaration: &rules::Declaration) -> Result<Selector, String> {
-    if declaration.metric.is_empty() {
+/// Series by a metric's name or glob and by matchers, as every world writes them.
+pub fn selector(metric: &str, only: &str) -> Result<Selector, String> {
+    if metric.is_empty() {
         return Err("it names no metric".to_owned());
     }
-    let matchers = match declaration.only.trim() {
+    let matchers = match only.trim() {
         "" => Vec::new(),
         only => Matcher::parse_list(only)?,
     };
-    Ok(Selector { metric: NamePattern::parse(&declaration.metric), matchers, filter: None })
+    Ok(Selector { metric: NamePattern::parse(metric), matchers, filter: None })
 }
 
 fn grouping(by: Option<&[String]>) -> Result<Grouping, String> {

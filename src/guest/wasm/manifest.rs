@@ -23,6 +23,7 @@ pub enum Kind {
     Rule,
     WindowRule,
     Sink,
+    SampleSink,
     Probe,
     Source,
 }
@@ -41,8 +42,8 @@ pub struct Manifest {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] =
-        [Kind::Rule, Kind::WindowRule, Kind::Sink, Kind::Probe, Kind::Source];
+    pub const ALL: [Kind; 6] =
+        [Kind::Rule, Kind::WindowRule, Kind::Sink, Kind::SampleSink, Kind::Probe, Kind::Source];
 
     /// The world's name in the interface.
     pub fn name(self) -> &'static str {
@@ -50,8 +51,21 @@ impl Kind {
             Kind::Rule => "rule",
             Kind::WindowRule => "window-rule",
             Kind::Sink => "sink",
+            Kind::SampleSink => "sample-sink",
             Kind::Probe => "probe",
             Kind::Source => "source",
+        }
+    }
+
+    /// What a plugin of it does, in a few words.
+    pub fn about(self) -> &'static str {
+        match self {
+            Kind::Rule => "Judges samples",
+            Kind::WindowRule => "Judges windows of samples",
+            Kind::Sink => "Carries alerts out",
+            Kind::SampleSink => "Carries samples out",
+            Kind::Probe => "Measures on a period",
+            Kind::Source => "Reads a format",
         }
     }
 
@@ -61,8 +75,17 @@ impl Kind {
             Kind::Rule => "evaluator",
             Kind::WindowRule => "window-evaluator",
             Kind::Sink => "delivery",
+            Kind::SampleSink => "sample-delivery",
             Kind::Probe => "collector",
             Kind::Source => "decoder",
+        }
+    }
+
+    /// Whether it judges samples or windows, in the engine's own order.
+    pub fn judges(self) -> bool {
+        match self {
+            Kind::Rule | Kind::WindowRule => true,
+            Kind::Sink | Kind::SampleSink | Kind::Probe | Kind::Source => false,
         }
     }
 
@@ -70,7 +93,7 @@ impl Kind {
     pub fn sends(self) -> bool {
         match self {
             Kind::Rule | Kind::WindowRule | Kind::Source => false,
-            Kind::Sink | Kind::Probe => true,
+            Kind::Sink | Kind::SampleSink | Kind::Probe => true,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! WebAssembly components: rules that judge samples, sinks that carry alerts.
+//! WebAssembly components: rules that judge samples, sinks that carry alerts or samples.
 //!
 //! A component comes in as bytes through [`load`] and leaves as the same [`Rule`]s and [`Sink`]s
 //! that scripts make. A rule runs synchronously on its shard's thread, one store for each plugin
@@ -14,21 +14,25 @@
 //! [`Sink`]: crate::guest::sink::Sink
 
 pub mod component;
+pub mod counters;
 pub mod engine;
 pub mod error;
+pub mod inspect;
 pub mod limits;
 pub mod manifest;
 pub mod strikes;
 
 mod answer;
+mod apart;
 mod cache;
 mod declared;
 mod declared_windows;
-mod inspect;
 mod instance;
 mod judge;
 mod probe;
 mod rule;
+mod sample_sink;
+mod saved;
 mod shard;
 mod sink;
 mod source;
@@ -38,9 +42,10 @@ mod template;
 mod v0_1;
 
 pub use component::{Component, Loaded, load};
+pub use counters::Counters;
 pub use engine::WasmHost;
 pub use error::LoadError;
-pub use limits::{Counters, Limits, WasmLimits};
+pub use limits::{Limits, WasmLimits};
 
 #[cfg(test)]
 mod tests;

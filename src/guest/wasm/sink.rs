@@ -5,20 +5,22 @@
 //! inside host functions, and they end by themselves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
+use super::saved::SavedState;
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, SinkState, delivery, sending};
+use super::v0_1::{self, HostState, Out, delivery, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -34,7 +36,7 @@ const ATTEMPTS_MAX: u32 = 100;
 pub struct SinkComponent {
     plugin: Arc<Plugin>,
     pre: SinkPre<HostState>,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -57,29 +59,28 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
     let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.sink_state(&plugin.name);
+    let saved = plugin.saved_state(host);
     let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
-    let mut trial = component.start(settings).map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let terms = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
-    let batching = terms.batching.map_or(Ok(Batching::default()), batching)?;
+    let usual = Ok(Batching::default());
+    let batching = terms.batching.map_or(usual, |asked| batching(asked, BATCH_MAX))?;
     let retry = terms.retrying.map_or(Ok(Retry::default()), retry)?;
     let rate = terms.rate.map(rate).transpose()?;
     component.plugin.in_service.store(true, Relaxed);
     Ok(LoadedSink { batching, retry, rate, opener: Arc::new(component) })
 }
 
-fn batching(asked: sending::Batching) -> Result<Batching, LoadError> {
-    if !(1..=BATCH_MAX).contains(&asked.max) {
-        return Err(terms(format!("a batch holds 1 to {BATCH_MAX} alerts, not {}", asked.max)));
+/// What a batch holds is counted in alerts or in samples.
+pub fn batching(asked: sending::Batching, most: u32) -> Result<Batching, LoadError> {
+    if !(1..=most).contains(&asked.max) {
+        return Err(terms(format!("a batch holds 1 to {most}, not {}", asked.max)));
     }
     Ok(Batching { max: asked.max as usize, age: length(asked.age)? })
 }
 
-fn retry(asked: sending::Retrying) -> Result<Retry, LoadError> {
+pub fn retry(asked: sending::Retrying) -> Result<Retry, LoadError> {
     if !(1..=ATTEMPTS_MAX).contains(&asked.attempts) {
         return Err(terms(format!("1 to {ATTEMPTS_MAX} attempts, not {}", asked.attempts)));
     }
@@ -99,14 +100,9 @@ fn length(nanos: u64) -> Result<Duration, LoadError> {
         .map_err(|_| terms("a length of time is longer than 292 years".to_owned()))
 }
 
-fn terms(why: String) -> LoadError {
+/// What a sink asks for cannot be had.
+pub fn terms(why: String) -> LoadError {
     LoadError::Settings(format!("its terms: {why}"))
-}
-
-impl SinkComponent {
-    fn start(&self, settings: &str) -> Result<Live, Stop> {
-        Live::start(&self.plugin, &self.pre, settings)
-    }
 }
 
 impl Opener for SinkComponent {
@@ -124,18 +120,6 @@ impl fmt::Debug for SinkComponent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("SinkComponent").field("plugin", &self.plugin.name).finish_non_exhaustive()
     }
-}
-
-/// Runs guest code on a thread without an async runtime. WASI's standard streams wait for their
-/// writes, and waiting on a runtime's own worker thread would panic.
-pub fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    if Handle::try_current().is_err() {
-        return work();
-    }
-    std::thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(answer) => answer,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
 }
 
 type Live = Instance<Bindings>;
@@ -169,7 +153,7 @@ struct OpenSink {
     /// `None` while an attempt runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     plugin: Arc<Plugin>,
 }
 
@@ -208,23 +192,16 @@ fn attempt(
     key: &str,
     alerts: &[delivery::Alert],
     out: Out,
-    saved: &SinkState,
+    saved: &Arc<SavedState>,
 ) -> Result<Outcome, Stop> {
     let outcome = outcome(live.deliver(key, alerts, out)?);
     if matches!(outcome, Outcome::Delivered { .. }) {
-        match live.save() {
-            Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
-            // The alerts arrived, and a fault now would send them twice; it was counted where it
-            // happened. After a death the next attempt meets the dead instance.
-            Err(Stop::Died(_) | Stop::Refused(_)) => {}
-        }
+        live.keep_state(saved);
     }
     Ok(outcome)
 }
 
 fn outcome(attempt: Attempt) -> Outcome {
-    use sending::DeliveryError;
-    let words = |why: String| cut(&why, 1024);
     match attempt {
         Ok(receipts) => {
             let references: Vec<&str> =
@@ -232,15 +209,24 @@ fn outcome(attempt: Attempt) -> Outcome {
             let note = cut(&references.join(" "), 1024);
             Outcome::Delivered { note: (!note.is_empty()).then_some(note) }
         }
-        Err(DeliveryError::Retry(after)) => {
+        Err(error) => not_delivered(error),
+    }
+}
+
+/// Why a sink of either kind says that an attempt failed.
+pub fn not_delivered(error: sending::DeliveryError) -> Outcome {
+    use sending::DeliveryError;
+    let words = |why: String| cut(&why, 1024);
+    match error {
+        DeliveryError::Retry(after) => {
             let millis = |millis| StdDuration::from_millis(u64::from(millis));
             let after = after.map(|after| Duration::from_nanos(millis(after).as_nanos() as i64));
             Outcome::Retry { after, why: "the sink asks to try again".to_owned() }
         }
-        Err(DeliveryError::Rejected(why)) => Outcome::Rejected { why: words(why) },
-        Err(DeliveryError::Misconfigured(why)) => {
+        DeliveryError::Rejected(why) => Outcome::Rejected { why: words(why) },
+        DeliveryError::Misconfigured(why) => {
             Outcome::Retry { after: None, why: format!("misconfigured: {}", words(why)) }
         }
-        Err(DeliveryError::Other(why)) => Outcome::Retry { after: None, why: words(why) },
+        DeliveryError::Other(why) => Outcome::Retry { after: None, why: words(why) },
     }
 }

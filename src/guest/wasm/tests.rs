@@ -85,6 +85,7 @@ fn rules(name: &str, settings: Value, host: &WasmHost) -> Result<Rules, LoadErro
             Ok(Rules { rules, plugin, counters: loaded.counters })
         }
         Component::Sink(sink) => panic!("{} is a sink", sink.name),
+        Component::SampleSink(sink) => panic!("{} is a sink of samples", sink.name),
         Component::Probe(probe) => panic!("{} is a probe", probe.name),
         Component::Source(source) => panic!("{} is a source", source.name),
     }

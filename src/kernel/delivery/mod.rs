@@ -19,7 +19,11 @@ pub mod limiter;
 pub mod outbox;
 pub mod own;
 pub mod policy;
+pub mod sample_outbox;
 
 pub use attempt::{End, Outcome, Settled};
 pub use outbox::{Action, Input, Outbox};
 pub use policy::{Batching, Policy, Rate, Retry};
+pub use sample_outbox::{
+    SampleAction, SampleBatch, SampleCounts, SampleInput, SampleOutbox, SamplePolicy,
+};

@@ -60,7 +60,7 @@ impl RuleRun {
         if lost.is_some() {
             self.keep_anew(fresh.run.dense.take());
         }
-        self.follow();
+        self.follow(context.latest);
         let old = fresh.run.rule.clone();
         self.refresh_groups(context, &old, lost.is_some());
         self.realign();
@@ -179,7 +179,7 @@ impl RuleRun {
         let pendings = joined.then(|| Box::new(super::join::Pendings::new(self.rule.inputs.len())));
         let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
-        group.windows = windows;
+        group.recent.windows = windows;
         let bases = vec![Default::default(); bases];
         let kept = More { bases, join: pendings, state, ..(*group.more).clone() };
         group.more = Spare::new(kept);
@@ -211,7 +211,7 @@ impl RuleRun {
         if lost.is_none() && before.dense.is_none() {
             // Its groups bring windows of their own.
             self.dense = None;
-            self.follow();
+            self.follow(context.latest);
         }
         for number in before.groups.numbers() {
             let mut group: Group = before.groups[number].clone();

@@ -224,7 +224,7 @@ impl Engine {
                 let bound = series[id.index()].as_ref().expect("its class is bound");
                 let member = bound.members[place];
                 let group = run.groups.get(run.members[member].group);
-                if group.is_some_and(|group| group.seen_in == stretch.number) {
+                if group.is_some_and(|group| group.recent.seen_in == stretch.number) {
                     stretch.hand(run, *binding, *row, member);
                     run.counted_twice += 1;
                 }
@@ -382,7 +382,7 @@ impl Stretch {
             && group.members.len() > 1
             && run.plain
         {
-            group.seen_in = self.number;
+            group.recent.seen_in = self.number;
             (run.crowded, self.crowded) = (true, true);
             return false;
         }

@@ -132,8 +132,8 @@ impl RuleRun {
             group.more.message = message.map(String::into_boxed_str);
         }
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.value) = (verdict, value);
-            group.judged = group.judged.max(at);
+            (group.verdict, group.recent.value) = (verdict, value);
+            group.recent.judged = group.recent.judged.max(at);
             return self.reschedule(context, number);
         }
         let cause = match verdict {

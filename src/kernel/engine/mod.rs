@@ -37,6 +37,8 @@ mod windowed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::kernel::event::Cause;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
@@ -81,7 +83,7 @@ pub struct Engine {
 /// A series as this shard knows it: for each binding of its class, its member number.
 struct Bound {
     series: Series,
-    members: Box<[u32]>,
+    members: SmallVec<[u32; 4]>,
 }
 
 /// Since when each source has been listened to.
@@ -314,10 +316,10 @@ impl Engine {
             self.runs[binding.rule.index()].move_to_place(*member, place);
         }
         let class = self.intern_class(bindings);
-        let members: Box<[u32]> = bound.iter().map(|(_, member)| *member).collect();
+        let members: SmallVec<[u32; 4]> = bound.iter().map(|(_, member)| *member).collect();
         self.latest.enter(id, class, &members);
         for (binding, member) in bound {
-            self.runs[binding.rule.index()].members[member].since = self.latest[id].at;
+            self.runs[binding.rule.index()].begin_after(member, self.latest[id].at);
         }
         self.series[id.index()] = Some(Bound { series, members });
     }
@@ -348,7 +350,7 @@ impl Engine {
             self.with_rule(rule, Some(source), out, |run, context| {
                 for group in run.groups.numbers() {
                     run.sync(context.latest, group);
-                    if run.groups[group].source == Some(source) {
+                    if run.groups[group].recent.source == Some(source) {
                         run.rouse(context.latest, group);
                         run.schedule(context, group);
                     }

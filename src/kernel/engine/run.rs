@@ -132,7 +132,7 @@ impl RuleRun {
             table: Table::default(),
         };
         (run.plain, run.guest) = (RuleRun::is_plain(&run.rule), run.asks_guest());
-        run.follow();
+        run.follows = run.follows_records();
         run
     }
 
@@ -191,16 +191,16 @@ impl RuleRun {
             self.enter_member(member, group);
         }
         let known = &mut self.members[member];
-        let previous = known.last;
-        known.heard = known.heard.max(heard);
+        let previous = known.recent.last;
+        known.recent.heard = known.recent.heard.max(heard);
         let woke = !std::mem::replace(&mut known.live, true);
         if previous.is_none_or(|(last, _)| last <= at) {
-            known.last = Some((at, value));
+            known.recent.last = Some((at, value));
         }
         let number = known.group;
         let group = &mut self.groups[number];
-        group.heard = group.heard.max(heard);
-        group.source = context.source.or(group.source);
+        group.recent.heard = group.recent.heard.max(heard);
+        group.recent.source = context.source.or(group.recent.source);
         if woke {
             // From now on it can expire, which may be before anything else is due.
             self.schedule(context, number);

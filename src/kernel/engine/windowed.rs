@@ -96,9 +96,9 @@ impl RuleRun {
                 distinct_hash: 0,
                 previous: None,
             };
-            group.heard = group.heard.max(sample.at).max(context.watermark);
-            group.source = context.source.or(group.source);
-            let placed = group.windows[0].fold(&self.specs[0], &sample);
+            group.recent.heard = group.recent.heard.max(sample.at).max(context.watermark);
+            group.recent.source = context.source.or(group.recent.source);
+            let placed = group.recent.windows[0].fold(&self.specs[0], &sample);
             self.stats.samples += 1;
             if placed != Placed::Open || group.more.late.is_some() || group.more.quiet.is_some() {
                 context.position = sample.position;
@@ -180,10 +180,10 @@ impl RuleRun {
             self.move_up(number, context.watermark - self.delay);
         }
         let spec = &self.specs[input as usize];
-        let placed = match (&mut self.dense, &mut self.members[member].window) {
+        let placed = match (&mut self.dense, &mut self.members[member].recent.window) {
             (Some(dense), _) => dense.fold(number, self.closed, at, value),
             (None, Some(own)) => own.fold(spec, &sample),
-            (None, None) => self.groups[number].windows[input as usize].fold(spec, &sample),
+            (None, None) => self.groups[number].recent.windows[input as usize].fold(spec, &sample),
         };
         self.settle_fold(context, number, at, placed);
         if self.every.is_some() {
@@ -214,12 +214,12 @@ impl RuleRun {
     /// Windows of a group that slept catch up with the panes that closed meanwhile.
     fn move_up(&mut self, number: u32, watermark: EventTime) {
         let specs = &self.specs;
-        for (window, spec) in self.groups[number].windows.iter_mut().zip(specs) {
+        for (window, spec) in self.groups[number].recent.windows.iter_mut().zip(specs) {
             window.catch_up(spec, watermark);
         }
         for member in &self.groups[number].members {
             let member = &mut self.members[*member];
-            if let Some(window) = &mut member.window {
+            if let Some(window) = &mut member.recent.window {
                 window.catch_up(&specs[member.input as usize], watermark);
             }
         }
@@ -315,11 +315,11 @@ impl RuleRun {
         let mut seen = 0;
         for number in numbers {
             if let Some(group) = self.groups.get(number) {
-                seen ^= group.heard.nanos().cast_unsigned()
+                seen ^= group.recent.heard.nanos().cast_unsigned()
                     ^ group.wake.nanos().cast_unsigned()
                     ^ u64::from(group.awake)
                     ^ u64::from(group.more.faults_in_row)
-                    ^ group.windows.first().map_or(0, |window| window.touch(work));
+                    ^ group.recent.windows.first().map_or(0, |window| window.touch(work));
             }
         }
         std::hint::black_box(seen);
@@ -329,7 +329,7 @@ impl RuleRun {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {
-                let window = self.groups[number].windows.first()?;
+                let window = self.groups[number].recent.windows.first()?;
                 window.bounds(self.specs.first()?)
             }
             Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => None,
@@ -349,7 +349,8 @@ impl RuleRun {
         if !any || self.is_suspended(number) || self.quarantined {
             return if any { View::Held } else { View::NoData };
         }
-        if !changed && !group.stale && group.more.quiet.is_none() && !self.programs.is_stateful() {
+        let anew = self.programs.is_stateful() || self.rule.record.is_some();
+        if !changed && !group.stale && group.more.quiet.is_none() && !anew {
             return View::Unchanged;
         }
         for (at, column) in self.programs.columns.iter().enumerate() {
@@ -370,7 +371,7 @@ impl RuleRun {
         }
         let (mut changed, mut any) = (false, false);
         let (specs, group) = (&self.specs, &mut self.groups[number]);
-        for (window, spec) in group.windows.iter_mut().zip(specs) {
+        for (window, spec) in group.recent.windows.iter_mut().zip(specs) {
             let judged = window.close(spec, end);
             changed |= judged.changed;
             any |= !judged.empty;
@@ -380,7 +381,7 @@ impl RuleRun {
         }
         for member in &group.members {
             let member = &mut self.members[*member];
-            if let Some(window) = &mut member.window {
+            if let Some(window) = &mut member.recent.window {
                 let judged = window.close(&specs[member.input as usize], end);
                 changed |= judged.changed;
                 any |= !judged.empty;
@@ -420,7 +421,7 @@ impl RuleRun {
         }
         let spec = &self.specs[input as usize];
         let Some(across) = self.rule.across else {
-            return self.groups[number].windows[input as usize].view(spec, reduction);
+            return self.groups[number].recent.windows[input as usize].view(spec, reduction);
         };
         let mut members: Vec<_> = self.groups[number]
             .members
@@ -430,8 +431,10 @@ impl RuleRun {
             .collect();
         members.sort_by(|a, b| a.series.cmp(&b.series));
         let view = |window: &GroupWindow| window.view(spec, reduction);
-        let mut values: Vec<f64> =
-            members.iter().filter_map(|member| member.window.as_deref().and_then(view)).collect();
+        let mut values: Vec<f64> = members
+            .iter()
+            .filter_map(|member| member.recent.window.as_deref().and_then(view))
+            .collect();
         across::fold(across, &mut values)
     }
 
@@ -441,9 +444,9 @@ impl RuleRun {
         let group = &self.groups[number];
         let holds = self.dense.as_ref().is_some_and(|dense| dense.holds(number));
         let idle = !holds
-            && group.windows.iter().all(GroupWindow::is_idle)
+            && group.recent.windows.iter().all(GroupWindow::is_idle)
             && group.members.iter().all(|member| {
-                self.members[*member].window.as_ref().is_none_or(|window| window.is_idle())
+                self.members[*member].recent.window.as_ref().is_none_or(|window| window.is_idle())
             });
         let moving = self.rule.timing.on_no_data != OnNoData::Hold
             && group.alert.state.deadline(emit::timing(&self.rule)).is_some();

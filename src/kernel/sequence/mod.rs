@@ -11,6 +11,7 @@ mod samples;
 pub mod sequencer;
 mod swap;
 pub mod table;
+pub mod tap;
 
 use std::sync::Arc;
 

@@ -7,11 +7,13 @@ use crate::kernel::model::{
     Announcement, Batch, EventTime, Now, Op, Refusal, RefusalCounts, Series, SeriesId, Slot,
     SourceId,
 };
+use crate::kernel::rule::selector::Selector;
 
 use super::progress::{Progress, Standing};
 use super::router::Route;
-use super::sequencer::Sequencer;
+use super::sequencer::{Sequencer, SourceReport};
 use super::table::Interned;
+use super::tap::{Tap, Tapped};
 use super::{Cut, Input, Introduction, Rows, STEP};
 
 /// Later samples that must agree before a replay believes a jump in time.
@@ -57,6 +59,31 @@ struct Arrival {
 }
 
 impl Sequencer {
+    pub fn sources(&self) -> Vec<SourceReport> {
+        let known = |(at, source): (usize, &Option<Source>)| {
+            source.as_ref().map(|source| SourceReport {
+                source: SourceId(at as u16),
+                standing: source.progress.standing(),
+                mark: source.progress.mark(),
+                lateness: source.progress.lateness(),
+                accepted: source.accepted,
+                refused: source.refused.clone(),
+            })
+        };
+        self.sources.iter().enumerate().filter_map(known).collect()
+    }
+
+    /// From now on the samples of series that any of these selectors takes are kept for
+    /// [`Sequencer::take_tapped`]; all of them are introduced anew. No selector closes the tap.
+    pub fn set_tap(&mut self, wants: Vec<Selector>) {
+        self.tap = Tap::new(wants);
+    }
+
+    /// What was tapped since the last call.
+    pub fn take_tapped(&mut self) -> Option<Tapped> {
+        self.tap.as_mut()?.take()
+    }
+
     pub(super) fn batch(&mut self, source: SourceId, batch: Batch) -> Vec<Input> {
         let Some(mut from) = self.slot_of(source).take() else { return Vec::new() };
         from.refused.merge(&batch.refused);
@@ -244,6 +271,9 @@ impl Sequencer {
         from.accepted += 1;
         self.accepted += 1;
         place(out, entry.shards, position, sample.id, sample.at, sample.value);
+        if let Some(tap) = &mut self.tap {
+            tap.sample(sample.id, sample.at, sample.value, || self.table.series(sample.id));
+        }
     }
 
     /// The number of the series that a slot stands for; introduces it when it is new or retired.

@@ -15,6 +15,7 @@ use super::progress::{Progress, Standing};
 use super::router::Router;
 use super::samples::{Source, Suspect, place};
 use super::table::SeriesTable;
+use super::tap::Tap;
 use super::{Cut, Derived, Input, Rows, STEP};
 
 /// Series are kept at least this long after their last sample, whatever the rules say.
@@ -81,6 +82,8 @@ pub struct Sequencer {
     /// What was recorded since the last watermark step: the next one hands it to the next layer.
     pub(super) recorded: Vec<Derived>,
     pub(super) accepted: u64,
+    /// There only while somebody carries samples out.
+    pub(super) tap: Option<Tap>,
 }
 
 /// What the sequencer knows of a source, for status pages.
@@ -126,6 +129,7 @@ impl Sequencer {
             suspects: Vec::new(),
             recorded: Vec::new(),
             accepted: 0,
+            tap: None,
         }
     }
 
@@ -160,20 +164,6 @@ impl Sequencer {
             .map(|(at, rule)| (rule.name.clone(), self.router.overflowed(RuleIndex(at as u32))))
             .filter(|(_, series)| *series > 0)
             .collect()
-    }
-
-    pub fn sources(&self) -> Vec<SourceReport> {
-        let known = |(at, source): (usize, &Option<Source>)| {
-            source.as_ref().map(|source| SourceReport {
-                source: SourceId(at as u16),
-                standing: source.progress.standing(),
-                mark: source.progress.mark(),
-                lateness: source.progress.lateness(),
-                accepted: source.accepted,
-                refused: source.refused.clone(),
-            })
-        };
-        self.sources.iter().enumerate().filter_map(known).collect()
     }
 
     /// Puts one thing into the sequence: what each shard gets, in the order of shards. Empty when
@@ -240,6 +230,9 @@ impl Sequencer {
             entry.newest = sample.at;
             entry.heard = entry.heard.max(self.watermark).max(sample.at);
             place(&mut out, entry.shards, cut.position, id, sample.at, sample.value);
+            if let Some(tap) = &mut self.tap {
+                tap.sample(id, sample.at, sample.value, || self.table.series(id));
+            }
         }
         (self.position, self.watermark) = end;
         out
@@ -366,6 +359,7 @@ impl Sequencer {
             }
             self.router.leave(&series, self.table.overflowing(id));
             self.table.retire(id);
+            self.tap.iter_mut().for_each(|tap| tap.retire(id));
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::guest::grant::{Grants, GuestLimits};
 use crate::shell::decoders::Decoders;
 use crate::shell::probes::ProbeHub;
+use crate::shell::sample_sinks::SampleHub;
 use crate::shell::sink::Declared;
 
 /// Where rules, sinks and grants come from.
@@ -25,6 +26,7 @@ pub struct Places {
 pub struct Guests {
     pub probes: Arc<ProbeHub>,
     pub decoders: Arc<Decoders>,
+    pub samples: Arc<SampleHub>,
 }
 
 impl Places {

@@ -14,9 +14,10 @@ pub mod file;
 pub mod hub;
 pub mod rotating;
 pub mod status;
-mod steady;
+pub mod steady;
 pub mod template;
 pub mod terminal;
+pub mod waiting;
 pub mod webhook;
 mod worker;
 

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration as StdDuration;
 
+use crate::guest::changes::PluginEvent;
 use crate::kernel::event::Fingerprint;
 use crate::kernel::model::{
     Defect, Duration, EventTime, Labels, Level, Now, Refusal, RefusalCounts, Version,
@@ -11,6 +12,7 @@ use crate::kernel::model::{
 use crate::kernel::rule::Origin;
 use crate::shell::api::*;
 use crate::shell::metrics::Exposition;
+use crate::shell::sample_sinks::status::SampleSinkStatus;
 
 #[derive(Default)]
 pub struct FakeApp {
@@ -108,6 +110,10 @@ impl Facts for FakeApp {
         vec![self.report()]
     }
 
+    fn sample_sinks(&self) -> Vec<SampleSinkStatus> {
+        Vec::new()
+    }
+
     fn sinks(&self) -> Vec<SinkStatus> {
         vec![SinkStatus {
             name: "ops-chat".into(),
@@ -142,6 +148,10 @@ impl Facts for FakeApp {
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
+        Vec::new()
+    }
+
+    fn plugin_changes(&self, _after: u64) -> Vec<Arc<PluginEvent>> {
         Vec::new()
     }
 

@@ -9,6 +9,7 @@ use crate::guest::sink::{Deliver, Opener, Outcome, SinkEnv};
 use crate::kernel::delivery::{Action, Input, Settled};
 use crate::kernel::rule::program::Fault;
 use crate::shell::sink::dead_letters::DeadLetters;
+use crate::shell::sink::waiting::{ended, sleep_until};
 
 type Instance = Box<dyn Deliver>;
 
@@ -145,19 +146,4 @@ fn open(opener: &dyn Opener, env: &SinkEnv) -> Result<Instance, Fault> {
 
 fn panicked(error: &JoinError) -> Fault {
     Fault::new(format!("the sink's code panicked: {error}"))
-}
-
-/// How a task ended; never, when there is none.
-async fn ended<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(wake: Option<tokio::time::Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
 }
