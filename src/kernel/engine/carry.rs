@@ -76,7 +76,7 @@ impl RuleRun {
             both(&|run| run.closes_at_rest()) && both(&by_conditions)
         };
         !edit.reselects
-            && !edit.reschedules
+            && !edit.hastens
             && fresh.lost.is_none()
             && !self.quarantined
             && (self.plain && next.plain || close_alike())
@@ -127,6 +127,9 @@ impl RuleRun {
         let refresh = self.refresh_after(old, resets);
         if refresh.retimes {
             self.timers.clear();
+        }
+        if refresh.resets {
+            self.awake.clear();
         }
         for number in self.groups.numbers() {
             self.refresh_group(context, number, refresh);
@@ -186,7 +189,6 @@ impl RuleRun {
             self.renew_parts(context, &mut member);
             self.members[number] = member;
         }
-        self.awake.retain(|other| *other != number);
     }
 
     /// The selector or the grouping changed: groups of `before` whose key can still be meant go

@@ -372,7 +372,9 @@ impl RuleRun {
             }
         }
         self.by_key.remove(group.key.bytes(), number);
-        self.awake.retain(|other| *other != number);
+        if group.awake {
+            self.awake.retain(|other| *other != number);
+        }
         if group.key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, -1);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::program::Fault;
 use super::ruleset::{Binding, Index, RuleIndex, Ruleset};
 use super::{Input, Judge, Rule};
-use crate::kernel::model::Series;
+use crate::kernel::model::{Duration, Series};
 
 #[derive(Debug)]
 pub struct Succession {
@@ -51,8 +51,8 @@ pub struct Edit {
     pub text: bool,
     /// Which series it takes, or how it groups them.
     pub reselects: bool,
-    /// When something becomes due in a group that nothing is wrong with.
-    pub reschedules: bool,
+    /// Something may become due earlier in a group that nothing is wrong with.
+    pub hastens: bool,
 }
 
 impl Succession {
@@ -199,18 +199,19 @@ fn change(was: RuleIndex, old: &Arc<Rule>, new: &Arc<Rule>, delayed: bool) -> Ch
     let edit = Edit {
         text: old.version != new.version,
         reselects: !selects_alike(old, new),
-        reschedules: delayed || reschedules(old, new),
+        hastens: delayed || hastens(old, new),
     };
     Change::Edited { was, edit }
 }
 
+/// Whether something may be due earlier: what is due later is put off when its old time comes.
 /// Soak, cool and reminders concern alerts that do something.
-fn reschedules(old: &Rule, new: &Rule) -> bool {
-    let of = |rule: &Rule| {
-        let timing = &rule.timing;
-        (timing.expire, timing.forget, timing.forget_firing, timing.absent, rule.remembers())
+fn hastens(old: &Rule, new: &Rule) -> bool {
+    let absent = |rule: &Rule| rule.timing.absent.unwrap_or(Duration::MAX);
+    let life = |rule: &Rule| {
+        if rule.timing.forget_firing { rule.timing.forget } else { rule.remembers() }
     };
-    of(old) != of(new)
+    new.timing.expire < old.timing.expire || life(new) < life(old) || absent(new) < absent(old)
 }
 
 /// The same series in the same groups. A closure over labels may have changed with any edit.

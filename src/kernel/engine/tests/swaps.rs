@@ -86,6 +86,27 @@ fn another_expiry_counts_for_groups_at_rest() {
         vec![(vec![expiring("1h", 1)], calm), (vec![expiring("30s", 2)], "32s up{} 1")],
         "31s fired critical {host=a}",
     );
+    let later = "32s up{} 1 | 122s up{} 1";
+    check(
+        vec![(vec![expiring("30s", 1)], calm), (vec![expiring("2m", 2)], later)],
+        "2m1s fired critical {host=a}",
+    );
+}
+
+#[test]
+fn another_window_begins_anew_in_every_group() {
+    let load = |length, version| {
+        let rule = rule("load", "cpu").by(&["host"]).sliding(length, "10s");
+        rule.when(mean_over(60.0)).version(version).make()
+    };
+    check(
+        vec![
+            (vec![load("30s", 1)], "1s cpu{host=a} 90 | 1s cpu{host=b} 10 | 12s up{} 1"),
+            (vec![load("20s", 2)], "13s cpu{host=a} 50 | 13s cpu{host=b} 70 | 41s up{} 1"),
+        ],
+        "10s fired critical {host=a} 90 | 20s resolved critical {host=a} 50 \
+         | 20s fired critical {host=b} 70",
+    );
 }
 
 #[test]
