@@ -173,7 +173,8 @@ impl Writing {
         }
     }
 
-    /// Takes everything under one lock, so that an older state never comes after a newer one.
+    /// Each state as it is when its turn comes, which may be newer than the one that was waited
+    /// with.
     fn write_all(&self) {
         let Some(folder) = self.folder() else { return };
         let mut waiting = self.waiting();
