@@ -43,7 +43,10 @@ fn plugin() -> Arc<dyn RulePlugin> {
     let host = WasmHost::new(WasmLimits::default()).expect("a host");
     match load("threshold", &bytes, &settings, &host).expect("it loads").component {
         Component::Rules { plugin, .. } => plugin,
-        Component::Sink(_) | Component::Probe(_) | Component::Source(_) => {
+        Component::Sink(_)
+        | Component::SampleSink(_)
+        | Component::Probe(_)
+        | Component::Source(_) => {
             panic!("threshold is a rule")
         }
     }
