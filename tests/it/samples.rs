@@ -7,6 +7,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use crate::command::Recorded;
 use crate::guests::{drop_into, guest, rebuilt};
 use crate::instance::{Instance, Site};
 use crate::loopback::{Receiver, get, post, wait_for};
@@ -280,4 +281,16 @@ fn a_sink_is_blocked_until_it_is_granted_and_gone_with_its_file() {
     std::fs::remove_file(instance.site.path("plugins/out.wasm")).expect("it was there");
     post(instance.address, "/api/v1/rules/accept-empty", b"");
     wait_for("its end", || instance.sample_sink("out").is_null().then_some(()));
+}
+
+#[test]
+fn a_replay_delivers_no_samples() {
+    let receiver = Receiver::start(|_, _| (200, "", ""));
+    let recorded = Recorded::new("rule(\"any\").on(\"a\").when(|v| v > 1.0);");
+    let settings = format!("url = \"http://{}/in\"\n{EVIL}", receiver.address);
+    drop_into(&recorded.plugins(), "out", &guest("evil_samples"), &settings);
+    recorded.write("samples", "{\"name\":\"a\",\"ts\":1700000000000,\"value\":2}\n");
+    let events = recorded.replay(&[], "samples");
+    assert!(events.contains("\"rule\":\"any\""), "{events}");
+    assert_eq!(receiver.got().len(), 0);
 }
