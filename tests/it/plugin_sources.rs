@@ -127,6 +127,13 @@ fn what_is_sent_over_tcp_waits_for_a_plugin_that_is_missing() {
     wait_for_count(&instance, "late-tcp", "samples", 2);
     instance.flush();
     assert_eq!(fired(&instance, "seen"), [1.0]);
+    // Gone again, the socket that is set up for it misses it, and what was posted to it does not.
+    assert_eq!(post(instance.address, "/ingest?source=late", b"seen 5").status(), 200);
+    std::fs::remove_file(instance.site.path("plugins/late.wasm")).expect("it was there");
+    post(instance.address, "/api/v1/rules/accept-empty", b"");
+    wait_for("its end", || (source(&instance, "late-udp")["state"] == "blocked").then_some(()));
+    assert_ne!(source(&instance, "plugin:late")["state"], "blocked");
+    assert_eq!(post(instance.address, "/ingest?source=late", b"seen 6").status(), 404);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use crate::command::Recorded;
 use crate::guests::{drop_into, guest, rebuilt};
 use crate::instance::{Instance, Site};
 use crate::loopback::{Receiver, get, post, wait_for};
@@ -203,6 +204,29 @@ fn a_batch_that_ends_instances_is_given_up_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_new_version_that_dies_is_taken_back() {
+    let receiver = Receiver::start(|_, _| (200, "", ""));
+    let address = receiver.address.to_string();
+    let instance = with_sink("evil_samples", &address, EVIL).start("");
+    send(&instance, 0..4);
+    instance.flush();
+    let first = instance.sample_sink("out")["version"].clone();
+    let settings = format!("url = \"http://{address}/in\"\n{EVIL}panic = 5.0\n");
+    drop_into(&instance.site.path("plugins"), "out", &guest("evil_samples"), &settings);
+    let version = || instance.sample_sink("out")["version"].clone();
+    wait_for("the new version", || (version() != first).then_some(()));
+    send(&instance, 4..8);
+    wait_for("the old version", || (version() == first).then_some(()));
+    send(&instance, 8..12);
+    instance.flush();
+    let arrived = all_rows(&taken(&receiver));
+    assert_eq!(arrived[arrived.len() - 4..], rows(8..12));
+    // The batch was tried a second time by one of the two.
+    let dead = instance.sample_sink("out")["dead"].as_u64().expect("a number");
+    assert_eq!(arrived.len() as u64 + dead, 12);
+}
+
+#[test]
 fn what_the_other_side_rejects_is_counted_and_the_rest_goes_on() {
     let receiver = Receiver::start(|_, number| (if number == 0 { 400 } else { 200 }, "", ""));
     let site = with_sink("evil_samples", &receiver.address.to_string(), EVIL);
@@ -257,4 +281,16 @@ fn a_sink_is_blocked_until_it_is_granted_and_gone_with_its_file() {
     std::fs::remove_file(instance.site.path("plugins/out.wasm")).expect("it was there");
     post(instance.address, "/api/v1/rules/accept-empty", b"");
     wait_for("its end", || instance.sample_sink("out").is_null().then_some(()));
+}
+
+#[test]
+fn a_replay_delivers_no_samples() {
+    let receiver = Receiver::start(|_, _| (200, "", ""));
+    let recorded = Recorded::new("rule(\"any\").on(\"a\").when(|v| v > 1.0);");
+    let settings = format!("url = \"http://{}/in\"\n{EVIL}", receiver.address);
+    drop_into(&recorded.plugins(), "out", &guest("evil_samples"), &settings);
+    recorded.write("samples", "{\"name\":\"a\",\"ts\":1700000000000,\"value\":2}\n");
+    let events = recorded.replay(&[], "samples");
+    assert!(events.contains("\"rule\":\"any\""), "{events}");
+    assert_eq!(receiver.got().len(), 0);
 }

@@ -15,7 +15,8 @@ pub trait Source: Sized + 'static {
         Intake { content_types: Vec::new(), lateness: None }
     }
 
-    /// Reads one payload. What cannot be read is a defect; a failure is a defect of all of it.
+    /// Reads one payload: the body of a request, a datagram, lines of a stream, or what came after
+    /// its length. What cannot be read is a defect; a failure is a defect of all of it.
     fn decode(
         &mut self,
         content_type: &str,

@@ -12,6 +12,8 @@ use super::reader::Unread;
 
 pub struct Lane {
     pub inlet: Inlet,
+    /// The settings name it: that its plugin is missing is worth saying.
+    is_set: bool,
     /// By the settings; that of the plugin when they name none.
     lateness: Option<Duration>,
     /// Held while a batch is made and handed on, so that batches keep their order.
@@ -28,31 +30,47 @@ struct State {
 pub type Read<'a> = (&'a [u8], Result<Decoded, Unread>);
 
 impl Lane {
-    /// `of_plugin` is the lateness that the plugin asks for, when it is there.
-    pub fn open(
+    /// For what is posted, whose plugin was there first. `of_plugin` is the lateness that the
+    /// plugin asks for.
+    pub fn of_posts(gate: &Gate, name: &str, of_plugin: Option<Duration>) -> Lane {
+        Lane::open(gate, name, None, of_plugin, false)
+    }
+
+    /// For a socket of the settings, whose plugin need not be there.
+    pub fn of_socket(
         gate: &Gate,
         name: &str,
         lateness: Option<Duration>,
         of_plugin: Option<Duration>,
     ) -> Lane {
+        Lane::open(gate, name, lateness, of_plugin, true)
+    }
+
+    fn open(
+        gate: &Gate,
+        name: &str,
+        lateness: Option<Duration>,
+        of_plugin: Option<Duration>,
+        is_set: bool,
+    ) -> Lane {
         let opened = lateness.or(of_plugin);
         let inlet = gate.open(name, SourceKind::Plugin, opened);
         let state = Mutex::new(State { slots: Slots::default(), lateness: opened });
-        Lane { inlet, lateness, state }
+        Lane { inlet, is_set, lateness, state }
     }
 
     /// Another plugin reads from now on, or none does, for the reason given.
-    pub fn adapt(&self, of_plugin: Option<Duration>, blocked: Option<String>) {
+    pub fn adapt(&self, of_plugin: Option<Duration>, missing: Option<String>) {
         let mut state = self.state.lock().expect(UNPOISONED);
-        let wanted = self.lateness.or(of_plugin);
-        if blocked.is_none() && wanted != state.lateness {
+        let (wanted, is_live) = (self.lateness.or(of_plugin), missing.is_none());
+        if is_live && wanted != state.lateness {
             *state = State { slots: Slots::default(), lateness: wanted };
             self.inlet.reopen(wanted);
         }
-        if self.inlet.status().tally.listening != blocked.is_none() {
-            self.inlet.listening(blocked.is_none());
+        if self.inlet.status().tally.listening != is_live {
+            self.inlet.listening(is_live);
         }
-        self.block(blocked);
+        self.block(missing.filter(|_| self.is_set));
     }
 
     /// Says why nothing is taken in.

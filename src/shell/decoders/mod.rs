@@ -54,7 +54,7 @@ impl Decoders {
             let lateness = live.source.lateness;
             place.swap(Some(live));
             place.open_for_posts(|| {
-                Lane::open(&self.around.gate, &format!("plugin:{name}"), None, lateness)
+                Lane::of_posts(&self.around.gate, &format!("plugin:{name}"), lateness)
             });
         }
     }
@@ -68,7 +68,7 @@ impl Decoders {
     ) -> std::io::Result<Socket> {
         let name: Arc<str> = plugin.into();
         let place = self.places().entry(name.clone()).or_insert_with(|| self.place(&name)).clone();
-        let lane = Lane::open(&self.around.gate, source, lateness, place.lateness());
+        let lane = Lane::of_socket(&self.around.gate, source, lateness, place.lateness());
         Socket::open(place, Arc::new(lane), self.around.clock.clone())
     }
 

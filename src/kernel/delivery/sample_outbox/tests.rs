@@ -241,6 +241,24 @@ fn a_series_that_retires_is_known_until_its_rows_are_settled() {
 }
 
 #[test]
+fn a_number_may_stand_for_another_series_without_a_word_of_the_first() {
+    // As it is when what was between found no room on its way.
+    check(
+        policy(),
+        "
+        0s | tick                        | open
+        0s | opened                      |
+        1s | offer 1=a 1:1               |
+        1s | offer 1=a 1:2               |
+        1s | offer 1=b 1:3               | attempt +0=a +1=b 0:1 0:2 1:3
+        1s | delivered                   |
+        1s | offer 1=long 1:4            |
+        2s | offer 2=c 2:5 2:6 2:7       | attempt -0 -1 +1=c 1:5 1:6 1:7
+        ",
+    );
+}
+
+#[test]
 fn a_new_version_goes_on_with_what_waits_and_with_its_own_choice() {
     check(
         policy(),
