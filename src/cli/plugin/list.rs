@@ -177,7 +177,7 @@ mod tests {
                            "cure": "[grants.depth]\nhttp = [\"a\"]\n" } }),
         ];
         let expected = "\
-PLUGIN   WORLD  STATE        DIGEST        CALLS       ROWS  CPU s     MEMORY       PEAK  DEATHS  SAVED  AGO
+PLUGIN   WORLD  STATE        DIGEST         CALLS       ROWS  CPU s     MEMORY       PEAK  DEATHS  SAVED  AGO
 too-hot  rule   running      0123456789ab  12,345  1,000,000   1.24  1,114,112  2,228,224       0    812  12s
 too-odd  rule   quarantined  f00d               3          3   0.00          0     65,536       2      0  -
 depth    probe  blocked      -                  -          -      -          -          -       -      -  -
