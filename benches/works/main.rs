@@ -31,6 +31,7 @@ works sum-up   --work NAME --format NAME --kind NAME --samples N --alerts N RUNS
                                                                 one line of figures
 works table    FILE                                             lines of figures as Markdown
 works latency|churn|reload --watchfire FILE …                   see live.sh
+works evil|swap|start --watchfire FILE --guests FOLDER …        see plugins.sh
 EXTENT is --seed 0 --hosts 1000 --ticks 600 --cadence-ms 1000";
 
 fn main() -> ExitCode {
@@ -69,6 +70,9 @@ fn run(command: &str, words: &[String]) -> Result<ExitCode, String> {
         "latency" => live::latency::measure(&options)?,
         "churn" => live::churn::measure(&options)?,
         "reload" => live::reload::measure(&options)?,
+        "evil" => live::plugins::evil(&options)?,
+        "swap" => live::plugins::swap(&options)?,
+        "start" => live::plugins::start(&options)?,
         _ => return Err(format!("no such command\n{USAGE}")),
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,8 @@ use crate::config::forecast;
 use crate::config::settings::{Overrides, Settings};
 use crate::config::story::StoryFile;
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::Grants;
+use crate::guest::grant::{Blocked, Grants};
+use crate::kernel::rule::Origin;
 use crate::shell::load;
 
 /// Look for mistakes in rules, plugins, stories and settings, without starting anything
@@ -148,8 +149,8 @@ fn of_config(error: ConfigError) -> Finding {
     }
 }
 
-/// Sinks that lack a grant though something is sent to them, and, where all sinks are known, names
-/// in `.notify` that are none.
+/// Probes that lack a grant, sinks that do though something is sent to them, and, where all sinks
+/// are known, names in `.notify` that are none.
 fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let named = scan.ruleset.rules().iter().flat_map(|rule| &rule.notify).map(|name| name.as_ref());
@@ -163,16 +164,19 @@ fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Findi
         Ok(grants) => {
             findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
                 let (sink, digest) = (&live.sink, live.digest.as_deref());
-                let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
-                let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);
-                Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
+                let effective = grants.effective(&sink.name, &sink.needs, digest);
+                Some(blocked("sink", &sink.name, &sink.origin, effective.err()?))
             }));
-            // Nobody names a sink of samples: it is used by being there.
+            // Nobody names a sink of samples or a probe: it is used by being there.
             findings.extend(scan.sample_sinks.iter().filter_map(|live| {
                 let (sink, digest) = (&live.sink, live.digest.as_deref());
-                let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
-                let what = format!("sample sink `{}` is blocked: {}", sink.name, blocked.why);
-                Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
+                let effective = grants.effective(&sink.name, &sink.needs, digest);
+                Some(blocked("sample sink", &sink.name, &sink.origin, effective.err()?))
+            }));
+            findings.extend(scan.probes.iter().filter_map(|live| {
+                let (probe, digest) = (&live.probe, live.digest.as_deref());
+                let effective = grants.effective(&probe.name, &probe.needs, digest);
+                Some(blocked("probe", &probe.name, &probe.origin, effective.err()?))
             }));
         }
         Err(error) => {
@@ -200,6 +204,11 @@ fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Findi
         }
     }
     findings
+}
+
+fn blocked(world: &str, name: &str, origin: &Origin, blocked: Blocked) -> Finding {
+    let what = format!("{world} `{name}` is blocked: {}", blocked.why);
+    at(&origin.file, origin.line, what, blocked.cure)
 }
 
 fn at(file: &str, line: u32, what: String, help: String) -> Finding {

@@ -49,7 +49,8 @@ impl Table {
 
 fn is_number(cell: &str) -> bool {
     cell == "-"
-        || !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+        || !cell.is_empty()
+            && cell.bytes().all(|byte| byte.is_ascii_digit() || b",.".contains(&byte))
 }
 
 impl fmt::Display for Table {

@@ -54,6 +54,8 @@ pub struct Scan {
     pub probes: Vec<LiveProbe>,
     pub sources: Vec<LiveSource>,
     pub components: Vec<Arc<ComponentInfo>>,
+    /// Components whose version before was put back by this look, by file, and why.
+    pub rolled_back: BTreeMap<Arc<str>, String>,
     /// Of all files, those that kept their last good version included.
     pub findings: Vec<Finding>,
     /// When a missing file's rules will count as removed.
@@ -87,7 +89,8 @@ impl Catalog {
             self.scan_folder(folder, now, accept_empty, &mut changed);
         }
         let before = self.names();
-        changed.extend(self.roll_back());
+        let rolled_back = self.roll_back();
+        changed.extend(rolled_back.keys().cloned());
         let removed = self.drop_missing(now, accept_empty);
         self.drop_lingering(now);
         let ruleset = self.settle(now);
@@ -107,6 +110,7 @@ impl Catalog {
             probes: self.live().flat_map(|good| good.probes.clone()).collect(),
             sources: self.live().flat_map(|good| good.sources.clone()).collect(),
             components: self.live().filter_map(|good| good.component.clone()).collect(),
+            rolled_back,
             findings: self.files.values().flat_map(File::all_findings).collect(),
             next,
             held: self.held.clone(),
@@ -210,26 +214,14 @@ impl Catalog {
 
     /// Puts the version before back where a new one died within its first batches. The file is not
     /// read again until it changes.
-    fn roll_back(&mut self) -> Vec<Arc<str>> {
-        let mut back = Vec::new();
+    fn roll_back(&mut self) -> BTreeMap<Arc<str>, String> {
+        let mut back = BTreeMap::new();
         for (path, file) in &mut self.files {
-            if file.good.as_ref().is_some_and(Good::died_new)
-                && let Some(before) = file.before.take()
-            {
-                let component = file.good.as_ref().and_then(|good| good.component.as_ref());
-                let death = component.and_then(|component| component.counters.last_death());
-                let what = format!(
-                    "the new version died within its first {} batches, so the one before it is \
-                     back: {}",
-                    wasm::strikes::NEW_BATCHES,
-                    death.unwrap_or_default()
-                );
-                for plugin in &before.plugins {
+            if let Some(why) = file.roll_back(path) {
+                for plugin in file.fresh.iter().flat_map(|good| &good.plugins) {
                     self.wasm.strikes().forgive(plugin.name());
                 }
-                file.findings = vec![about(path, &what, Some("correct it and put it here again"))];
-                file.fresh = Some(before);
-                back.push(path.clone());
+                back.insert(path.clone(), why);
             }
         }
         back

@@ -3,6 +3,7 @@
 //! A guest is a stranger: limits, grants, a closed list of faults. Never decides what is judged or
 //! delivered when; the kernel and the shell do.
 
+pub mod changes;
 pub mod finding;
 pub mod grant;
 pub mod http;

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
+use crate::kernel::engine::fresh::Fresh;
 use crate::kernel::engine::output::Output;
 use crate::kernel::engine::{Engine, snapshot};
 use crate::kernel::merge::{self, Merge, Merged};
 use crate::kernel::model::{EventTime, Limits};
 use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::rule::succession::Succession;
 use crate::kernel::sequence::sequencer::{self, Arrived, Sequencer};
-use crate::kernel::sequence::{Cut, Input, Rows};
+use crate::kernel::sequence::{Cut, Input, Rows, Swap};
 
 pub struct Machine {
     pub sequencer: Sequencer,
@@ -26,6 +28,14 @@ pub struct Snapshot {
     pub engine: snapshot::Snapshot,
 }
 
+/// A ruleset that is ready to be adopted: nothing is left to do but what needs the shards.
+#[derive(Debug)]
+pub struct Handover {
+    pub succession: Arc<Succession>,
+    /// One for each shard.
+    pub fresh: Vec<Fresh>,
+}
+
 /// How a caller runs its shards: on this thread, or on others.
 pub trait Shards {
     /// Runs a step on every shard and gives their outputs, in the order of shards.
@@ -36,6 +46,8 @@ pub trait Shards {
 #[derive(Debug)]
 pub enum Step {
     Input(Input),
+    /// As the input alone, where what the shard needs for it was made before.
+    Swap(Swap, Fresh),
     /// Series that a batch introduces.
     Introduce(Arc<Rows>),
     Segment {
@@ -48,6 +60,27 @@ pub enum Step {
         layer: u8,
     },
     Retire(Arc<Rows>),
+}
+
+impl Handover {
+    /// From the ruleset at hand to the next one. Takes as long as it takes, on any thread.
+    pub fn new(old: Arc<Ruleset>, new: Arc<Ruleset>, shards: u32) -> Handover {
+        let succession = Arc::new(Succession::new(old, new));
+        let fresh = (0..shards).map(|_| Fresh::new(&succession)).collect();
+        Handover { succession, fresh }
+    }
+
+    /// What each shard is asked to do, given what the sequencer says to each.
+    pub fn steps(inputs: Vec<Input>, fresh: Vec<Fresh>) -> Vec<Step> {
+        let step = |(input, fresh)| match input {
+            Input::Swap(swap) => Step::Swap(swap, fresh),
+            Input::Rows(_)
+            | Input::Listening { .. }
+            | Input::Forget { .. }
+            | Input::Quarantine { .. } => Step::Input(input),
+        };
+        inputs.into_iter().zip(fresh).map(step).collect()
+    }
 }
 
 impl Machine {
@@ -189,8 +222,7 @@ fn absorb(all: &mut [Output], more: Vec<Output>) {
         mine.faults.extend(output.faults);
         mine.disputes.extend(output.disputes);
         mine.adopted = output.adopted.or(mine.adopted.take());
-        mine.discarded.rules.extend(output.discarded.rules);
-        mine.discarded.rulesets.extend(output.discarded.rulesets);
+        mine.discarded.append(output.discarded);
     }
 }
 
@@ -206,6 +238,7 @@ impl Engine {
         let mut out = Output::default();
         match step {
             Step::Input(input) => self.step(input, &mut out),
+            Step::Swap(swap, fresh) => self.swap(swap, fresh, &mut out),
             Step::Introduce(rows) => self.introduce_all(&rows, &mut out),
             Step::Segment { rows, from, to } => self.segment(&rows, from..to, &mut out),
             Step::Cut { cut, layer } => {

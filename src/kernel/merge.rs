@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::engine::output::{
-    Adoption, Carried, DisputeNote, Emitted, FaultNote, Output, Phase, Signal, Trouble,
+    Adoption, Discarded, DisputeNote, Emitted, FaultNote, Output, Phase, Signal, Trouble,
 };
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::model::{EventTime, Labels, Level, SourceId};
@@ -34,6 +34,8 @@ pub struct Merged {
     pub faults: Vec<FaultNote>,
     pub disputes: Vec<DisputeNote>,
     pub adopted: Option<Adoption>,
+    /// What a swap put out of use: dropping it takes a while.
+    pub discarded: Vec<Discarded>,
 }
 
 impl Merge {
@@ -44,19 +46,18 @@ impl Merge {
     /// Takes every shard's output of one element.
     pub fn merge(&mut self, outputs: Vec<Output>) -> Merged {
         let mut merged = Merged::default();
-        let (mut events, mut signals) = (Vec::new(), Vec::new());
+        let (mut events, mut signals, mut adopted) = (Vec::new(), Vec::new(), Vec::new());
         for output in outputs {
             events.extend(output.events);
             signals.extend(output.signals);
             merged.faults.extend(output.faults);
             merged.disputes.extend(output.disputes);
-            if let Some(adopted) = output.adopted {
-                match &mut merged.adopted {
-                    Some(known) => join(known, adopted),
-                    None => merged.adopted = Some(adopted),
-                }
-            }
+            adopted.extend(output.adopted);
+            merged
+                .discarded
+                .extend(Some(output.discarded).filter(|discarded| !discarded.is_empty()));
         }
+        merged.adopted = Adoption::of(adopted);
         merged.faults.sort_by(|a, b| (&a.rule, &a.key, a.at).cmp(&(&b.rule, &b.key, b.at)));
         signals
             .sort_by(|a, b| (a.position, &a.what, -a.delta).cmp(&(b.position, &b.what, -b.delta)));
@@ -136,13 +137,4 @@ pub fn derived(waited: Vec<Derived>, outputs: &mut [Output]) -> Vec<Derived> {
     all.extend(outputs.iter_mut().flat_map(|output| std::mem::take(&mut output.derived)));
     all.sort_by(|a, b| (a.at, a.rule, &a.series).cmp(&(b.at, b.rule, &b.series)));
     all
-}
-
-/// All shards adopt the same rules; one that lost something on any shard lost it.
-fn join(known: &mut Adoption, other: Adoption) {
-    for ((_, mine), (_, theirs)) in known.rules.iter_mut().zip(other.rules) {
-        if matches!(theirs, Carried::Reset { .. }) {
-            *mine = theirs;
-        }
-    }
 }

@@ -14,13 +14,12 @@ use tokio::runtime::Handle;
 
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
+use crate::guest::changes::Reader;
 use crate::guest::grant::{Granted, Grants};
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
-use crate::kernel::machine::Machine;
 use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
-use crate::kernel::sequence::sequencer::Arrived;
 
 use super::api::{Api, ApiOptions, Commands, Facts, Format, IngestError, IngestReport};
 use super::board::{Board, Teller};
@@ -40,7 +39,7 @@ use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
 use super::source::decode::decoder;
 use super::source::{Feed, Surroundings};
 use super::sources::{self, Source};
-use super::state;
+use super::state::{self, Fresh};
 
 /// What a stop leaves to sinks that still have something to deliver.
 const STOP_GRACE: StdDuration = StdDuration::from_secs(10);
@@ -52,6 +51,7 @@ pub struct Watchfire {
     api: Api,
     sources: Vec<Source>,
     probes: Arc<ProbeHub>,
+    wasm: Arc<WasmHost>,
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
@@ -83,6 +83,7 @@ struct Begun {
     reloader: Reloader,
     hub: Arc<SinkHub>,
     guests: Guests,
+    wasm: Arc<WasmHost>,
     board: Arc<Board>,
     bus: Bus,
     around: Surroundings,
@@ -114,8 +115,8 @@ impl Watchfire {
             settings.watchdog.notify.iter().map(|name| name.as_str().into()).collect();
         let every = settings.watchdog.every.to_std();
         let watchdog = (!notify.is_empty()).then(|| begun.hub.watch(notify, every));
-        let (bus, probes, threads) = (begun.bus, begun.guests.probes, begun.threads);
-        Ok(Watchfire { office, bus, api, sources, probes, watchdog, threads, settings })
+        let Begun { bus, guests: Guests { probes, .. }, wasm, threads, .. } = begun;
+        Ok(Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, settings })
     }
 
     /// Where the API listens.
@@ -157,6 +158,11 @@ impl Watchfire {
         })
     }
 
+    /// Reads what happens to plugins, from the start on; for an audit log, say.
+    pub fn plugin_changes(&self) -> Reader {
+        self.wasm.changes().read(0)
+    }
+
     /// Waits until all that was ingested is judged and its events are with the sinks.
     pub async fn flush(&self) {
         let office = self.office.clone();
@@ -174,7 +180,8 @@ impl Watchfire {
     /// Stops taking samples, judges what came, lets sinks deliver for a grace period, and writes
     /// the state that the next start reads.
     pub async fn stop(self) -> Result<(), String> {
-        let Watchfire { office, bus, api, sources, probes, watchdog, threads, settings } = self;
+        let Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, settings } =
+            self;
         for source in sources {
             source.running.stop().await;
         }
@@ -196,6 +203,7 @@ impl Watchfire {
             threads.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok())
         });
         let all_ended = joined.await.unwrap_or(false);
+        wasm.flush_states();
         let Ok(Some(snapshot)) = snapshot else {
             return Err("the engine had ended before; its state is lost".into());
         };
@@ -240,8 +248,9 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     wasm.set_own_limits(places.limits());
     wasm.keep_compiled_in(&data.join("compiled"));
-    let strikes = wasm.strikes().clone();
-    let catalog = Catalog::new(settings.reload.remove_after, Arc::new(wasm));
+    wasm.keep_states_in(&data.join("plugin-state"));
+    let wasm = Arc::new(wasm);
+    let catalog = Catalog::new(settings.reload.remove_after, wasm.clone());
     let (reload, at) = (settings.reload.clone(), clock.clone());
     // Compiling components takes long: not on the runtime's threads.
     let prepared =
@@ -260,15 +269,22 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         defaults: settings.sinks.default.iter().map(|name| name.as_str().into()).collect(),
     }));
     let board = Arc::new(Board::new(bus.clone(), hub.clone()));
-    let (machine, data_error) = machine(settings, &prepared.ruleset, started.as_arrival());
+    let fresh = Fresh {
+        limits: settings.limits.clone(),
+        shards: settings.engine.shards as u32,
+        ruleset: prepared.ruleset.clone(),
+        from: started.as_arrival(),
+    };
+    let (machine, data_error) = state::machine(data, fresh, wasm.changes());
     let (adopted, adoptions) = unbounded();
     let mut teller = Teller::new(board.clone(), adopted);
     let pipeline = Pipeline::start(machine, move |merged| teller.tell(merged))
         .map_err(|error| failed("the engine", error.to_string()))?;
     let (queue, inbound) = unbounded();
     let gate = Gate::new(settings.limits.clone(), queue);
-    let (judge, sequencing) = Judge::start(pipeline, inbound, clock.clone(), strikes)
-        .map_err(|error| failed("the engine", error.to_string()))?;
+    let (judge, sequencing) =
+        Judge::start(pipeline, inbound, clock.clone(), wasm.strikes().clone())
+            .map_err(|error| failed("the engine", error.to_string()))?;
     let around = Surroundings { gate, clock };
     let guests = Guests {
         probes: Arc::new(ProbeHub::new(around.clone(), data.clone())),
@@ -279,31 +295,7 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         .start(judge.clone(), hub.clone(), guests.clone(), adoptions)
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
-    Ok(Begun { judge, reloader, hub, guests, board, bus, around, threads, data_error })
-}
-
-/// The kernel as the last stop left it, or a new one.
-fn machine(
-    settings: &Settings,
-    ruleset: &Arc<Ruleset>,
-    from: crate::kernel::model::EventTime,
-) -> (Machine, Option<String>) {
-    let (limits, shards) = (settings.limits.clone(), settings.engine.shards as u32);
-    let error = match state::load(&settings.paths.data) {
-        Ok(Some(snapshot)) => {
-            let machine = Machine::restored(limits, shards, ruleset.clone(), snapshot, from);
-            return (machine, None);
-        }
-        Ok(None) => None,
-        Err(error) => {
-            tracing::error!("{error}");
-            state::set_aside(&settings.paths.data);
-            Some(error)
-        }
-    };
-    let mut machine = Machine::new(limits, shards, from);
-    machine.step(Arrived::Swap(ruleset.clone()));
-    (machine, error)
+    Ok(Begun { judge, reloader, hub, guests, wasm, board, bus, around, threads, data_error })
 }
 
 fn places(settings: &Settings) -> Result<Places, String> {
@@ -373,6 +365,8 @@ fn office(begun: &Begun) -> Office {
         hub: begun.hub.clone(),
         gate: begun.around.gate.clone(),
         decoders: begun.guests.decoders.clone(),
+        probes: begun.guests.probes.clone(),
+        strikes: begun.wasm.strikes().clone(),
         samples: begun.guests.samples.clone(),
         clock: begun.around.clock.clone(),
         reloader: begun.reloader.clone(),

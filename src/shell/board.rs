@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 
-use crate::kernel::engine::output::{Adoption, DisputeNote, FaultNote};
+use crate::kernel::engine::output::{Adoption, Discarded, DisputeNote, FaultNote};
 use crate::kernel::event::{Event, Kind};
 use crate::kernel::merge::Merged;
 use crate::kernel::model::Labels;
@@ -40,7 +40,7 @@ pub struct Board {
 /// The merger's side of a board.
 pub struct Teller {
     board: Arc<Board>,
-    adoptions: Sender<Adoption>,
+    adoptions: Sender<Adopted>,
     faults_logged: BTreeMap<Arc<str>, (Instant, u64)>,
 }
 
@@ -94,8 +94,11 @@ impl Board {
 
 const UNPOISONED: &str = "nothing panics under this lock";
 
+/// What became of a swap, and what it put out of use, for whoever asked for the swap to drop.
+pub type Adopted = (Adoption, Vec<Discarded>);
+
 impl Teller {
-    pub fn new(board: Arc<Board>, adoptions: Sender<Adoption>) -> Teller {
+    pub fn new(board: Arc<Board>, adoptions: Sender<Adopted>) -> Teller {
         Teller { board, adoptions, faults_logged: BTreeMap::new() }
     }
 
@@ -109,7 +112,7 @@ impl Teller {
         merged.disputes.iter().for_each(log_dispute);
         if let Some(adoption) = merged.adopted {
             // Nobody waits for it at the very end.
-            let _ = self.adoptions.send(adoption);
+            let _ = self.adoptions.send((adoption, merged.discarded));
         }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration as StdDuration;
 use tokio::runtime::Handle;
 
 use crate::config::{describe, settings};
+use crate::guest::changes::PluginEvent;
 use crate::guest::sink::Outcome;
+use crate::guest::wasm::strikes::Strikes;
 use crate::kernel::decode::Decoder;
 use crate::kernel::engine::status::{AlertReport, RuleReport};
 use crate::kernel::event::{Event, Fingerprint};
@@ -15,20 +17,23 @@ use crate::kernel::model::{Duration, Labels, Level};
 use crate::kernel::rule::Rule;
 
 use super::api::{
-    AlertState, AlertStatus, CommandError, Commands, ComponentHealth, ComponentState, Facts,
-    Forgotten, Format, IngestError, IngestReport, PluginStatus, ReloadReport, RuleHealth,
-    RuleState, RuleStatus, SinkStatus, SinkTest, SourceStatus,
+    AlertState, AlertStatus, CommandError, Commands, ComponentHealth, Facts, Forgotten, Format,
+    IngestError, IngestReport, PluginStatus, ReloadReport, RuleHealth, RuleState, RuleStatus,
+    SinkStatus, SinkTest, SourceStatus,
 };
 use super::board::Board;
 use super::clock::Clock;
 use super::decoders::Decoders;
-use super::inlet::{Gate, SourceStatus as Tallied};
-use super::judge::Judge;
+use super::health;
+use super::inlet::Gate;
+use super::judge::{Judge, Overview};
 use super::metrics::Exposition;
+use super::plugins::{self, Seen};
+use super::probes::ProbeHub;
 use super::reload::{Live, Reloader};
 use super::sample_sinks::SampleHub;
 use super::sample_sinks::status::SampleSinkStatus;
-use super::shown::{plugin_status, sink_status, source_status};
+use super::shown::{sink_status, source_status};
 use super::sink::SinkHub;
 use super::sink::hub::TestError;
 use super::source::Feed;
@@ -45,6 +50,8 @@ pub struct Office {
     pub hub: Arc<SinkHub>,
     pub gate: Gate,
     pub decoders: Arc<Decoders>,
+    pub probes: Arc<ProbeHub>,
+    pub strikes: Arc<Strikes>,
     pub samples: Arc<SampleHub>,
     pub clock: Arc<dyn Clock>,
     pub reloader: Reloader,
@@ -104,17 +111,21 @@ impl Facts for Office {
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
-        let (live, look) = (self.reloader.live(), self.judge.look().look);
-        live.components.iter().map(|component| plugin_status(component, &live, &look)).collect()
+        self.plugin_status(&self.judge.look(), &self.reloader.live())
+    }
+
+    fn plugin_changes(&self, after: u64) -> Vec<Arc<PluginEvent>> {
+        self.strikes.changes().after(after)
     }
 
     fn components(&self) -> Vec<ComponentHealth> {
         let live = self.reloader.live();
         vec![
-            self.rules_health(&live),
-            self.sources_health(),
-            self.sinks_health(&live),
-            self.data_health(),
+            health::rules(&live, &self.judge.look().look),
+            health::sources(&self.gate.sources()),
+            health::sinks(&live, &self.hub.status(), &self.samples.status()),
+            plugins::health(&live.plugins, &self.strikes),
+            health::state(self.data_error.as_ref()),
         ]
     }
 
@@ -125,6 +136,12 @@ impl Facts for Office {
 }
 
 impl Office {
+    pub fn plugin_status(&self, overview: &Overview, live: &Live) -> Vec<PluginStatus> {
+        let probes = self.probes.status();
+        let (ruleset, strikes) = (live.ruleset.as_deref(), &self.strikes);
+        plugins::status(&live.plugins, &Seen { overview, ruleset, strikes, probes: &probes })
+    }
+
     fn alert_status(&self, report: &AlertReport, rule: &Rule) -> Option<AlertStatus> {
         let state = match report.state {
             _ if report.flapping => AlertState::Flapping,
@@ -151,72 +168,6 @@ impl Office {
             fingerprint: Fingerprint::of(&rule.name, &report.key, &rule.labels),
             shadow: rule.shadow,
         })
-    }
-
-    fn rules_health(&self, live: &Live) -> ComponentHealth {
-        let (state, detail) = if let Some((folder, why)) = live.held.first_key_value() {
-            (ComponentState::Down, format!("{folder}: {why}"))
-        } else if let Some(finding) = live.findings.iter().find(|finding| finding.is_error()) {
-            let what = format!("{}:{}: {}", finding.file, finding.line, finding.what);
-            (ComponentState::Degraded, format!("{what}; its last good version is live"))
-        } else if let Some(rule) = self.judge.look().look.rules.iter().find(|r| r.quarantined) {
-            let what = format!("rule {} is quarantined: most of its evaluations fault", rule.name);
-            (ComponentState::Degraded, what)
-        } else {
-            let rules = live.ruleset.as_ref().map_or(0, |ruleset| ruleset.rules().len());
-            (ComponentState::Ok, format!("{rules} rules are live"))
-        };
-        ComponentHealth { name: "rules", state, detail }
-    }
-
-    fn sources_health(&self) -> ComponentHealth {
-        let sources: Vec<Tallied> =
-            self.gate.sources().into_iter().filter(|source| source.tally.open).collect();
-        let blocked = sources.iter().find_map(|source| {
-            let why = source.tally.blocked.as_ref()?;
-            Some(format!("source {} takes nothing: {why}", source.name))
-        });
-        let (state, detail) = match blocked {
-            Some(why) => (ComponentState::Degraded, why),
-            None => (ComponentState::Ok, format!("{} sources are open", sources.len())),
-        };
-        ComponentHealth { name: "sources", state, detail }
-    }
-
-    fn sinks_health(&self, live: &Live) -> ComponentHealth {
-        let status = self.hub.status();
-        // One that nobody sends to yet misses nothing; rules that name one are looked at below.
-        let blocked = status.iter().find(|sink| sink.default && sink.state.name() == "blocked");
-        let failing = status.iter().find(|sink| sink.queued > 0 && sink.last_error.is_some());
-        let (state, detail) = if let Some(sink) = blocked {
-            let what = format!("sink {} is blocked; see `watchfire sinks list`", sink.name);
-            (ComponentState::Degraded, what)
-        } else if let Some((rule, sink)) = live.missing_sinks.first() {
-            let what = format!("rule {rule} notifies {sink}, which is not running");
-            (ComponentState::Degraded, what)
-        } else if !status.iter().any(|sink| sink.default && sink.state.name() != "removed") {
-            let what = "no default sink runs; see [sinks] default in the settings";
-            (ComponentState::Degraded, what.to_owned())
-        } else if let Some(sink) = failing {
-            let error = sink.last_error.as_deref().unwrap_or_default();
-            (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
-        } else if let Some(trouble) = self.samples.status().iter().find_map(|s| s.trouble()) {
-            (ComponentState::Degraded, trouble)
-        } else {
-            let running = status.iter().filter(|sink| sink.state.runs());
-            (ComponentState::Ok, format!("{} of {} sinks run", running.count(), status.len()))
-        };
-        ComponentHealth { name: "sinks", state, detail }
-    }
-
-    fn data_health(&self) -> ComponentHealth {
-        let (state, detail) = match &self.data_error {
-            Some(error) => (ComponentState::Degraded, error.clone()),
-            None => {
-                (ComponentState::Ok, "the state of the last stop was read or there was none".into())
-            }
-        };
-        ComponentHealth { name: "state", state, detail }
     }
 }
 

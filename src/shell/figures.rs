@@ -1,10 +1,9 @@
 //! The program's own metrics, taken from the running parts at the moment of a scrape.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use super::facts::Office;
 use super::judge::Overview;
 use super::metrics::Exposition;
+use super::plugins;
 use super::reload::Live;
 
 pub fn write(out: &mut Exposition, overview: &Overview, office: &Office, live: &Live) {
@@ -16,7 +15,8 @@ pub fn write(out: &mut Exposition, overview: &Overview, office: &Office, live: &
     reloads(out, office, live);
     sinks(out, office);
     sample_sinks(out, office);
-    plugins(out, live);
+    let changes = office.strikes.changes().counts();
+    plugins::write(out, &office.plugin_status(overview, live), &changes);
     office.board.metrics(out);
 }
 
@@ -137,29 +137,5 @@ fn sample_sinks(out: &mut Exposition, office: &Office) {
             .count(name, counts.retries);
         out.counter("watchfire_sample_sink_faults_total", "Faults of a sink's code.")
             .count(name, counts.faults);
-    }
-}
-
-fn plugins(out: &mut Exposition, live: &Live) {
-    for component in &live.components {
-        let name: &[(&str, &str)] = &[("plugin", component.name.as_ref())];
-        let counters = &component.counters;
-        let read = |counter: &AtomicU64| counter.load(Relaxed);
-        out.counter("watchfire_plugin_calls_total", "Calls into a component.")
-            .count(name, read(&counters.calls));
-        out.counter("watchfire_plugin_rows_total", "Samples, windows or alerts it was given.")
-            .count(name, read(&counters.rows));
-        out.counter("watchfire_plugin_cpu_seconds_total", "Time inside its calls.")
-            .set(name, read(&counters.busy_nanos) as f64 / 1e9);
-        out.gauge("watchfire_plugin_memory_bytes", "Memory of all its instances.")
-            .set(name, read(&counters.memory_bytes) as f64);
-        out.counter("watchfire_plugin_deaths_total", "Instances that trapped or ran too long.")
-            .count(name, read(&counters.traps));
-        out.counter("watchfire_plugin_faults_total", "Failures and broken promises.")
-            .count(name, read(&counters.faults));
-        out.counter("watchfire_plugin_denied_growths_total", "Memory that it did not get.")
-            .count(name, read(&counters.growths_denied));
-        out.counter("watchfire_plugin_denied_requests_total", "Requests that were not granted.")
-            .count(name, read(&counters.requests_denied));
     }
 }

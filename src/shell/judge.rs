@@ -1,16 +1,18 @@
 //! The thread that is the sequencer: takes what sources hand in and what people order, one at a
 //! time, and keeps the clock for sources that fall silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration as StdDuration;
 
 use crossbeam::channel::{Receiver, Sender, bounded, select, tick, unbounded};
 
-use crate::guest::wasm::strikes::Strikes;
-use crate::kernel::machine::Snapshot;
+use crate::guest::changes::PluginChange;
+use crate::guest::wasm::strikes::{Quarantine, Strikes};
+use crate::kernel::machine::{Handover, Snapshot};
 use crate::kernel::model::{Duration, EventTime, Labels, Now};
+use crate::kernel::rule::Rule;
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::rule::selector::Selector;
 use crate::kernel::sequence::sequencer::{Arrived, SourceReport};
@@ -19,20 +21,23 @@ use super::clock::Clock;
 use super::inlet::Inbound;
 use super::pipeline::{Look, Outlet, Permit, Pipeline};
 
+mod quarantines;
+
+use quarantines::{JudgedRules, Quarantines, by_plugin};
+
 /// How often silent sources are looked at; the watermark waits no longer than this for them.
 const TICK: StdDuration = StdDuration::from_millis(100);
 /// Rules whose evaluations mostly faulted in so much time are quarantined.
 const FAULT_SPAN: Duration = Duration::from_secs(10);
-const QUARANTINE_MIN: Duration = Duration::from_secs(1);
-const QUARANTINE_MAX: Duration = Duration::from_secs(300);
 
 /// What can be asked of the thread.
 enum Order {
-    Swap { ruleset: Arc<Ruleset>, done: Sender<Vec<StdDuration>> },
+    Swap { handover: Handover, done: Sender<Receiver<StdDuration>> },
     Tap { wants: Vec<Selector>, outlet: Outlet },
     Look(Sender<Overview>),
     Forget { rule: Arc<str>, key: Labels, done: Sender<()> },
     Flush(Sender<()>),
+    Settle(Sender<()>),
     Stop(Sender<Snapshot>),
 }
 
@@ -40,6 +45,8 @@ enum Order {
 #[derive(Debug, Default)]
 pub struct Overview {
     pub look: Look,
+    /// Rules that are held back.
+    pub quarantines: BTreeMap<Arc<str>, Quarantine>,
     pub sources: Vec<SourceReport>,
     pub watermark: Option<EventTime>,
     pub series: usize,
@@ -48,7 +55,10 @@ pub struct Overview {
 
 /// The way to the thread; cheap to clone. When the thread is gone answers are empty.
 #[derive(Clone)]
-pub struct Judge(Sender<Order>);
+pub struct Judge {
+    orders: Sender<Order>,
+    shards: u32,
+}
 
 impl Judge {
     pub fn start(
@@ -58,24 +68,29 @@ impl Judge {
         strikes: Arc<Strikes>,
     ) -> std::io::Result<(Judge, JoinHandle<()>)> {
         let (orders, taken) = unbounded();
-        let quarantined = held_before(&pipeline, clock.now());
-        let (counts, counted) = (BTreeMap::new(), None);
-        let work = Work { pipeline, clock, strikes, counts, counted, quarantined };
+        let shards = pipeline.shards();
+        let (counts, counted, lifted) = (BTreeMap::new(), None, Vec::new());
+        let quarantines = Quarantines::default();
+        let mut work = Work { pipeline, clock, strikes, counts, counted, quarantines, lifted };
+        work.hold_as_before();
         let thread = std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || work.run(&inbound, &taken))?;
-        Ok((Judge(orders), thread))
+        Ok((Judge { orders, shards }, thread))
     }
 
-    /// Adopts a ruleset; returns when every shard has, with the pause of each.
-    pub fn swap(&self, ruleset: Arc<Ruleset>) -> Vec<StdDuration> {
-        self.ask(|done| Order::Swap { ruleset, done }).unwrap_or_default()
+    /// Has the ruleset after `old` adopted; returns when every shard has, with the pause of each.
+    /// What came of it may yet have to be told. Whatever needs no shard is done on this thread.
+    pub fn swap(&self, old: Arc<Ruleset>, new: Arc<Ruleset>) -> Vec<StdDuration> {
+        let handover = Handover::new(old, new, self.shards);
+        let times = self.ask(|done| Order::Swap { handover, done });
+        times.map(|times| times.iter().collect()).unwrap_or_default()
     }
 
     /// Soon `outlet` gets the samples of series that any of these selectors takes.
     pub fn tap(&self, wants: Vec<Selector>, outlet: Outlet) {
         // When the thread is gone nothing comes any more.
-        let _ = self.0.send(Order::Tap { wants, outlet });
+        let _ = self.orders.send(Order::Tap { wants, outlet });
     }
 
     pub fn look(&self) -> Overview {
@@ -92,6 +107,11 @@ impl Judge {
         self.ask(Order::Flush);
     }
 
+    /// Tells which plugins' quarantines a swap lifted.
+    pub fn settle(&self) {
+        self.ask(Order::Settle);
+    }
+
     /// Judges what was handed in, ends the shards, and gives the state to go on from.
     pub fn stop(&self) -> Option<Snapshot> {
         self.ask(Order::Stop)
@@ -99,7 +119,7 @@ impl Judge {
 
     fn ask<T>(&self, order: impl FnOnce(Sender<T>) -> Order) -> Option<T> {
         let (answer, answers) = bounded(1);
-        self.0.send(order(answer)).ok()?;
+        self.orders.send(order(answer)).ok()?;
         answers.recv().ok()
     }
 }
@@ -111,20 +131,9 @@ struct Work {
     /// Evaluations and faults of each rule at the last count.
     counts: BTreeMap<Arc<str>, (u64, u64)>,
     counted: Option<Now>,
-    quarantined: BTreeMap<Arc<str>, Quarantine>,
-}
-
-struct Quarantine {
-    backoff: Duration,
-    /// `None` while it is tried again.
-    until: Option<Now>,
-}
-
-/// Rules that were quarantined at the last stop are tried again soon.
-fn held_before(pipeline: &Pipeline, now: Now) -> BTreeMap<Arc<str>, Quarantine> {
-    let held = |backoff| Quarantine { backoff, until: Some(now + backoff) };
-    let rules = pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
-    rules.map(|rule| (rule.name, held(QUARANTINE_MIN))).collect()
+    quarantines: Quarantines,
+    /// Rules that a swap brought back, and their plugins, until that is told.
+    lifted: JudgedRules,
 }
 
 impl Work {
@@ -144,6 +153,7 @@ impl Work {
                 },
                 recv(ticks) -> _ => {
                     self.pipeline.step(Arrived::Tick(self.clock.now()), None);
+                    self.strikes.release_due(self.clock.now());
                     self.watch_deaths();
                     self.watch_faults();
                 }
@@ -174,12 +184,13 @@ impl Work {
     /// Answers go to whoever waits; one that went away is no matter.
     fn obey(&mut self, order: Order, inbound: &Receiver<Inbound>) {
         match order {
-            Order::Swap { ruleset, done } => {
-                let pauses = self.pipeline.step_and_wait(Arrived::Swap(ruleset));
-                // A rule whose file was edited is judged again; the engine knows which.
+            Order::Swap { handover, done } => {
+                let times = self.pipeline.swap(handover);
+                // Faults of before are nothing that a new version is held to.
                 self.counts.clear();
-                self.pipeline.flush();
-                let _ = done.send(pauses);
+                self.count_faults();
+                self.let_go_of_lifted();
+                let _ = done.send(times);
             }
             Order::Tap { wants, outlet } => self.pipeline.tap(wants, outlet),
             Order::Look(done) => {
@@ -193,6 +204,11 @@ impl Work {
             Order::Flush(done) => {
                 inbound.try_iter().for_each(|message| self.take(message));
                 self.pipeline.flush();
+                let _ = done.send(());
+            }
+            Order::Settle(done) => {
+                let lifted = std::mem::take(&mut self.lifted);
+                self.tell_released(lifted, "it is another version");
                 let _ = done.send(());
             }
             Order::Stop(_) => unreachable!("the loop ends with it"),
@@ -212,6 +228,7 @@ impl Work {
         let watermark = sequencer.watermark();
         Overview {
             look: self.pipeline.look(),
+            quarantines: self.quarantines.out(),
             sources: sequencer.sources(),
             watermark: (watermark != EventTime::MIN).then_some(watermark),
             series: sequencer.live_series(),
@@ -219,65 +236,115 @@ impl Work {
         }
     }
 
+    /// Rules that were quarantined at the last stop are tried again soon.
+    fn hold_as_before(&mut self) {
+        let held = self.pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
+        let rules: Vec<Arc<str>> = held.map(|rule| rule.name).collect();
+        // The engine holds them already.
+        self.hold(&rules, "it was at the last stop");
+    }
+
     /// Quarantines the rules of components that died too often.
     fn watch_deaths(&mut self) {
-        let out = self.strikes.take_out();
-        if out.is_empty() {
-            return;
-        }
-        let now = self.clock.now();
-        let ruleset = self.pipeline.sequencer().ruleset().clone();
-        for rule in ruleset.rules() {
-            let guest = rule.guest().filter(|guest| out.contains(&guest.plugin));
-            if let Some(guest) = guest {
-                let why = format!("the component {} died too often", guest.plugin);
-                self.quarantine(rule.name.clone(), now, &why);
-            }
+        for plugin in self.strikes.take_out() {
+            let ruleset = self.pipeline.sequencer().ruleset().clone();
+            let judges = |rule: &&Arc<Rule>| rule.guest().is_some_and(|g| g.plugin == plugin);
+            let own = ruleset.rules().iter().filter(judges);
+            let rules: Vec<Arc<str>> = own.map(|rule| rule.name.clone()).collect();
+            self.quarantine(&rules, &format!("the component {plugin} died too often"));
+            self.strikes.suspend(&plugin);
         }
     }
 
     /// Quarantines rules over half of whose evaluations faulted, and tries them again later.
     fn watch_faults(&mut self) {
         let now = self.clock.now();
-        let due: Vec<Arc<str>> = self
-            .quarantined
-            .iter()
-            .filter(|(_, held)| held.until.is_some_and(|until| until <= now))
-            .map(|(rule, _)| rule.clone())
-            .collect();
-        for rule in due {
-            if let Some(held) = self.quarantined.get_mut(&rule) {
-                held.until = None;
-            }
-            self.pipeline.step(Arrived::Quarantine { rule, on: false }, None);
+        let due = self.quarantines.take_due(now);
+        for (rule, _) in &due {
+            self.pipeline.step(Arrived::Quarantine { rule: rule.clone(), on: false }, None);
         }
+        self.tell_released(due, "its time is over, and it is tried again");
         if self.counted.is_some_and(|counted| now.since(counted) < FAULT_SPAN) {
             return;
         }
         self.counted = Some(now);
-        for (rule, evaluations, faults) in self.pipeline.fault_counts() {
-            let (evaluated, faulted) =
-                self.counts.insert(rule.clone(), (evaluations, faults)).unwrap_or_default();
-            let (evaluated, faulted) =
-                (evaluations.saturating_sub(evaluated), faults.saturating_sub(faulted));
+        let mut faulty = Vec::new();
+        for (rule, evaluated, faulted) in self.count_faults() {
             if faulted * 2 > evaluated {
-                self.quarantine(rule, now, "most of its evaluations fault");
-            } else if self.quarantined.get(&rule).is_some_and(|held| held.until.is_none()) {
-                self.quarantined.remove(&rule);
+                faulty.push(rule);
+            } else {
+                self.quarantines.does_well(&rule);
             }
+        }
+        self.quarantine(&faulty, "most of its evaluations fault");
+    }
+
+    /// Each rule's evaluations and faults since the last count.
+    fn count_faults(&mut self) -> Vec<(Arc<str>, u64, u64)> {
+        let mut since = Vec::new();
+        for (rule, evaluations, faults) in self.pipeline.fault_counts() {
+            let counts = self.counts.insert(rule.clone(), (evaluations, faults));
+            let (evaluated, faulted) = counts.unwrap_or_default();
+            since.push((
+                rule,
+                evaluations.saturating_sub(evaluated),
+                faults.saturating_sub(faulted),
+            ));
+        }
+        since
+    }
+
+    /// Takes rules out of service that are not already.
+    fn quarantine(&mut self, rules: &[Arc<str>], why: &str) {
+        for rule in self.hold(rules, why) {
+            self.pipeline.step(Arrived::Quarantine { rule, on: true }, None);
         }
     }
 
-    fn quarantine(&mut self, rule: Arc<str>, now: Now, why: &str) {
-        let held = self.quarantined.get(&rule);
-        if held.is_some_and(|held| held.until.is_some()) {
+    /// Notes since when rules are out of service that were not, and gives them; of one plugin's this
+    /// is one change.
+    fn hold(&mut self, rules: &[Arc<str>], why: &str) -> Vec<Arc<str>> {
+        let (now, ruleset) = (self.clock.now(), self.pipeline.sequencer().ruleset().clone());
+        let (mut held, mut fresh) = (Vec::new(), Vec::new());
+        for rule in rules {
+            let guest = ruleset.find(rule).and_then(|index| ruleset.rule(index).guest());
+            let plugin = guest.map(|guest| guest.plugin.clone());
+            let Some(quarantine) = self.quarantines.hold(rule, plugin.clone(), now) else {
+                continue;
+            };
+            tracing::error!(%rule, backoff = %quarantine.backoff, "rule quarantined: {why}");
+            held.push(((rule.clone(), quarantine), plugin));
+            fresh.push(rule.clone());
+        }
+        for (plugin, held) in by_plugin(held) {
+            let longest = held.iter().map(|(_, quarantine)| *quarantine).max_by_key(|q| q.until);
+            let Some(Quarantine { until, backoff }) = longest else { continue };
+            let rules = held.into_iter().map(|(rule, _)| rule).collect();
+            let change = PluginChange::Quarantined { why: why.to_owned(), until, backoff, rules };
+            self.strikes.changes().publish(&plugin, change);
+        }
+        fresh
+    }
+
+    /// Another version of a rule is not held back for what the one before did, and must be held
+    /// back anew where it is no better.
+    fn let_go_of_lifted(&mut self) {
+        if self.quarantines.is_empty() {
             return;
         }
-        let known = held.map(|held| held.backoff * 2);
-        let backoff = known.unwrap_or(QUARANTINE_MIN).min(QUARANTINE_MAX);
-        tracing::error!(%rule, %backoff, "rule quarantined: {why}");
-        let held = Quarantine { backoff, until: Some(now + backoff) };
-        self.quarantined.insert(rule.clone(), held);
-        self.pipeline.step(Arrived::Quarantine { rule, on: true }, None);
+        let held = self.pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
+        let still: BTreeSet<Arc<str>> = held.map(|rule| rule.name).collect();
+        let lifted = self.quarantines.take_lifted(&still);
+        for plugin in lifted.iter().filter_map(|(_, plugin)| plugin.as_ref()) {
+            self.strikes.resume(plugin);
+        }
+        self.lifted.extend(lifted);
+    }
+
+    fn tell_released(&self, rules: JudgedRules, why: &'static str) {
+        for (plugin, rules) in by_plugin(rules) {
+            self.strikes.resume(&plugin);
+            self.strikes.changes().publish(&plugin, PluginChange::Released { why, rules });
+        }
     }
 }

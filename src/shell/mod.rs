@@ -24,12 +24,14 @@ pub mod decoders;
 pub mod folders;
 pub mod judge;
 pub mod pipeline;
+pub mod plugins;
 pub mod state;
 mod watch;
 
 pub mod board;
 pub mod facts;
 pub mod figures;
+mod health;
 pub mod reload;
 mod shown;
 

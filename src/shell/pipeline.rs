@@ -13,7 +13,7 @@ use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
 use crate::kernel::engine::output::Output;
 use crate::kernel::engine::status::{AlertReport, RuleReport};
 use crate::kernel::engine::{Engine, snapshot};
-use crate::kernel::machine::{self, Machine, Shards, Snapshot, Step};
+use crate::kernel::machine::{self, Handover, Machine, Shards, Snapshot, Step};
 use crate::kernel::merge::{Merge, Merged};
 use crate::kernel::model::SourceId;
 use crate::kernel::rule::selector::Selector;
@@ -111,10 +111,27 @@ impl Pipeline {
         &self.sequencer
     }
 
+    pub fn shards(&self) -> u32 {
+        self.shards.jobs.len() as u32
+    }
+
     /// How a source is called in alerts about it.
     pub fn name_source(&self, source: SourceId, name: Arc<str>) {
         // The merger ends only with the pipeline.
         let _ = self.names.send((source, name));
+    }
+
+    /// Hands a ruleset to the shards. Each of them tells how long it stood still for it; the
+    /// receiver ends once all have.
+    pub fn swap(&mut self, handover: Handover) -> Receiver<StdDuration> {
+        let (taken, times) = unbounded();
+        let inputs = self.sequencer.step(Arrived::Succession(handover.succession));
+        self.sent += 1;
+        let steps = Handover::steps(inputs, handover.fresh);
+        for (jobs, step) in self.shards.jobs.iter().zip(steps) {
+            send(jobs, Job::Run { step, permit: None, taken: Some(taken.clone()) });
+        }
+        times
     }
 
     /// From here on `outlet` gets the samples of series that any of these selectors takes.
@@ -125,28 +142,12 @@ impl Pipeline {
 
     /// Puts one thing into the sequence and hands it to the shards.
     pub fn step(&mut self, arrived: Arrived, permit: Option<Permit>) {
-        self.step_timed(arrived, permit, None);
-    }
-
-    /// As [`Pipeline::step`], and waits until every shard has done it: how long each of them took.
-    pub fn step_and_wait(&mut self, arrived: Arrived) -> Vec<StdDuration> {
-        let (taken, times) = unbounded();
-        self.step_timed(arrived, None, Some(taken));
-        times.iter().collect()
-    }
-
-    fn step_timed(
-        &mut self,
-        arrived: Arrived,
-        permit: Option<Permit>,
-        taken: Option<Sender<StdDuration>>,
-    ) {
         let inputs = self.sequencer.step(arrived);
         if inputs.is_empty() {
             return;
         }
         self.sent += 1;
-        self.hand_over(inputs, permit, taken);
+        self.hand_over(inputs, permit);
         if let Some(outlet) = &self.outlet
             && let Some(tapped) = self.sequencer.take_tapped()
         {
@@ -154,27 +155,17 @@ impl Pipeline {
         }
     }
 
-    fn hand_over(
-        &mut self,
-        inputs: Vec<Input>,
-        permit: Option<Permit>,
-        taken: Option<Sender<StdDuration>>,
-    ) {
+    fn hand_over(&mut self, inputs: Vec<Input>, permit: Option<Permit>) {
         if !self.sequencer.ruleset().records() {
             for (jobs, input) in self.shards.jobs.iter().zip(inputs) {
-                let (permit, taken) = (permit.clone(), taken.clone());
-                send(jobs, Job::Run { step: Step::Input(input), permit, taken });
+                let (step, permit) = (Step::Input(input), permit.clone());
+                send(jobs, Job::Run { step, permit, taken: None });
             }
             return;
         }
-        let begun = Instant::now();
         let outputs = machine::run(&mut self.sequencer, &mut self.shards, inputs);
         for (jobs, output) in self.shards.jobs.iter().zip(outputs) {
             send(jobs, Job::Forward(output));
-        }
-        if let Some(taken) = taken {
-            // The receiver outlives the call.
-            let _ = taken.send(begun.elapsed());
         }
     }
 
@@ -289,6 +280,7 @@ fn serve(mut engine: Engine, work: &Receiver<Job>, done: &Sender<Output>, reply:
                 let output = engine.take(step);
                 drop(permit);
                 if let Some((taken, begun)) = taken.zip(begun) {
+                    // Whoever asked may have gone.
                     let _ = taken.send(begun.elapsed());
                 }
                 if done.send(output).is_err() {

@@ -137,14 +137,13 @@ impl ProbeHub {
         (why, cure): (String, String),
     ) {
         let name = &probe.name;
-        let blocked = Some((why.clone(), cure.clone()));
+        let blocked = Some((why, cure));
         if probes.get(name).is_some_and(|slot| slot.blocked == blocked) {
             return;
         }
         if let Some(slot) = probes.remove(name) {
             self.end(slot);
         }
-        tracing::warn!("probe {name} is blocked: {why}; {cure}");
         let (specs, _) = watch::channel(None);
         let (kind, counts) = (probe.kind, Arc::default());
         probes.insert(name.clone(), Slot { kind, blocked, specs, counts, task: None });

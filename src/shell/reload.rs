@@ -12,20 +12,19 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{
-    Catalog, ComponentInfo, Folder, LiveProbe, LiveSampleSink, LiveSink, Scan,
-};
+use crate::config::catalog::{Catalog, Folder, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
-use crate::kernel::model::Version;
 use crate::kernel::rule::ruleset::Ruleset;
 
 use super::api::{FileReport, ReloadOutcome, ReloadReport, ReloadTrigger};
+use super::board::Adopted;
 use super::clock::Clock;
 use super::folders;
 use super::judge::Judge;
 use super::metrics::Buckets;
+use super::plugins::{Entry, Told};
 use super::sink::SinkHub;
 use super::watch::Watch;
 
@@ -54,7 +53,7 @@ pub struct Live {
     /// Sinks that rules name and that do not run.
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
-    pub components: Vec<Arc<ComponentInfo>>,
+    pub plugins: Vec<Entry>,
 }
 
 enum Wish {
@@ -131,9 +130,7 @@ struct Work {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     grants: Option<String>,
-    sinks: Vec<LiveSink>,
-    sample_sinks: Vec<LiveSampleSink>,
-    probes: Vec<LiveProbe>,
+    told: Told,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
     ids: u64,
@@ -144,8 +141,9 @@ struct Running {
     judge: Judge,
     hub: Arc<SinkHub>,
     guests: Guests,
-    adoptions: Receiver<Adoption>,
-    version: Version,
+    adoptions: Receiver<Adopted>,
+    /// What the shards judge by.
+    ruleset: Arc<Ruleset>,
 }
 
 pub fn prepare(
@@ -158,19 +156,8 @@ pub fn prepare(
     let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
     let ruleset = scan.ruleset.clone();
-    let work = Work {
-        places,
-        settings,
-        catalog,
-        clock,
-        grants: None,
-        sinks: Vec::new(),
-        sample_sinks: Vec::new(),
-        probes: Vec::new(),
-        live,
-        pauses: Arc::default(),
-        ids: 0,
-    };
+    let (grants, told, pauses, ids) = (None, Told::default(), Arc::default(), 0);
+    let work = Work { places, settings, catalog, clock, grants, told, live, pauses, ids };
     Prepared { work, ruleset, scan, begun }
 }
 
@@ -181,13 +168,12 @@ impl Prepared {
         judge: Judge,
         hub: Arc<SinkHub>,
         guests: Guests,
-        adoptions: Receiver<Adoption>,
+        adoptions: Receiver<Adopted>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
         let Prepared { work, ruleset, scan, begun } = self;
         let (live, pauses) = (work.live.clone(), work.pauses.clone());
-        let version = ruleset.version();
-        let mut running = Running { work, judge, hub, guests, adoptions, version };
-        running.first(&scan, &ruleset, begun);
+        let mut running = Running { work, judge, hub, guests, adoptions, ruleset };
+        running.first(&scan, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
         let look = look_at(&wishes, ReloadTrigger::Death);
@@ -200,10 +186,10 @@ impl Prepared {
 }
 
 impl Running {
-    fn first(&mut self, scan: &Scan, ruleset: &Ruleset, begun: Instant) {
-        let added = ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
-        self.declare(scan);
-        self.apply_sinks();
+    fn first(&mut self, scan: &Scan, begun: Instant) {
+        let added =
+            self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
+        self.apply(scan);
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
     }
@@ -269,16 +255,15 @@ impl Running {
         let scan = self.work.catalog.scan(&folders, self.work.clock.now(), accept);
         let mut pause = StdDuration::ZERO;
         let mut adoption = Adoption::default();
-        if scan.ruleset.version() != self.version || scan.is_new {
-            self.adoptions.try_iter().for_each(drop);
-            let pauses = self.judge.swap(scan.ruleset.clone());
+        if scan.ruleset.version() != self.ruleset.version() || scan.is_new {
+            let old = std::mem::replace(&mut self.ruleset, scan.ruleset.clone());
+            let pauses = self.judge.swap(old, scan.ruleset.clone());
             pause = self.work.pauses.observe(&pauses);
-            adoption = self.adoptions.try_recv().unwrap_or_default();
-            self.version = scan.ruleset.version();
+            // Nothing more is told when we are stopping. What is out of use is dropped here.
+            (adoption, _) = self.adoptions.recv().unwrap_or_default();
         }
-        self.declare(&scan);
-        let changes = self.apply_sinks();
-        log::sinks(&changes, &self.hub);
+        let changes = self.apply(&scan);
+        log::sinks(&changes);
         self.report(&scan, trigger, adoption, begun, pause)
     }
 
@@ -335,7 +320,6 @@ impl Running {
             }
         }
         live.findings = scan.findings.clone();
-        live.components = scan.components.clone();
         drop(live);
         log::held(&held, &scan.held);
         if !unchanged {

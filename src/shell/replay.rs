@@ -60,7 +60,7 @@ pub fn run(
     let decoders = if in_parallel { replay.shards as usize } else { 1 };
     let each = |decoded: Decoded<'_>| {
         counts.take_in(&decoded);
-        for piece in decoded.batch.cut(replay.batch) {
+        for piece in decoded.batches {
             if let Some(pace) = &mut pace {
                 pace.wait(&piece);
             }
@@ -69,7 +69,7 @@ pub fn run(
         read(decoded.bytes);
     };
     let make = || decoder(replay.format, &replay.limits);
-    decoding::decode_all(&replay.files, decoders, make, each)?;
+    decoding::decode_all(&replay.files, decoders, replay.batch, make, each)?;
     kernel.step(Arrived::End);
     let sequencer = kernel.sequencer();
     counts.samples = sequencer.accepted();
@@ -125,10 +125,12 @@ impl<T: FnMut(Merged) + Send + 'static> Kernel<T> {
 
 impl Counts {
     fn take_in(&mut self, decoded: &Decoded<'_>) {
-        self.defects += decoded.batch.defect_count;
-        let room = 16usize.saturating_sub(self.first_defects.len());
-        let defects = decoded.batch.defects.iter().take(room).cloned();
-        self.first_defects.extend(defects.map(|defect| (decoded.file.to_owned(), defect)));
+        for batch in &decoded.batches {
+            self.defects += batch.defect_count;
+            let room = 16usize.saturating_sub(self.first_defects.len());
+            let defects = batch.defects.iter().take(room).cloned();
+            self.first_defects.extend(defects.map(|defect| (decoded.file.to_owned(), defect)));
+        }
     }
 }
 

@@ -1,16 +1,12 @@
-//! How sinks, sources and plugins look to the API.
+//! How sinks and sources look to the API.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::config::catalog::ComponentInfo;
 use crate::kernel::sequence::progress::Standing;
 
-use super::api::{PluginStatus, SinkState, SinkStatus, SourceState, SourceStatus};
+use super::api::{SinkState, SinkStatus, SourceState, SourceStatus};
 use super::inlet::SourceStatus as Tallied;
 use super::judge::Overview;
-use super::pipeline::Look;
-use super::reload::Live;
 use super::sink::SinkStatus as Status;
 use super::sink::status::SinkState as State;
 
@@ -75,39 +71,5 @@ pub fn source_status(source: &Tallied, overview: &Overview) -> SourceStatus {
             let defect = source.tally.last_defects.back()?;
             Some(format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt))
         }),
-    }
-}
-
-/// A component, with those of its rules that are held back.
-pub fn plugin_status(component: &ComponentInfo, live: &Live, look: &Look) -> PluginStatus {
-    let counters = &component.counters;
-    let read = |counter: &AtomicU64| counter.load(Relaxed);
-    let rules = live.ruleset.iter().flat_map(|ruleset| ruleset.rules());
-    let own = rules.filter(|rule| rule.guest().is_some_and(|g| g.plugin == component.name));
-    let held = |name: &str| look.rules.iter().any(|rule| *rule.name == *name && rule.quarantined);
-    let manifest = component.manifest.as_ref();
-    PluginStatus {
-        name: component.name.clone(),
-        file: component.file.clone(),
-        world: component.kind.name(),
-        version: manifest.map(|manifest| manifest.version.clone()),
-        digest: component.digest.clone(),
-        quarantined: own.map(|rule| rule.name.clone()).filter(|name| held(name)).collect(),
-        asks: manifest.map(|manifest| manifest.needs.clone()).unwrap_or_default(),
-        memory_bytes: read(&counters.memory_bytes),
-        calls: read(&counters.calls),
-        batches: read(&counters.batches),
-        rows: read(&counters.rows),
-        verdicts: read(&counters.verdicts),
-        cpu_seconds: read(&counters.busy_nanos) as f64 / 1e9,
-        deaths: read(&counters.traps),
-        faults: read(&counters.faults),
-        states_lost: read(&counters.states_lost),
-        growths_denied: read(&counters.growths_denied),
-        requests: read(&counters.requests),
-        requests_denied: read(&counters.requests_denied),
-        log_lines_left_out: read(&counters.log_lines_left_out),
-        last_death: counters.last_death(),
-        counters: counters.own(),
     }
 }

@@ -1,19 +1,68 @@
 //! The state that a clean stop writes and the next start reads.
 //!
-//! Format of `state.bin`: the eight bytes `WFSTATE1`, the xxh3-64 of the rest (little endian), then
+//! Format of `state.bin`: the eight bytes `WFSTATE2`, the xxh3-64 of the rest (little endian), then
 //! the snapshot in postcard. Written to a temporary name, synced and renamed, so it is whole or
 //! absent. Anything else is refused: a start without the past is better than one with a wrong one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::kernel::machine::Snapshot;
+use crate::guest::changes::{Changes, PluginChange};
+use crate::kernel::engine;
+use crate::kernel::machine::{Machine, Snapshot};
+use crate::kernel::model::{EventTime, Limits};
+use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::sequence::sequencer::Arrived;
 
-const MAGIC: &[u8; 8] = b"WFSTATE1";
+const MAGIC: &[u8; 8] = b"WFSTATE2";
 const NAME: &str = "state.bin";
+
+/// What a machine is made of, whether or not there is a state.
+pub struct Fresh {
+    pub limits: Limits,
+    pub shards: u32,
+    pub ruleset: Arc<Ruleset>,
+    /// Since when it listens.
+    pub from: EventTime,
+}
+
+/// The kernel as the last stop left it, or a new one, with what is wrong with its state.
+pub fn machine(data: &Path, fresh: Fresh, changes: &Changes) -> (Machine, Option<String>) {
+    let Fresh { limits, shards, ruleset, from } = fresh;
+    let error = match load(data) {
+        Ok(Some(snapshot)) => {
+            tell_lost(&snapshot.engine, shards, changes);
+            let machine = Machine::restored(limits, shards, ruleset, snapshot, from);
+            return (machine, None);
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::error!("{error}");
+            set_aside(data);
+            Some(error)
+        }
+    };
+    let mut machine = Machine::new(limits, shards, from);
+    machine.step(Arrived::Swap(ruleset));
+    (machine, error)
+}
+
+/// What a component saved for one shard is of no use to another.
+fn tell_lost(engine: &engine::snapshot::Snapshot, shards: u32, changes: &Changes) {
+    if engine.shards == shards {
+        return;
+    }
+    let plugins: BTreeSet<&str> = engine.plugins.iter().map(|(_, name, _)| &**name).collect();
+    for plugin in plugins {
+        let why = format!("it was saved by {} shards, and there are {shards} now", engine.shards);
+        changes.publish(plugin, PluginChange::StateLost { why });
+    }
+}
 
 pub fn save(data: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let body = postcard::to_stdvec(snapshot).map_err(io::Error::other)?;
@@ -48,7 +97,7 @@ pub fn load(data: &Path) -> Result<Option<Snapshot>, String> {
 }
 
 /// Puts a state that could not be used aside, so that the next stop does not write over it.
-pub fn set_aside(data: &Path) {
+fn set_aside(data: &Path) {
     // Nothing is lost when this fails: the file is written anew at the next stop.
     let _ = std::fs::rename(data.join(NAME), data.join("state.bin.bad"));
 }

@@ -99,7 +99,7 @@ fn probes_measure_what_they_are_granted() {
     let instance = site.start("");
     let log = instance.site.read("log");
     for probe in ["depth", "http-check"] {
-        assert!(log.contains(&format!("probe {probe} is blocked")), "{log}");
+        assert!(log.contains(&format!("plugin {probe} is blocked")), "{log}");
     }
     let host = format!("http = [\"http://{}\"]\n", receiver.address);
     let grants = format!("[grants.depth]\n{host}[grants.http-check]\n{host}");

@@ -101,12 +101,22 @@ fn a_sink_in_rhai_meets_what_the_world_answers() {
         ("limited", "1 1 0 status 429: slowly".to_owned()),
         ("failing", "1 1 0 status 500: I know you: Bearer ***!".to_owned()),
         ("missing", "0 0 1 status 404: I know you: Bearer ***!".to_owned()),
-        ("greedy", "0 0 1 the secret is not granted; grant secret:OTHER".to_owned()),
+        (
+            "greedy",
+            "0 0 1 the secret is not granted; the guest must ask for `secret:OTHER` in its \
+             `needs`; then grant it: `secrets = [\"OTHER\"]` under `[grants.greedy]`, and \
+             `OTHER = { env = \"OTHER\" }` under `[secrets]`"
+                .to_owned(),
+        ),
     ] {
         assert_eq!(told(sink), expected, "{sink}");
     }
-    let grant = format!("0 0 1 denied: grant `http = [\"http://{}\"]`", elsewhere.address);
-    assert_eq!(told("outside"), grant);
+    let other = format!("http://{}", elsewhere.address);
+    let cure = format!(
+        "0 0 1 denied: the guest must ask for `http:{other}` in its `needs`; then grant it: \
+         `http = [\"{other}\"]` under `[grants.outside]`"
+    );
+    assert_eq!(told("outside"), cure);
     assert_eq!(told("curious"), "1 0 0 ");
     let blocked = instance.sink("blocked");
     assert_eq!(blocked["state"], "blocked", "{blocked}");

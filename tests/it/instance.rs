@@ -22,6 +22,13 @@ pub struct Instance {
     child: Child,
 }
 
+impl Default for Site {
+    /// A folder with nothing in it.
+    fn default() -> Site {
+        Site { folder: tempfile::tempdir().expect("a folder") }
+    }
+}
+
 impl Site {
     pub fn new() -> Site {
         let site = Site { folder: tempfile::tempdir().expect("a folder") };
@@ -84,6 +91,23 @@ impl Instance {
         page["reloads"].as_array().expect("a list").clone()
     }
 
+    /// Stops it as a service manager does; what it leaves behind is in its folder.
+    pub fn stop(self) -> Site {
+        self.end("-TERM")
+    }
+
+    pub fn kill(self) -> Site {
+        self.end("-KILL")
+    }
+
+    fn end(mut self, signal: &str) -> Site {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("there is `kill`");
+        assert!(sent.success());
+        self.child.wait().expect("it is ours");
+        std::mem::take(&mut self.site)
+    }
+
     /// One sink as the API shows it.
     pub fn sink(&self, name: &str) -> Value {
         let page = get(self.address, "/api/v1/sinks").json();
@@ -96,6 +120,15 @@ impl Instance {
         let page = get(self.address, "/metrics").text();
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map(|value| value.parse().expect("a number"))
+    }
+
+    /// The most memory that it ever held, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.expect("Linux tells it").trim().trim_end_matches(" kB");
+        kib.parse::<u64>().expect("a number") / 1024
     }
 
     /// Waits until all that was sent so far is judged and delivered.

@@ -25,12 +25,12 @@ const STRIDE: usize = 7_919;
 const SLICES_A_SECOND: usize = 1_000;
 
 /// A rule's name and a host's.
-type Alert = (String, String);
+pub type Alert = (String, String);
 
-struct Load {
-    rate: usize,
-    seconds: usize,
-    breaches: usize,
+pub struct Load {
+    pub rate: usize,
+    pub seconds: usize,
+    pub breaches: usize,
 }
 
 /// Prints one line: `live rate=… p50_ms=… p99_ms=… max_ms=…`.
@@ -92,14 +92,14 @@ fn latencies(
     (latencies, unexpected)
 }
 
-fn rules() -> [(String, String); 1] {
+pub fn rules() -> [(String, String); 1] {
     let rule = |name| format!("rule(\"{name}\").on(\"{name}\").by(\"host\").when(|v| v > 80.0);\n");
     [("live.rhai".to_owned(), METRICS.map(rule).concat())]
 }
 
 /// Sends all samples at the load's pace. Gives when each breach's first sample was handed over, how
 /// many samples there were, and the longest that the driver was behind its pace.
-fn drive(
+pub fn drive(
     load: &Load,
     mut stream: impl Write,
 ) -> Result<(BTreeMap<Alert, Instant>, usize, Duration), String> {

@@ -3,12 +3,11 @@
 //! It counts the samples of each series and breaches on every row with the count as the value, so a
 //! test can see whether state outlived an instance. Settings: `act` is what it does wrong, `in` the
 //! call it does it in; with `value` only when a row holds that value; with `fresh` only in an
-//! instance that was never restored.
+//! instance that was never restored; `metric` is what it judges, `load` where it is not given.
 
-use std::hint::black_box;
+mod acts;
 
 use serde::Deserialize;
-use watchfire_plugin::host::{self, LogLevel};
 use watchfire_plugin::{
     Columns, Declaration, Failure, Judgement, Level, Rule, Series, SeriesId, SeriesTable, Snapshot,
     Timestamp, export_rule,
@@ -24,6 +23,12 @@ struct Settings {
     value: Option<f64>,
     #[serde(default)]
     fresh: bool,
+    #[serde(default = "default_metric")]
+    metric: String,
+}
+
+fn default_metric() -> String {
+    "load".to_owned()
 }
 
 #[derive(Clone, Copy, Default, Deserialize, PartialEq)]
@@ -31,6 +36,8 @@ struct Settings {
 enum Act {
     #[default]
     Behave,
+    /// Nothing wrong either: breaches on every second row of a series, so that each count is told.
+    Alternate,
     Spin,
     Allocate,
     Recurse,
@@ -83,7 +90,7 @@ impl Rule for Evil {
     }
 
     fn describe(&self) -> Vec<Declaration> {
-        let rule = Declaration::new("evil", "load");
+        let rule = Declaration::new("evil", &self.settings.metric);
         if self.settings.call != Call::Describe {
             return vec![rule];
         }
@@ -122,6 +129,9 @@ impl Rule for Evil {
                 continue;
             };
             *count += 1;
+            if self.settings.act == Act::Alternate && *count % 2 == 0 {
+                continue;
+            }
             let count = *count as f64;
             out.breach(row, Level::Warning);
             out.verdicts.last_mut().expect("just pushed").value = Some(count);
@@ -132,7 +142,8 @@ impl Rule for Evil {
     }
 
     fn tick(&mut self, _rule: u32, _now: Timestamp, out: &mut Judgement) -> Result<(), Failure> {
-        for id in &self.newest {
+        let behaves = self.settings.act == Act::Alternate;
+        for id in self.newest.iter().filter(|_| !behaves) {
             out.breach(*id as usize, Level::Warning);
         }
         self.spoil(Call::Tick, 4_000_000_000, out)
@@ -181,39 +192,16 @@ impl Evil {
 
 fn act(act: Act) -> Result<(), Failure> {
     match act {
-        Act::Spin => loop {
-            black_box(0);
-        },
-        Act::Allocate => {
-            let mut hoard = Vec::new();
-            loop {
-                hoard.push(vec![1u8; 1 << 20]);
-                black_box(&hoard);
-            }
-        }
-        Act::Recurse => {
-            black_box(recurse(0));
-            Ok(())
-        }
+        Act::Spin => acts::spin(),
+        Act::Allocate => acts::allocate(),
+        Act::Recurse => acts::recurse(),
         Act::Panic => panic!("out of spite"),
-        Act::Sleep => {
-            std::thread::sleep(std::time::Duration::from_secs(3600));
-            Ok(())
-        }
-        Act::Fail => Err(Failure::new("data", "does not like these rows")),
-        Act::LogFlood => {
-            let line = "x".repeat(4096);
-            (0..10_000).for_each(|_| host::log(LogLevel::Info, &line));
-            Ok(())
-        }
-        _ => Ok(()),
+        Act::Sleep => acts::sleep(),
+        Act::Fail => return Err(Failure::new("data", "does not like these rows")),
+        Act::LogFlood => acts::log_flood(),
+        _ => {}
     }
-}
-
-#[expect(unconditional_recursion, reason = "that is its act")]
-fn recurse(depth: u64) -> u64 {
-    let frame = black_box([depth; 64]);
-    recurse(frame[0] + 1) + frame[1]
+    Ok(())
 }
 
 export_rule!(Evil);

@@ -162,9 +162,9 @@ impl Rule for EwmaAnomaly {
         rows: Columns<'_>,
         out: &mut Judgement,
     ) -> Result<(), Failure> {
-        for row in 0..rows.rows() {
-            let (at, value) = (rows.at[row], rows.value[row]);
-            let Some(track) = self.tracks.get_mut(rows.series[row]) else {
+        let columns = rows.series.iter().zip(rows.at).zip(rows.value).enumerate();
+        for (row, ((series, &at), &value)) in columns {
+            let Some(track) = self.tracks.get_mut(*series) else {
                 out.hold(row);
                 continue;
             };
@@ -231,7 +231,9 @@ impl Track {
         }
         // While the series is young every sample counts alike: the first value would otherwise
         // stand for the whole past.
-        let weight = weight.max(1.0 / f64::from(self.seen + 1));
+        let alike = 1.0 / f64::from(self.seen + 1);
+        // Not `max`: of that, which minds NaN, WebAssembly has no instruction that Rust could use.
+        let weight = if weight < alike { alike } else { weight };
         let off = value - self.mean;
         self.mean += weight * off;
         self.variance = (1.0 - weight) * (self.variance + weight * off * off);

@@ -6,6 +6,9 @@ use crate::{Label, Series};
 
 const NO_SLOT: u32 = u32::MAX;
 
+/// Of a saved series and its value, about.
+const SAVED_BYTES: usize = 96;
+
 /// What the host gives a number and announces once: a series, or a group of a rule.
 #[doc(hidden)]
 pub trait Announced {
@@ -36,22 +39,19 @@ pub type SeriesTable<T> = Table<Series, T>;
 /// One value for each thing that was announced.
 ///
 /// The host's numbers are dense over all series it has, of which one instance sees a share: so the
-/// numbers index a thin table of slots, and the values lie together.
+/// numbers index a thin table of slots, and the values lie together, without the names that only
+/// saving and restoring look at.
 #[derive(Debug)]
 pub struct Table<S, T> {
     slots: Vec<u32>,
-    entries: Vec<Entry<S, T>>,
-}
-
-#[derive(Debug)]
-struct Entry<S, T> {
-    series: S,
-    value: T,
+    values: Vec<T>,
+    /// By slot, as the values are.
+    series: Vec<S>,
 }
 
 impl<S, T> Default for Table<S, T> {
     fn default() -> Table<S, T> {
-        Table { slots: Vec::new(), entries: Vec::new() }
+        Table { slots: Vec::new(), values: Vec::new(), series: Vec::new() }
     }
 }
 
@@ -64,8 +64,9 @@ impl<S: Announced, T: Default> Table<S, T> {
                 self.slots.resize(id + 1, NO_SLOT);
             }
             if self.slots[id] == NO_SLOT {
-                self.slots[id] = self.entries.len() as u32;
-                self.entries.push(Entry { series, value: T::default() });
+                self.slots[id] = self.values.len() as u32;
+                self.values.push(T::default());
+                self.series.push(series);
             }
         }
     }
@@ -74,37 +75,39 @@ impl<S: Announced, T: Default> Table<S, T> {
         for id in removed {
             let Some(slot) = self.slot(*id) else { continue };
             self.slots[*id as usize] = NO_SLOT;
-            self.entries.swap_remove(slot);
-            if let Some(moved) = self.entries.get(slot) {
-                self.slots[moved.series.id() as usize] = slot as u32;
+            self.values.swap_remove(slot);
+            self.series.swap_remove(slot);
+            if let Some(moved) = self.series.get(slot) {
+                self.slots[moved.id() as usize] = slot as u32;
             }
         }
     }
 
     pub fn get_mut(&mut self, id: u32) -> Option<&mut T> {
-        let slot = self.slot(id)?;
-        Some(&mut self.entries[slot].value)
+        // A number without a slot has one past all values.
+        let slot = *self.slots.get(id as usize)?;
+        self.values.get_mut(slot as usize)
     }
 
     pub fn series(&self, id: u32) -> Option<&S> {
-        self.slot(id).map(|slot| &self.entries[slot].series)
+        self.slot(id).map(|slot| &self.series[slot])
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.values.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.values.is_empty()
     }
 
     /// Writes every value under its series' name, for a snapshot that outlives the numbers.
     /// `write` appends a value's bytes.
     pub fn save(&self, write: impl Fn(&T, &mut Vec<u8>)) -> Vec<u8> {
-        let mut data = Vec::new();
-        for entry in &self.entries {
-            put(&mut data, |data| identity(&entry.series, data));
-            put(&mut data, |data| write(&entry.value, data));
+        let mut data = Vec::with_capacity(SAVED_BYTES * self.values.len());
+        for (series, value) in self.series.iter().zip(&self.values) {
+            put(&mut data, |data| identity(series, data));
+            put(&mut data, |data| write(value, data));
         }
         data
     }
@@ -119,11 +122,11 @@ impl<S: Announced, T: Default> Table<S, T> {
             saved.insert(name.to_vec(), read(take(&mut rest)?)?);
         }
         let mut name = Vec::new();
-        for entry in &mut self.entries {
+        for (series, own) in self.series.iter().zip(&mut self.values) {
             name.clear();
-            identity(&entry.series, &mut name);
+            identity(series, &mut name);
             if let Some(value) = saved.remove(name.as_slice()) {
-                entry.value = value;
+                *own = value;
             }
         }
         Some(())

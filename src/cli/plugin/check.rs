@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Kind;
-use super::outside::Outside;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::{grouped, printable};
 use crate::config::catalog::Scan;
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::{Request, digest_of};
 use crate::guest::wasm::WasmLimits;
+use crate::guest::wasm::inspect::Outside;
+use crate::guest::wasm::manifest::Kind;
 use crate::shell::load;
 
 /// Look at a component: its world, what it imports and asks for, and whether it would load
@@ -27,12 +27,14 @@ pub struct Args {
     pub file: PathBuf,
 }
 
+/// Prints what the file shows of itself, then what keeps it from loading.
 pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let bytes = std::fs::read(&args.file).map_err(|error| {
         let what = format!("cannot read {}: {error}", args.file.display());
         Failure::new(Exit::Usage, what, "`watchfire plugin build DIR` makes one")
     })?;
-    let outside = Outside::read(&bytes);
+    // What is wrong with it the host says.
+    let (outside, _) = Outside::read(&bytes);
     let scan = load::scan(std::slice::from_ref(&args.file))
         .map_err(|error| Failure::bare(Exit::Internal, error))?;
     writeln!(out, "{}", args.file.display())?;
@@ -48,7 +50,7 @@ pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Findings })
 }
 
-fn facts(bytes: &[u8], outside: &Outside, scan: &Scan) -> Vec<(&'static str, String)> {
+fn facts(bytes: &[u8], outside: &Outside<'_>, scan: &Scan) -> Vec<(&'static str, String)> {
     let kind = outside.kind();
     let versions: Vec<&str> = outside.versions().into_iter().collect();
     let mut facts = Vec::new();
@@ -65,7 +67,7 @@ fn facts(bytes: &[u8], outside: &Outside, scan: &Scan) -> Vec<(&'static str, Str
         },
     ));
     facts.push(("digest", digest_of(bytes)));
-    if let Some(manifest) = &outside.manifest {
+    if let Ok(Some(manifest)) = outside.manifest() {
         facts.push(("manifest", format!("{} {}", manifest.name, manifest.version)));
     }
     for need in needs(scan) {
@@ -75,8 +77,8 @@ fn facts(bytes: &[u8], outside: &Outside, scan: &Scan) -> Vec<(&'static str, Str
         facts.push(("rule", rule.name.to_string()));
     }
     let (of_wasi, own): (Vec<_>, Vec<_>) =
-        outside.imports.iter().partition(|import| import.starts_with("wasi:"));
-    facts.extend(own.into_iter().map(|import| ("imports", import.clone())));
+        outside.imports.iter().copied().partition(|import| import.starts_with("wasi:"));
+    facts.extend(own.into_iter().map(|import| ("imports", import.to_owned())));
     if !of_wasi.is_empty() {
         let count = of_wasi.len();
         facts.push(("imports", format!("{count} of WASI, with no files and no network behind")));
@@ -100,7 +102,7 @@ fn needs(scan: &Scan) -> impl Iterator<Item = &Request> {
 }
 
 /// A plugin that could send and asks for no host can never be granted one.
-fn unasked(file: &Path, outside: &Outside, scan: &Scan) -> Option<Finding> {
+fn unasked(file: &Path, outside: &Outside<'_>, scan: &Scan) -> Option<Finding> {
     if needs(scan).next().is_some() || !outside.wants("http-client") || !scan.findings.is_empty() {
         return None;
     }

@@ -8,6 +8,10 @@ use crate::cli::output::printable;
 use crate::config::catalog::Scan;
 use crate::config::settings::{Overrides, Settings};
 use crate::guest::grant::{Request, edit};
+use crate::guest::probe::Probe;
+use crate::guest::sample_sink::SampleSink;
+use crate::guest::sink::Sink;
+use crate::guest::source::GuestSource;
 use crate::kernel::rule::Origin;
 use crate::shell::load;
 
@@ -21,7 +25,7 @@ Examples:
   watchfire plugin grant ops-chat            # shows what it asks for, and asks
   watchfire plugin grant ops-chat --yes      # for scripts")]
 pub struct GrantArgs {
-    /// The sink or probe: as its script names it, or a component's file name without `.wasm`
+    /// A sink or probe: as its script names it, or a component's file name without `.wasm`
     pub name: String,
     /// Settings file [default: watchfire.toml when there is one]
     #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -34,7 +38,7 @@ pub struct GrantArgs {
     pub yes: bool,
 }
 
-/// Shows what a sink or a probe asks for, asks back, and writes the grant.
+/// Shows what a plugin asks for, asks back, and writes the grant.
 pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let settings = Settings::load(args.config.as_deref(), &Overrides::default())?;
     let plugins = args.plugins.clone().unwrap_or(settings.paths.plugins);
@@ -42,20 +46,22 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         [plugins, settings.paths.rules].into_iter().filter(|folder| folder.is_dir()).collect();
     let scan = load::scan(&folders).map_err(|error| Failure::bare(Exit::Internal, error))?;
     let askers = askers(&scan);
-    let Some((_, origin, needs)) = askers.iter().find(|(name, ..)| **name == args.name) else {
-        let names: Vec<&str> = askers.iter().map(|(name, ..)| *name).collect();
-        let help = format!("plugins are: {}", names.join(", "));
-        return Err(Failure::new(
-            Exit::Findings,
-            format!("there is no plugin `{}`", args.name),
-            help,
-        ));
+    let Some(Asker { origin, needs, .. }) = askers.iter().find(|asker| asker.name == args.name)
+    else {
+        let mut names: Vec<&str> = askers.iter().map(|asker| asker.name).collect();
+        names.sort_unstable();
+        let what = format!("there is no sink, probe or source `{}`", args.name);
+        let help = match names.is_empty() {
+            true => "none is in the folders of rules and plugins".to_owned(),
+            false => format!("there are: {}", names.join(", ")),
+        };
+        return Err(Failure::new(Exit::Findings, what, help));
     };
     if needs.is_empty() {
         writeln!(out, "{} asks for nothing", args.name)?;
         return Ok(Exit::Ok);
     }
-    writeln!(out, "{} ({}) asks for:", args.name, origin)?;
+    writeln!(out, "{} ({origin}) asks for:", args.name)?;
     for need in *needs {
         writeln!(out, "  {}", printable(&need.to_string()))?;
     }
@@ -87,15 +93,31 @@ pub fn grant(args: &GrantArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// All that may ask for something: name, place and what it asks for.
-fn askers(scan: &Scan) -> Vec<(&str, &Origin, &[Request])> {
-    let sinks = scan.sinks.iter().map(|live| &live.sink);
-    let sinks = sinks.map(|sink| (&*sink.name, &sink.origin, sink.needs.as_slice()));
-    let samples = scan.sample_sinks.iter().map(|live| &live.sink);
-    let samples = samples.map(|sink| (&*sink.name, &sink.origin, sink.needs.as_slice()));
-    let probes = scan.probes.iter().map(|live| &live.probe);
-    let probes = probes.map(|probe| (&*probe.name, &probe.origin, probe.needs.as_slice()));
-    sinks.chain(samples).chain(probes).collect()
+/// Whatever may be granted something.
+struct Asker<'a> {
+    name: &'a str,
+    origin: &'a Origin,
+    needs: &'a [Request],
+}
+
+fn askers(scan: &Scan) -> Vec<Asker<'_>> {
+    let sinks = scan.sinks.iter().map(|live| {
+        let Sink { name, origin, needs, .. } = &live.sink;
+        Asker { name, origin, needs }
+    });
+    let sample_sinks = scan.sample_sinks.iter().map(|live| {
+        let SampleSink { name, origin, needs, .. } = &live.sink;
+        Asker { name, origin, needs }
+    });
+    let probes = scan.probes.iter().map(|live| {
+        let Probe { name, origin, needs, .. } = &live.probe;
+        Asker { name, origin, needs }
+    });
+    let sources = scan.sources.iter().map(|live| {
+        let GuestSource { name, origin, .. } = &live.source;
+        Asker { name, origin, needs: &[] }
+    });
+    sinks.chain(sample_sinks).chain(probes).chain(sources).collect()
 }
 
 fn agreed(out: &mut dyn Write, question: &str) -> Result<bool, Failure> {

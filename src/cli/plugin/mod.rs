@@ -7,11 +7,9 @@
 //! Never decides whether a component is fit: that is asked of the host, so that what passes here
 //! loads there. Never downloads anything itself; package managers do, when a build asks them.
 
-mod kind;
+mod language;
 
-pub mod about;
 pub mod grant;
-pub mod outside;
 
 mod atomic;
 mod sdk;
@@ -25,9 +23,8 @@ pub mod test;
 
 use std::io::Write;
 
-pub use kind::{Kind, Language};
+pub use language::Language;
 
-use super::client::Remote;
 use super::exit::{Exit, Failure};
 
 /// The interface, as plugins in every language are built against it.
@@ -40,8 +37,7 @@ pub enum Command {
     Build(build::Args),
     Check(check::Args),
     Test(test::Args),
-    /// The plugins of a running instance
-    List(Remote),
+    List(list::Args),
     Grant(grant::GrantArgs),
 }
 
@@ -51,7 +47,7 @@ pub fn run(command: &Command, out: &mut dyn Write) -> Result<Exit, Failure> {
         Command::Build(args) => build::build(args, out),
         Command::Check(args) => check::check(args, out),
         Command::Test(args) => test::test(args, out),
-        Command::List(remote) => list::list(remote, out),
+        Command::List(args) => list::list(args, out),
         Command::Grant(args) => grant::grant(args, out),
     }
 }

@@ -3,9 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use super::Language;
 use super::templates::{self, Names};
-use super::{Kind, Language};
 use crate::cli::exit::{Exit, Failure};
+use crate::guest::wasm::manifest::Kind;
 
 /// Write the folder of a new plugin
 ///
@@ -24,16 +27,26 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "rust")]
     pub lang: Language,
     /// What it does
-    #[arg(long, value_enum, default_value = "rule")]
+    #[arg(long, value_parser = kind(), default_value = "rule")]
     pub kind: Kind,
     /// The folder to write [default: the plugin's name]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
 
+/// The worlds, by their names in the interface.
+fn kind() -> impl TypedValueParser<Value = Kind> {
+    let values = Kind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.about()));
+    PossibleValuesParser::new(values).map(|name| {
+        let named = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        named.expect("the parser takes no other names")
+    })
+}
+
 /// A name becomes that of a file, a crate and a package.
 const NAME_BYTES_MAX: usize = 64;
 
+/// Writes the folder, and says how to go on.
 pub fn new(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let names = Names::of(checked(&args.name)?);
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));

@@ -1,6 +1,7 @@
 //! What `watchfire plugin new` writes: the files of `templates/` with the plugin's names filled in.
 
-use super::{Kind, Language, WIT, sdk};
+use super::{Language, WIT, sdk};
+use crate::guest::wasm::manifest::Kind;
 
 /// One plugin's name in the forms that files want it.
 pub struct Names {

@@ -10,7 +10,7 @@ use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::Sink;
 use crate::guest::source::GuestSource;
 use crate::guest::{rhai, wasm};
-use crate::kernel::model::Now;
+use crate::kernel::model::{Now, Version};
 use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::RulePlugin;
 
@@ -63,6 +63,13 @@ pub struct ComponentInfo {
     pub file: Arc<str>,
     /// The world.
     pub kind: wasm::manifest::Kind,
+    /// The version of the interface that it was built for.
+    pub built_for: String,
+    /// Of the file.
+    pub bytes: u64,
+    /// A hash of bytes and settings.
+    pub version: Version,
+    pub limits: wasm::Limits,
     /// SHA-256 of the bytes in hexadecimal.
     pub digest: String,
     /// What it says of itself.
@@ -99,6 +106,7 @@ pub struct LiveSampleSink {
 #[derive(Clone, Debug)]
 pub struct LiveSource {
     pub source: GuestSource,
+    pub digest: Option<String>,
     pub settings: serde_json::Value,
 }
 
@@ -135,6 +143,22 @@ impl File {
         }
     }
 
+    /// Takes up the version before again where the present one died within its first batches, and
+    /// gives why.
+    pub fn roll_back(&mut self, path: &str) -> Option<String> {
+        let died = self.good.as_ref().filter(|good| good.died_new())?;
+        let death = died.component.as_ref().and_then(|component| component.counters.last_death());
+        let before = self.before.take()?;
+        let why = format!(
+            "the new version died within its first {} batches, so the one before it is back: {}",
+            wasm::strikes::NEW_BATCHES,
+            death.unwrap_or_default()
+        );
+        self.findings = vec![about(path, &why, Some("correct it and put it here again"))];
+        self.fresh = Some(before);
+        Some(why)
+    }
+
     /// Whether it was read with these libraries. One that was not looked at has not changed.
     pub fn knows(&self, libraries: &rhai::Imports) -> bool {
         self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
@@ -152,6 +176,10 @@ impl Good {
             name,
             file: found.path.clone(),
             kind: loaded.kind,
+            built_for: loaded.built_for,
+            bytes: found.bytes.len() as u64,
+            version: loaded.version,
+            limits: loaded.limits,
             digest: loaded.digest.clone(),
             manifest: loaded.manifest,
             counters: loaded.counters,
@@ -170,7 +198,9 @@ impl Good {
             wasm::Component::Probe(probe) => {
                 good.probes.push(LiveProbe { probe, digest, settings });
             }
-            wasm::Component::Source(source) => good.sources.push(LiveSource { source, settings }),
+            wasm::Component::Source(source) => {
+                good.sources.push(LiveSource { source, digest, settings });
+            }
         }
         good
     }

@@ -4,6 +4,7 @@
 //! in the main config or in `grants.toml`, outside the watched folders. Nothing else lets a guest
 //! out. Dropping a file into a folder grants nothing.
 
+mod cure;
 pub mod edit;
 pub mod files;
 pub mod hosts;
@@ -77,12 +78,22 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A TOML key, in quotes where it needs them.
+fn key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
+}
+
 /// The header that tells a server in whose place it stands: scheme, host and port.
 pub const STOOD_IN_FOR: &str = "watchfire-stood-in-for";
 
 /// What one guest got: its requests that were granted, with the secrets' values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Granted {
+    /// Whose it is, for messages; empty where there is no table of grants for it.
+    pub guest: Arc<str>,
+    /// All that the guest asked for.
+    pub asked: Vec<Request>,
     /// Host patterns as in [`Request::Http`]; [`hosts::HostPattern`] reads them.
     pub http: Vec<Arc<str>>,
     /// Loopback and private addresses are refused unless this says so or the pattern names one.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::hosts::HostPattern;
-use super::{Granted, Request, Secret, files};
+use super::{Granted, Request, Secret, files, key};
 
 /// A secret in a file is a token or a URL, not a document.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -138,8 +138,12 @@ impl Grants {
             let why = format!("it asks for {}, which is not granted", asked.join(", "));
             return Err(Blocked { guest: guest.to_owned(), missing, why, cure });
         }
-        let mut granted =
-            Granted { private_addresses: grant.private_addresses, ..Granted::default() };
+        let mut granted = Granted {
+            guest: guest.into(),
+            asked: needs.to_vec(),
+            private_addresses: grant.private_addresses,
+            ..Granted::default()
+        };
         for need in needs {
             match need {
                 Request::Http(asked) => granted.http.extend(grant.hosts_within(asked)),
@@ -154,7 +158,8 @@ impl Grants {
 
     /// What the main config itself asks for needs no grant, but the secrets it names must be there.
     pub fn in_full(&self, needs: &[Request]) -> Result<Granted, Blocked> {
-        let mut granted = Granted { private_addresses: true, ..Granted::default() };
+        let asked = needs.to_vec();
+        let mut granted = Granted { asked, private_addresses: true, ..Granted::default() };
         for need in needs {
             match need {
                 Request::Http(host) => granted.http.push(host.clone()),
@@ -236,12 +241,6 @@ impl Grants {
         }
         lines
     }
-}
-
-/// A TOML key, in quotes where it needs them.
-fn key(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }
 
 impl Grant {

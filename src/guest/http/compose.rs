@@ -4,6 +4,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 
 use super::{HttpError, HttpRequest, Inner, Part};
+use crate::guest::grant::Request;
 
 /// Headers that decide where a request goes or how it is framed, which is not the guest's to say.
 const OURS: [&str; 10] = [
@@ -45,6 +46,9 @@ pub fn prepare(request: &HttpRequest, gate: &Inner) -> Result<Prepared, HttpErro
         return Err(HttpError::Invalid("the URL is too long".to_owned()));
     }
     let url = Url::parse(&url).map_err(|error| HttpError::Invalid(format!("the URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(HttpError::Invalid("the URL is not one of http or https".to_owned()));
+    }
     if !url.username().is_empty() || url.password().is_some() {
         let why = "the URL holds a user or password; write an `authorization` header";
         return Err(HttpError::Invalid(why.to_owned()));
@@ -90,7 +94,8 @@ fn fill(parts: &[Part], gate: &Inner) -> Result<(String, bool), HttpError> {
             Part::Text(piece) => text.push_str(piece),
             Part::Secret(name) => {
                 let value = gate.granted.secrets.get(name.as_str()).ok_or_else(|| {
-                    HttpError::Denied(format!("grant `secrets = [\"{}\"]`", cut(name)))
+                    let request = Request::Secret(cut(name).into());
+                    HttpError::Denied(gate.granted.cure(&request))
                 })?;
                 text.push_str(value.expose());
                 secret = true;

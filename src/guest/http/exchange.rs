@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 
-use super::address::{PrivateAddress, is_public};
+use super::address::{LOCALHOST, PrivateAddress, is_public};
 use super::compose::Prepared;
 use super::{HttpError, HttpResponse, Inner};
-use crate::guest::grant::STOOD_IN_FOR;
+use crate::guest::grant::{Request, STOOD_IN_FOR};
 
 pub async fn run(
     mut request: Prepared,
@@ -22,7 +22,7 @@ pub async fn run(
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|error| explain(error, &request))?;
+            .map_err(|error| explain(error, &request, gate))?;
         match redirect(&response, &request)? {
             Some(target) => request = follow(request, response.status().as_u16(), target)?,
             None => return read(response, gate).await,
@@ -38,14 +38,30 @@ fn check(request: &Prepared, gate: &Inner) -> Result<(), HttpError> {
         return Err(HttpError::Invalid("the URL has no host".to_owned()));
     };
     if !gate.hosts.iter().any(|pattern| pattern.takes(url)) {
-        return Err(HttpError::Denied(format!("grant `http = [\"{}\"]`", server(request))));
+        return Err(HttpError::Denied(not_granted(request, gate)));
     }
-    let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return Ok(()) };
     let named = gate.hosts.iter().any(|pattern| pattern.names(host) && pattern.takes(url));
-    if is_public(address) || named || gate.granted.private_addresses {
+    let private = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(address) => !is_public(address),
+        // Every other name is judged by what it resolves to.
+        Err(_) => host == LOCALHOST,
+    };
+    if !private || named || gate.granted.private_addresses {
         return Ok(());
     }
-    Err(HttpError::Denied(private(&server(request))))
+    Err(HttpError::Denied(leads_inside(request, gate)))
+}
+
+fn not_granted(request: &Prepared, gate: &Inner) -> String {
+    if request.secret_url {
+        let cure = gate.granted.cure(&Request::Http("HOST".into()));
+        return format!("the secret URL leads to a host that is not granted; {cure}");
+    }
+    gate.granted.cure(&Request::Http(server(request).into()))
+}
+
+fn leads_inside(request: &Prepared, gate: &Inner) -> String {
+    format!("{} leads to a private address; {}", server(request), gate.granted.cure_of_private())
 }
 
 /// The request on its way to its server, or to the one that stands in for all of them.
@@ -67,13 +83,6 @@ fn addressed(client: &Client, request: &Prepared, other: Option<SocketAddr>) -> 
     client.request(method, url).headers(headers)
 }
 
-fn private(host: &str) -> String {
-    format!(
-        "{host} leads to a private address; grant the address itself or set \
-         `private_addresses = true`"
-    )
-}
-
 /// Scheme, host and port for messages; not even those when a secret is part of the URL, since the
 /// guest could read the secret from them.
 fn server(request: &Prepared) -> String {
@@ -92,7 +101,8 @@ fn redirect(response: &Response, request: &Prepared) -> Result<Option<Url>, Http
     let broken = || HttpError::Other(format!("{} redirects to no URL", server(request)));
     let target = target.to_str().map_err(|_| broken())?;
     let target = request.url.join(target).map_err(|_| broken())?;
-    if !target.username().is_empty() || target.password().is_some() {
+    let of_the_web = matches!(target.scheme(), "http" | "https");
+    if !of_the_web || !target.username().is_empty() || target.password().is_some() {
         return Err(broken());
     }
     Ok(Some(target))
@@ -154,11 +164,11 @@ async fn read(mut response: Response, gate: &Inner) -> Result<HttpResponse, Http
     Ok(HttpResponse { status, headers, body })
 }
 
-fn explain(error: reqwest::Error, request: &Prepared) -> HttpError {
+fn explain(error: reqwest::Error, request: &Prepared, gate: &Inner) -> HttpError {
     let mut cause: Option<&dyn Error> = Some(&error);
     while let Some(current) = cause {
         if current.downcast_ref::<PrivateAddress>().is_some() {
-            return HttpError::Denied(private(&server(request)));
+            return HttpError::Denied(leads_inside(request, gate));
         }
         cause = current.source();
     }

@@ -16,6 +16,7 @@ mod redact;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use self::address::{Guard, Lookup, SystemLookup};
 use super::grant::Granted;
 use super::grant::hosts::HostPattern;
 
@@ -97,6 +98,7 @@ struct Inner {
     granted: Granted,
     hosts: Vec<HostPattern>,
     limits: HttpLimits,
+    lookup: Arc<dyn Lookup>,
     /// Made on first use: it reads the machine's root certificates, and most guests send nothing.
     client: OnceLock<Result<reqwest::Client, String>>,
 }
@@ -107,9 +109,14 @@ impl HttpGate {
     }
 
     pub fn with_limits(granted: Granted, limits: HttpLimits) -> HttpGate {
+        HttpGate::looking_up(granted, limits, Arc::new(SystemLookup))
+    }
+
+    fn looking_up(granted: Granted, limits: HttpLimits, lookup: Arc<dyn Lookup>) -> HttpGate {
         // Patterns were checked when the grant was read; one that cannot be read takes no host.
         let hosts = granted.http.iter().filter_map(|text| HostPattern::parse(text).ok()).collect();
-        HttpGate { inner: Arc::new(Inner { granted, hosts, limits, client: OnceLock::new() }) }
+        let client = OnceLock::new();
+        HttpGate { inner: Arc::new(Inner { granted, hosts, limits, lookup, client }) }
     }
 
     pub fn granted(&self) -> &Granted {
@@ -122,17 +129,17 @@ impl HttpGate {
         let total = request.timeout.map_or(cap, |wanted| wanted.min(cap));
         let prepared = compose::prepare(&request, &self.inner)?;
         let client = self.inner.client()?;
-        match tokio::time::timeout(total, exchange::run(prepared, &self.inner, client)).await {
-            Ok(answer) => answer.map(|mut response| {
-                redact::redact(&mut response, &self.inner.granted);
-                response
-            }),
-            Err(_) => Err(HttpError::TimedOut),
-        }
+        let run = exchange::run(prepared, &self.inner, client);
+        let answer = tokio::time::timeout(total, run).await.unwrap_or(Err(HttpError::TimedOut));
+        redact::redacted(answer, &self.inner.granted)
     }
 }
 
 impl Inner {
+    fn guard(&self) -> Guard {
+        Guard::new(&self.granted, &self.hosts, self.lookup.clone())
+    }
+
     fn client(&self) -> Result<&reqwest::Client, HttpError> {
         let client = self.client.get_or_init(|| {
             // Fails when a provider is there already, which is as good.
@@ -141,7 +148,7 @@ impl Inner {
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(self.limits.connect)
-                .dns_resolver(Arc::new(address::Guard::new(&self.granted, &self.hosts)))
+                .dns_resolver(Arc::new(self.guard()))
                 .user_agent(concat!("watchfire/", env!("CARGO_PKG_VERSION")))
                 .build()
                 .map_err(|error| format!("no HTTP client: {}", error.without_url()))

@@ -3,7 +3,7 @@
 
 use memchr::memmem::Finder;
 
-use super::HttpResponse;
+use super::{HttpError, HttpResponse};
 use crate::guest::grant::Granted;
 
 /// In place of a secret.
@@ -12,18 +12,42 @@ const MASK: &str = "***";
 const SECRET_BYTES_MIN: usize = 4;
 
 /// Masks every secret of the guest, as it stands; one that a server encoded anew is not known.
-pub fn redact(response: &mut HttpResponse, granted: &Granted) {
+/// Errors too, for they may name where a server redirects to.
+pub fn redacted(
+    mut answer: Result<HttpResponse, HttpError>,
+    granted: &Granted,
+) -> Result<HttpResponse, HttpError> {
     let mut values: Vec<&str> = granted.secrets.values().map(|secret| secret.expose()).collect();
     values.retain(|value| value.len() >= SECRET_BYTES_MIN);
     // A secret that begins with another one is masked whole.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    for value in values {
-        mask(&mut response.body, value.as_bytes());
-        for (_, text) in &mut response.headers {
-            if text.contains(value) {
-                *text = text.replace(value, MASK);
+    match &mut answer {
+        Ok(response) => {
+            for value in values {
+                mask(&mut response.body, value.as_bytes());
+                response.headers.iter_mut().for_each(|(_, text)| mask_text(text, value));
             }
         }
+        Err(
+            HttpError::Denied(why)
+            | HttpError::Unreachable(why)
+            | HttpError::Invalid(why)
+            | HttpError::Other(why),
+        ) => {
+            for value in values {
+                mask_text(why, value);
+                // As a host name it comes in small letters.
+                mask_text(why, &value.to_ascii_lowercase());
+            }
+        }
+        Err(HttpError::TimedOut | HttpError::TooLarge(_)) => {}
+    }
+    answer
+}
+
+fn mask_text(text: &mut String, value: &str) {
+    if text.contains(value) {
+        *text = text.replace(value, MASK);
     }
 }
 
@@ -59,10 +83,12 @@ mod tests {
             ("hunter", "hunter"),
         ] {
             let headers = vec![("x".to_owned(), body.to_owned())];
-            let mut response = HttpResponse { status: 200, headers, body: body.into() };
-            redact(&mut response, &granted);
+            let response = HttpResponse { status: 200, headers, body: body.into() };
+            let response = redacted(Ok(response), &granted).expect("it was none");
             assert_eq!(response.headers[0].1, expected);
             assert_eq!(response.body, expected.as_bytes());
+            let error = redacted(Err(HttpError::Denied(body.to_owned())), &granted);
+            assert_eq!(error, Err(HttpError::Denied(expected.to_owned())));
         }
     }
 }

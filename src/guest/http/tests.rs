@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::guest::grant::Secret;
+use crate::guest::grant::{Request, Secret};
+
+mod refusals;
 
 /// A server that answers every request with what `answer` makes of it, and keeps the requests.
 pub(in crate::guest) struct Server {
@@ -20,8 +22,17 @@ pub(in crate::guest) struct Server {
 
 impl Server {
     pub async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Server::at(any, answer).await.expect("a free port")
+    }
+
+    /// At this very address, unless somebody has it.
+    pub async fn at(
+        address: SocketAddr,
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> std::io::Result<Server> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
         let (answer, log, count) = (Arc::new(answer), seen.clone(), connections.clone());
@@ -31,7 +42,7 @@ impl Server {
                 tokio::spawn(serve(stream, answer.clone(), log.clone()));
             }
         });
-        Server { address, connections, seen }
+        Ok(Server { address, connections, seen })
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -147,7 +158,7 @@ async fn what_is_not_granted_is_denied_with_the_line_to_add() {
         let HttpError::Denied(why) = &error else { panic!("{url}: {error}") };
         assert!(why.contains(says), "{url}: {why}");
     };
-    let line = format!("grant `http = [\"http://{host}\"]`");
+    let line = format!("grant it: `http = [\"http://{host}\"]` under `[grants.NAME]`");
     check(&[], &server.url("/"), &line).await;
     check(&["127.0.0.1:1"], &server.url("/"), &line).await;
     check(&[&format!("https://{host}")], &server.url("/"), &line).await;
@@ -162,7 +173,8 @@ async fn what_is_not_granted_is_denied_with_the_line_to_add() {
     let mut request = get(&server.url("/"));
     request.headers.push(("x-token".into(), vec![secret("TOKEN")]));
     let error = HttpGate::new(granted(&[&host], &[])).send(request).await.expect_err("no secret");
-    assert_eq!(error, HttpError::Denied("grant `secrets = [\"TOKEN\"]`".into()));
+    let line = "`secrets = [\"TOKEN\"]` under `[grants.NAME]`, and `TOKEN = { env = \"TOKEN\" }`";
+    assert!(matches!(&error, HttpError::Denied(why) if why.contains(line)), "{error}");
 }
 
 #[tokio::test]
@@ -193,7 +205,8 @@ async fn a_redirect_is_a_new_request_to_check_and_carries_no_secret() {
 
     let narrow = HttpGate::new(granted(&[&from], &[("TOKEN", "s3cret")]));
     let error = narrow.send(request.clone()).await.expect_err("another port");
-    assert_eq!(error, HttpError::Denied(format!("grant `http = [\"http://{to}\"]`")));
+    let line = format!("`http = [\"http://{to}\"]`");
+    assert!(matches!(&error, HttpError::Denied(why) if why.contains(&line)), "{error}");
     assert_eq!(end.seen().len(), 0);
 
     let wide = HttpGate::new(granted(&[&from, &to], &[("TOKEN", "s3cret")]));

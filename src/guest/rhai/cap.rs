@@ -15,7 +15,7 @@ use rhai::{Dynamic, EvalAltResult, FuncRegistration, Map, Module};
 
 use super::SharedModule;
 use super::json;
-use crate::guest::grant::Granted;
+use crate::guest::grant::{Granted, Request};
 use crate::guest::http::{HttpError, HttpGate, HttpRequest, HttpResponse, Part};
 use crate::kernel::model::Duration;
 
@@ -141,7 +141,7 @@ impl Cap {
         if self.0.granted.secrets.contains_key(name) {
             return Ok(Secretive(vec![Part::Secret(name.to_owned())]));
         }
-        Failure::rejected(format!("the secret is not granted; grant secret:{name}")).throw()
+        Failure::rejected(self.0.granted.refusal(&Request::Secret(name.into()))).throw()
     }
 }
 
@@ -232,7 +232,7 @@ impl Files {
         if self.0.granted.files.iter().any(taken) {
             return Ok(());
         }
-        Err(Failure::rejected(format!("the file is not granted; grant file:{name}")))
+        Err(Failure::rejected(self.0.granted.refusal(&Request::File(name.into()))))
     }
 
     fn open(&self, name: &str) -> Result<File, Failure> {

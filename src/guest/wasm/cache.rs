@@ -121,8 +121,9 @@ fn deserialize(engine: &Engine, artefact: &[u8]) -> Option<Component> {
     unsafe { Component::deserialize(engine, artefact) }.ok()
 }
 
+/// Makes a folder that only we may use, or says why it cannot be one.
 #[cfg(unix)]
-fn make_private(folder: &Path) -> io::Result<()> {
+pub fn make_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let about = std::fs::symlink_metadata(folder)?;
@@ -134,7 +135,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn make_private(_folder: &Path) -> io::Result<()> {
+pub fn make_private(_folder: &Path) -> io::Result<()> {
     Err(io::Error::other("whether a folder is private cannot be told on this system"))
 }
 

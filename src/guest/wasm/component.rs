@@ -7,11 +7,13 @@ use std::time::Instant;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::apart::apart;
+use super::counters::Counters;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::inspect::{Inspected, inspect};
 use super::judge::JudgingRecipe;
-use super::limits::{Counters, LogLimit};
+use super::limits::{Limits, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::{Plugin, settings_text};
 use super::{probe, rule, sample_sink, sink, source};
@@ -28,13 +30,21 @@ use crate::kernel::rule::{Origin, Rule};
 #[derive(Debug)]
 pub struct Loaded {
     pub component: Component,
+    /// Its world.
     pub kind: Kind,
+    /// The version of the interface that it was built for, "0.1.0".
+    pub built_for: String,
+    /// What it says about itself.
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
+    /// A hash of bytes and settings.
+    pub version: Version,
+    pub limits: Limits,
     pub counters: Arc<Counters>,
 }
 
+/// What it declares, by its world.
 #[derive(Debug)]
 pub enum Component {
     /// Rules whose judge is `plugin`.
@@ -60,7 +70,7 @@ pub fn load(
     settings: &Value,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    sink::apart(|| load_here(name, bytes, settings, host))
+    apart(|| load_here(name, bytes, settings, host))
 }
 
 fn load_here(
@@ -69,7 +79,7 @@ fn load_here(
     settings: &Value,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    let Inspected { kind, manifest } = inspect(bytes)?;
+    let Inspected { kind, built_for, manifest } = inspect(bytes)?;
     let limits = host.limits(name, kind);
     if bytes.len() > limits.file_bytes {
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
@@ -81,6 +91,7 @@ fn load_here(
     let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
     let plugin = Plugin {
         name: name.into(),
+        kind,
         engine: host.engine().clone(),
         limits,
         counters: counters.clone(),
@@ -88,11 +99,12 @@ fn load_here(
         log: Mutex::new(LogLimit::new(LogLimit::HOST_LINES, Instant::now())),
         strikes: host.strikes().clone(),
         in_service: AtomicBool::new(false),
+        lost: Mutex::default(),
     };
     let making = Making { name, version, needs, settings: &settings, code, host };
     let component = making.of_kind(kind, plugin)?;
     host.strikes().forgive(name);
-    Ok(Loaded { component, kind, manifest, digest, counters })
+    Ok(Loaded { component, kind, built_for, manifest, digest, version, limits, counters })
 }
 
 /// What every world's part is made of.

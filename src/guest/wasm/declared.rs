@@ -48,8 +48,7 @@ pub fn rules(
     };
     let count = all.len();
     if count == 0 || count > RULES_MAX {
-        let why = format!("it declares {count} rules; 1 to {RULES_MAX} are possible");
-        return Err(LoadError::Trial(why));
+        return Err(LoadError::RuleCount { count, max: RULES_MAX });
     }
     let (mut rules, mut levels, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, (declaration, windows)) in all.into_iter().enumerate() {

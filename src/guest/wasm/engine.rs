@@ -11,11 +11,14 @@ use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Config, Engine, EngineWeak};
 
 use super::cache::Cache;
+use super::counters::Counters;
 use super::error::LoadError;
 use super::limits::{Limits, WasmLimits};
 use super::manifest::Kind;
+use super::saved::{SavedState, SavedStates};
 use super::strikes::Strikes;
-use super::v0_1::{self, HasHost, HostState, SinkState};
+use super::v0_1::{self, HasHost, HostState};
+use crate::guest::changes::Changes;
 use crate::guest::grant::GuestLimits;
 
 /// How often a running guest is looked at; deadlines are this coarse.
@@ -32,8 +35,7 @@ pub struct WasmHost {
     /// By guest, from the grants.
     own_limits: Mutex<BTreeMap<String, GuestLimits>>,
     strikes: Arc<Strikes>,
-    /// What sinks saved last, by plugin: a new version goes on with it.
-    sink_states: Mutex<BTreeMap<String, Weak<SinkState>>>,
+    saved: SavedStates,
     /// By SHA-256 of the bytes. Code lives as long as a plugin that runs it, so a reload of
     /// unchanged bytes compiles nothing.
     compiled: Mutex<BTreeMap<String, Weak<Compiled>>>,
@@ -54,8 +56,8 @@ impl WasmHost {
         let mut config = Config::new();
         config.wasm_component_model(true);
         config.epoch_interruption(true);
-        // The same events on every machine: these are what processors do differently.
-        config.cranelift_nan_canonicalization(true);
+        // The same events on every machine: this is what processors do differently. The bits of a
+        // NaN are another such thing, and stay as they are: see decision 22.
         config.relaxed_simd_deterministic(true);
         let words = |error: wasmtime::Error| format!("no WebAssembly engine: {error:#}");
         let engine = Engine::new(&config).map_err(words)?;
@@ -70,7 +72,7 @@ impl WasmHost {
             limits,
             own_limits: Mutex::default(),
             strikes: Arc::default(),
-            sink_states: Mutex::default(),
+            saved: SavedStates::default(),
             compiled: Mutex::default(),
             cache: OnceLock::new(),
         })
@@ -98,15 +100,38 @@ impl WasmHost {
         &self.strikes
     }
 
-    /// The place where versions of one sink hand their state on.
-    pub(super) fn sink_state(&self, plugin: &str) -> Arc<SinkState> {
-        let mut states = self.sink_states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.retain(|_, state| state.strong_count() > 0);
-        if let Some(state) = states.get(plugin).and_then(Weak::upgrade) {
-            return state;
+    /// Where everything that happens to plugins is told.
+    pub fn changes(&self) -> &Arc<Changes> {
+        self.strikes.changes()
+    }
+
+    /// Keeps what sinks, probes and sources save in this folder from now on, which must be nobody
+    /// else's. Without one their state ends with the program.
+    pub fn keep_states_in(&self, folder: &Path) {
+        if let Err(error) = self.saved.keep_in(folder) {
+            let folder = folder.display();
+            tracing::warn!(%folder, %error, "states of plugins are not kept");
         }
-        let state = Arc::default();
-        states.insert(plugin.to_owned(), Arc::downgrade(&state));
+    }
+
+    /// Writes the states that wait to be written.
+    pub fn flush_states(&self) {
+        self.saved.flush();
+    }
+
+    /// The place where instances and versions of one plugin hand their state on.
+    pub(super) fn saved_state(
+        &self,
+        plugin: &str,
+        kind: Kind,
+        counters: &Counters,
+    ) -> Arc<SavedState> {
+        let state = self.saved.of(plugin, kind, self.changes());
+        let (bytes, at) = state.about();
+        counters.state_moved(0, bytes);
+        if let Some(at) = at {
+            counters.saved(at);
+        }
         state
     }
 

@@ -4,11 +4,13 @@ use std::fmt;
 
 use super::manifest::Kind;
 
-/// A closed list; each prints as one sentence for what is wrong and one for the cure.
+/// A closed list; each prints as what is wrong and, after a semicolon, the cure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
-    /// Neither a component nor anything else of WebAssembly.
-    NotWasm,
+    /// Neither a component nor anything else of WebAssembly; `found` says what.
+    NotWasm {
+        found: &'static str,
+    },
     /// A core module, as plain `wasm32` targets make them.
     CoreModule,
     /// Machine code; it is never loaded from a plugins folder.
@@ -42,6 +44,11 @@ pub enum LoadError {
     Died(String),
     /// It refused its settings.
     Settings(String),
+    /// It declares no rules, or too many.
+    RuleCount {
+        count: usize,
+        max: usize,
+    },
     /// `rule` is a rule's name, or its place in the list when it has none.
     Declaration {
         rule: String,
@@ -64,8 +71,10 @@ pub const SPEAKS: &str = "0.1.0";
 impl fmt::Display for LoadError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::NotWasm => out.write_str(
-                "this is not WebAssembly; build a component with `--target wasm32-wasip2`",
+            LoadError::NotWasm { found } => write!(
+                out,
+                "this is not WebAssembly: {found}; build a component with \
+                 `watchfire plugin build`, or with `--target wasm32-wasip2`"
             ),
             LoadError::CoreModule => out.write_str(
                 "this is a core module, not a component; build with `--target wasm32-wasip2`, or \
@@ -88,7 +97,7 @@ impl fmt::Display for LoadError {
             LoadError::OtherVersion { built_for } => write!(
                 out,
                 "built for watchfire:plugin {built_for}, this host speaks {SPEAKS}; build it \
-                 against the host's wit/watchfire.wit"
+                 against this host's wit/watchfire.wit, or run a Watchfire that speaks {built_for}"
             ),
             LoadError::UnknownWorld { exports } => write!(
                 out,
@@ -108,15 +117,18 @@ impl fmt::Display for LoadError {
             LoadError::Manifest(why) => {
                 write!(out, "its section `watchfire:manifest`: {why}; use the export macro")
             }
-            LoadError::Died(why) => write!(out, "{why}; see the log for what it said"),
+            LoadError::Died(why) => write!(out, "{why}; correct it and put it here again"),
             LoadError::Settings(why) => {
                 write!(out, "it refused its settings: {why}; correct the TOML file beside it")
+            }
+            LoadError::RuleCount { count, max } => {
+                write!(out, "it declares {count} rules; let `describe` declare 1 to {max}")
             }
             LoadError::Declaration { rule, why } => {
                 write!(out, "its rule {rule}: {why}; correct the declaration")
             }
             LoadError::Trial(why) => {
-                write!(out, "on a trial batch {why}; see the log for what it said")
+                write!(out, "on a trial batch {why}; correct it and put it here again")
             }
         }
     }

@@ -1,12 +1,13 @@
 //! What guests of every world have in common: a store, and `configure`, `save` and `restore`.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use wasmtime::Store;
 
+use super::error::LoadError;
+use super::saved::SavedState;
 use super::store::{GuestStore, Plugin, Stop};
-use super::v0_1::{HostState, SinkState, bindings, model};
+use super::v0_1::{HostState, bindings, model};
 
 /// A guest's own side of `lifecycle`.
 pub trait Guest {
@@ -83,13 +84,25 @@ impl<G: Guest> Instance<G> {
         Ok(Instance { store, guest })
     }
 
+    /// The instance that a plugin is tried with before anything runs.
+    pub fn trial(
+        plugin: &Arc<Plugin>,
+        recipe: &impl Recipe<Guest = G>,
+        settings: &str,
+    ) -> Result<Instance<G>, LoadError> {
+        Instance::start(plugin, recipe, settings).map_err(|stop| match stop {
+            Stop::Died(words) => LoadError::Died(words),
+            Stop::Refused(words) => LoadError::Settings(words),
+        })
+    }
+
     /// A new instance with the state that the last one saved; one that refuses the state begins
-    /// without it.
+    /// without it. There is none while the plugin is out of service.
     pub fn resume(
         plugin: &Arc<Plugin>,
         recipe: &impl Recipe<Guest = G>,
         settings: &str,
-        saved: &SinkState,
+        saved: &Arc<SavedState>,
     ) -> Result<Instance<G>, Stop> {
         Instance::resume_after(plugin, recipe, settings, saved, |_| Ok(()))
     }
@@ -99,29 +112,38 @@ impl<G: Guest> Instance<G> {
         plugin: &Arc<Plugin>,
         recipe: &impl Recipe<Guest = G>,
         settings: &str,
-        saved: &SinkState,
+        saved: &Arc<SavedState>,
         tell: impl FnOnce(&mut Instance<G>) -> Result<(), Stop>,
     ) -> Result<Instance<G>, Stop> {
+        plugin.admit()?;
         let mut live = Instance::start(plugin, recipe, settings)?;
-        let state = saved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(state) = state else { return Ok(live) };
+        let Some(state) = saved.get() else { return Ok(live) };
         match tell(&mut live).and_then(|()| live.restore(&state)) {
             Ok(()) => Ok(live),
             Err(stop) => {
-                plugin.counters.states_lost.fetch_add(1, Relaxed);
-                plugin.warn(&format!("its state is lost: {}", stop.words()));
-                *saved.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                plugin.state_lost(&stop.words());
+                plugin.counters.state_moved(state.data.len() as u64, 0);
+                saved.put(None);
                 Instance::start(plugin, recipe, settings)
             }
         }
     }
 
-    /// Keeps the state of an instance whose work arrived. A failure was counted where it happened,
-    /// and a fault now would repeat the work; after a death the next call meets the dead instance.
-    pub fn keep_state(&mut self, saved: &SinkState) {
+    /// Keeps the state of an instance whose work is done, for the next instance, the next version
+    /// and the next run. When it cannot be saved the state before stays: a fault now would repeat
+    /// the work.
+    pub fn keep_state(&mut self, saved: &Arc<SavedState>) {
         match self.save() {
-            Ok(state) => *saved.lock().unwrap_or_else(PoisonError::into_inner) = state,
-            Err(Stop::Died(_) | Stop::Refused(_)) => {}
+            Ok(state) => {
+                let bytes = state.as_ref().map_or(0, |state| state.data.len() as u64);
+                self.store.plugin().counters.checkpointed(saved.about().0, bytes);
+                saved.put(state);
+            }
+            // After a death the next call meets the dead instance.
+            Err(Stop::Died(_)) => {}
+            Err(Stop::Refused(why)) => {
+                self.store.plugin().warn(&format!("an older state of it is kept: {why}"));
+            }
         }
     }
 

@@ -1,8 +1,5 @@
-//! What a component may use, and how often it met a limit.
+//! What a component may use.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
@@ -11,7 +8,7 @@ use crate::guest::grant::GuestLimits;
 
 const MIB: usize = 1024 * 1024;
 
-/// Limits of both kinds of component; each is a default that a guest's grant may change.
+/// Limits of rules, and of all other components; each is a default that a guest's grant may change.
 #[derive(Clone, Copy, Debug)]
 pub struct WasmLimits {
     pub rule: Limits,
@@ -68,66 +65,6 @@ impl Limits {
         self.call = own.call_ms.map_or(self.call, millis);
         self.wall = own.wall_ms.map_or(self.wall, millis).max(self.call);
         self
-    }
-}
-
-/// What a plugin did, over all of its instances.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub calls: AtomicU64,
-    /// Batches of samples or windows, and attempts to deliver.
-    pub batches: AtomicU64,
-    pub rows: AtomicU64,
-    pub verdicts: AtomicU64,
-    /// Nanoseconds inside calls, less those inside host functions.
-    pub busy_nanos: AtomicU64,
-    /// Stores that had to be thrown away: traps and missed deadlines.
-    pub traps: AtomicU64,
-    /// Answers that broke a promise, and failures that a guest reported.
-    pub faults: AtomicU64,
-    /// Instances that began without the state of the one before.
-    pub states_lost: AtomicU64,
-    /// An instance died within this version's first batches.
-    pub died_new: AtomicBool,
-    pub growths_denied: AtomicU64,
-    pub requests: AtomicU64,
-    pub requests_denied: AtomicU64,
-    pub log_lines_left_out: AtomicU64,
-    pub counters_left_out: AtomicU64,
-    /// Bytes of linear memory and tables of all instances there are now.
-    pub memory_bytes: AtomicU64,
-    /// The guest's own counters.
-    own: Mutex<BTreeMap<String, f64>>,
-    last_death: Mutex<Option<String>>,
-}
-
-impl Counters {
-    const OWN_MAX: usize = 64;
-    const OWN_NAME_BYTES_MAX: usize = 128;
-
-    /// Adds to one of the guest's own counters.
-    pub(super) fn add_own(&self, name: String, delta: f64) {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = own.len() >= Counters::OWN_MAX && !own.contains_key(&name);
-        if full || name.len() > Counters::OWN_NAME_BYTES_MAX || !delta.is_finite() {
-            self.counters_left_out.fetch_add(1, Relaxed);
-            return;
-        }
-        *own.entry(name).or_default() += delta;
-    }
-
-    pub(super) fn set_last_death(&self, report: &str) {
-        *self.last_death.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.to_owned());
-    }
-
-    /// How an instance last died: the call, the cause, what it said and which file it was.
-    pub fn last_death(&self) -> Option<String> {
-        self.last_death.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The guest's own counters by name.
-    pub fn own(&self) -> BTreeMap<String, f64> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

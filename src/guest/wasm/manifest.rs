@@ -57,6 +57,18 @@ impl Kind {
         }
     }
 
+    /// What a plugin of it does, in a few words.
+    pub fn about(self) -> &'static str {
+        match self {
+            Kind::Rule => "Judges samples",
+            Kind::WindowRule => "Judges windows of samples",
+            Kind::Sink => "Carries alerts out",
+            Kind::SampleSink => "Carries samples out",
+            Kind::Probe => "Measures on a period",
+            Kind::Source => "Reads a format",
+        }
+    }
+
     /// The interface by whose export the world is known.
     pub fn export(self) -> &'static str {
         match self {
@@ -66,6 +78,14 @@ impl Kind {
             Kind::SampleSink => "sample-delivery",
             Kind::Probe => "collector",
             Kind::Source => "decoder",
+        }
+    }
+
+    /// Whether it judges samples or windows, in the engine's own order.
+    pub fn judges(self) -> bool {
+        match self {
+            Kind::Rule | Kind::WindowRule => true,
+            Kind::Sink | Kind::SampleSink | Kind::Probe | Kind::Source => false,
         }
     }
 

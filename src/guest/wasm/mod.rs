@@ -14,22 +14,25 @@
 //! [`Sink`]: crate::guest::sink::Sink
 
 pub mod component;
+pub mod counters;
 pub mod engine;
 pub mod error;
+pub mod inspect;
 pub mod limits;
 pub mod manifest;
 pub mod strikes;
 
 mod answer;
+mod apart;
 mod cache;
 mod declared;
 mod declared_windows;
-mod inspect;
 mod instance;
 mod judge;
 mod probe;
 mod rule;
 mod sample_sink;
+mod saved;
 mod shard;
 mod sink;
 mod source;
@@ -39,9 +42,10 @@ mod template;
 mod v0_1;
 
 pub use component::{Component, Loaded, load};
+pub use counters::Counters;
 pub use engine::WasmHost;
 pub use error::LoadError;
-pub use limits::{Counters, Limits, WasmLimits};
+pub use limits::{Limits, WasmLimits};
 
 #[cfg(test)]
 mod tests;

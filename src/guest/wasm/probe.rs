@@ -4,19 +4,20 @@
 //! which end by themselves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::manifest::Kind;
-use super::sink::apart;
+use super::saved::SavedState;
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::probe::{Probe as Bindings, ProbePre};
-use super::v0_1::{HostState, Out, SinkState, model};
+use super::v0_1::{HostState, Out, model};
 use crate::guest::http::HttpGate;
 use crate::guest::probe::{Collect, Collected, EVERY, Failed, ProbeOpener, Reading};
 use crate::guest::sink::SinkEnv;
@@ -27,7 +28,7 @@ use crate::kernel::rule::program::Fault;
 pub struct ProbeComponent {
     plugin: Arc<Plugin>,
     pre: ProbePre<HostState>,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -43,13 +44,9 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<(Duration, Arc<ProbeComponent>), LoadError> {
     let pre = ProbePre::new(host.link(Kind::Probe, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.sink_state(&plugin.name);
+    let saved = plugin.saved_state(host);
     let component = ProbeComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
-    let start = || Live::start(&component.plugin, &component.pre, settings);
-    let mut trial = start().map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let guest = &trial.guest;
     let schedule = trial
         .store
@@ -88,7 +85,7 @@ struct OpenProbe {
     /// `None` while a measurement runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     plugin: Arc<Plugin>,
 }
 
@@ -120,7 +117,12 @@ impl Collect for OpenProbe {
     }
 }
 
-fn measure(live: &mut Live, now: Now, out: Out, saved: &SinkState) -> Result<Vec<Reading>, Stop> {
+fn measure(
+    live: &mut Live,
+    now: Now,
+    out: Out,
+    saved: &Arc<SavedState>,
+) -> Result<Vec<Reading>, Stop> {
     live.store.set_now(now.nanos());
     live.store.state_mut().out = Some(out);
     let guest = &live.guest;
@@ -129,10 +131,7 @@ fn measure(live: &mut Live, now: Now, out: Out, saved: &SinkState) -> Result<Vec
     });
     live.store.state_mut().out = None;
     let readings = readings?;
-    // A failure here was counted; the readings are good all the same.
-    if let Ok(state) = live.save() {
-        *saved.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
+    live.keep_state(saved);
     Ok(readings.into_iter().map(reading).collect())
 }
 

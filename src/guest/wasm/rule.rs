@@ -11,7 +11,7 @@ use super::declared::{self, Common, Levels};
 use super::engine::Compiled;
 use super::error::LoadError;
 use super::judge::{Columns, JudgingRecipe, Live, WindowColumns};
-use super::limits::{Counters, cut};
+use super::limits::cut;
 use super::shard::ShardInstance;
 use super::store::{Plugin, Stop};
 use super::v0_1::{level_from, rules};
@@ -60,10 +60,7 @@ pub fn load(
         levels: Arc::default(),
         _code: code,
     };
-    let mut trial = component.start().map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.recipe, settings)?;
     let declarations = trial.describe().map_err(died)?;
     let common = Common { plugin: &component.plugin.name.clone(), version };
     let (rules, levels) = declared::rules(declarations, &common)?;
@@ -144,12 +141,8 @@ fn try_windows(
 }
 
 impl RuleComponent {
-    pub fn counters(&self) -> &Counters {
-        &self.plugin.counters
-    }
-
-    pub fn warn(&self, words: &str) {
-        self.plugin.warn(words);
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
     }
 
     /// A new instance died of the batch that the one before died of.

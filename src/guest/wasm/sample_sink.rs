@@ -4,20 +4,22 @@
 //! functions, which end by themselves.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::declared::selector;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::manifest::Kind;
-use super::sink::{apart, batching, not_delivered, retry, terms};
+use super::saved::SavedState;
+use super::sink::{batching, not_delivered, retry, terms};
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sample_sink::{SampleSink as Bindings, SampleSinkPre};
-use super::v0_1::{HostState, Out, SinkState, labels_to, model, sample_delivery};
+use super::v0_1::{HostState, Out, labels_to, model, sample_delivery};
 use crate::guest::http::HttpGate;
 use crate::guest::sample_sink::{
     DeliverSamples, Named, OpenedSamples, SampleAttempt, SampleDelivery, SampleOpener,
@@ -37,7 +39,7 @@ const ANNOUNCED_MAX: usize = 4_096;
 pub struct SampleSinkComponent {
     plugin: Arc<Plugin>,
     pre: SampleSinkPre<HostState>,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -61,13 +63,9 @@ pub fn load(
 ) -> Result<LoadedSampleSink, LoadError> {
     let pre =
         SampleSinkPre::new(host.link(Kind::SampleSink, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.sink_state(&plugin.name);
+    let saved = plugin.saved_state(host);
     let component = SampleSinkComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
-    let mut trial =
-        Live::start(&component.plugin, &component.pre, settings).map_err(|stop| match stop {
-            Stop::Died(words) => LoadError::Died(words),
-            Stop::Refused(words) => LoadError::Settings(words),
-        })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let asked = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
     let wants = wants(&asked.wants)?;
     let batching = asked.batching.map(|asked| batching(asked, BATCH_MAX)).transpose()?;
@@ -98,13 +96,13 @@ impl SampleSinkComponent {
     /// A new instance with the state that the last one saved, and whether it was told `known`:
     /// without state there is nothing that refers to them.
     fn resume(&self, settings: &str, known: &[Named]) -> Result<(Live, bool), Stop> {
-        let stateless = self.saved.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        let stateless = self.saved.get().is_none();
         let mut told = !stateless;
         let live = Live::resume_after(&self.plugin, &self.pre, settings, &self.saved, |live| {
             live.intern(known)
         })?;
         // One that refused the state was made anew, and told nothing.
-        told &= self.saved.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        told &= self.saved.get().is_some();
         Ok((live, told))
     }
 }
@@ -167,7 +165,7 @@ struct OpenSampleSink {
     /// `None` while an attempt runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     plugin: Arc<Plugin>,
 }
 
@@ -203,7 +201,7 @@ fn try_once(
     live: &mut Live,
     attempt: &SampleAttempt,
     out: Out,
-    saved: &SinkState,
+    saved: &Arc<SavedState>,
 ) -> Result<Outcome, Stop> {
     if let Err(error) = live.deliver(attempt, out)? {
         return Ok(not_delivered(error));

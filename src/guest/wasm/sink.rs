@@ -11,14 +11,16 @@ use std::time::Duration as StdDuration;
 
 use tokio::runtime::Handle;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
+use super::saved::SavedState;
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sink::{Sink as Bindings, SinkPre};
-use super::v0_1::{self, HostState, Out, SinkState, delivery, sending};
+use super::v0_1::{self, HostState, Out, delivery, sending};
 use crate::guest::http::HttpGate;
 use crate::guest::sink::{Batching, Deliver, Delivery, Opener, Outcome, Rate, Retry, SinkEnv};
 use crate::kernel::event::Event;
@@ -34,7 +36,7 @@ const ATTEMPTS_MAX: u32 = 100;
 pub struct SinkComponent {
     plugin: Arc<Plugin>,
     pre: SinkPre<HostState>,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -57,13 +59,10 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSink, LoadError> {
     let pre = SinkPre::new(host.link(Kind::Sink, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.sink_state(&plugin.name);
+    let saved = plugin.saved_state(host);
     let plugin = Arc::new(plugin);
     let component = SinkComponent { plugin, pre, saved, _code: code };
-    let mut trial = component.start(settings).map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let terms = trial.describe().map_err(|stop| LoadError::Died(stop.words()))?;
     let usual = Ok(Batching::default());
     let batching = terms.batching.map_or(usual, |asked| batching(asked, BATCH_MAX))?;
@@ -106,12 +105,6 @@ pub fn terms(why: String) -> LoadError {
     LoadError::Settings(format!("its terms: {why}"))
 }
 
-impl SinkComponent {
-    fn start(&self, settings: &str) -> Result<Live, Stop> {
-        Live::start(&self.plugin, &self.pre, settings)
-    }
-}
-
 impl Opener for SinkComponent {
     fn open(&self, env: &SinkEnv) -> Result<Box<dyn Deliver>, Fault> {
         let settings = settings_text(&env.settings);
@@ -127,18 +120,6 @@ impl fmt::Debug for SinkComponent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("SinkComponent").field("plugin", &self.plugin.name).finish_non_exhaustive()
     }
-}
-
-/// Runs guest code on a thread without an async runtime. WASI's standard streams wait for their
-/// writes, and waiting on a runtime's own worker thread would panic.
-pub fn apart<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    if Handle::try_current().is_err() {
-        return work();
-    }
-    std::thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(answer) => answer,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
 }
 
 type Live = Instance<Bindings>;
@@ -172,7 +153,7 @@ struct OpenSink {
     /// `None` while an attempt runs, and after one that died or was abandoned.
     live: Option<Live>,
     gate: HttpGate,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     plugin: Arc<Plugin>,
 }
 
@@ -211,7 +192,7 @@ fn attempt(
     key: &str,
     alerts: &[delivery::Alert],
     out: Out,
-    saved: &SinkState,
+    saved: &Arc<SavedState>,
 ) -> Result<Outcome, Stop> {
     let outcome = outcome(live.deliver(key, alerts, out)?);
     if matches!(outcome, Outcome::Delivered { .. }) {

@@ -1,21 +1,22 @@
 //! Sources that a component decodes: one store, each payload a call on the caller's own thread.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
+use super::apart::apart;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::limits::cut;
 use super::manifest::Kind;
 use super::probe::reading;
-use super::sink::apart;
+use super::saved::SavedState;
 use super::store::{Plugin, Stop, settings_text};
+use super::v0_1::HostState;
 use super::v0_1::bindings::source::{Source as Bindings, SourcePre};
-use super::v0_1::{HostState, SinkState};
 use crate::guest::probe::Failed;
 use crate::guest::source::{DecodePayload, Decoded, SourceOpener};
 use crate::kernel::model::{Duration, Now};
@@ -28,7 +29,7 @@ const WHAT_BYTES_MAX: usize = 256;
 pub struct SourceComponent {
     plugin: Arc<Plugin>,
     pre: SourcePre<HostState>,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     /// Keeps the machine code in the host's cache.
     _code: Arc<Compiled>,
 }
@@ -51,13 +52,9 @@ pub fn load(
     host: &WasmHost,
 ) -> Result<LoadedSource, LoadError> {
     let pre = SourcePre::new(host.link(Kind::Source, &code)?).map_err(LoadError::malformed)?;
-    let saved = host.sink_state(&plugin.name);
+    let saved = plugin.saved_state(host);
     let component = SourceComponent { plugin: Arc::new(plugin), pre, saved, _code: code };
-    let start = || Live::start(&component.plugin, &component.pre, settings);
-    let mut trial = start().map_err(|stop| match stop {
-        Stop::Died(words) => LoadError::Died(words),
-        Stop::Refused(words) => LoadError::Settings(words),
-    })?;
+    let mut trial = Live::trial(&component.plugin, &component.pre, settings)?;
     let guest = trial.guest.watchfire_plugin_decoder();
     let intake = trial
         .store
@@ -88,6 +85,10 @@ impl SourceOpener for SourceComponent {
         let live = apart(resume).map_err(|stop| Fault::new(stop.words()))?;
         Ok(Box::new(OpenSource { live, saved: self.saved.clone(), plugin: self.plugin.clone() }))
     }
+
+    fn held_until(&self, now: Now) -> Option<Now> {
+        self.plugin.strikes.may_open(&self.plugin.name, now).err().map(|held| held.until)
+    }
 }
 
 impl fmt::Debug for SourceComponent {
@@ -100,7 +101,7 @@ impl fmt::Debug for SourceComponent {
 /// An open source.
 struct OpenSource {
     live: Live,
-    saved: Arc<SinkState>,
+    saved: Arc<SavedState>,
     plugin: Arc<Plugin>,
 }
 
@@ -113,10 +114,7 @@ impl DecodePayload for OpenSource {
             Failed { fault: Fault::new(stop.words()), over }
         })?;
         self.plugin.counters.rows.fetch_add(decoded.readings.len() as u64, Relaxed);
-        // A failure here was counted; the readings are good all the same.
-        if let Ok(state) = apart(|| self.live.save()) {
-            *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = state;
-        }
+        apart(|| self.live.keep_state(&self.saved));
         Ok(decoded)
     }
 }

@@ -8,16 +8,21 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
-use super::engine::TICK;
-use super::limits::{Budget, Counters, Limits, LogLimit, MemoryLimit, cut};
-use super::strikes::{NEW_BATCHES, Strikes};
+use super::counters::Counters;
+use super::engine::{TICK, WasmHost};
+use super::limits::{Budget, Limits, LogLimit, MemoryLimit, cut};
+use super::manifest::Kind;
+use super::saved::SavedState;
+use super::strikes::{Death, NEW_BATCHES, Strikes};
 use super::tail::Tail;
 use super::v0_1::{HostState, model};
+use crate::guest::changes::{self, PluginChange};
 
 /// What all stores of one plugin share.
 #[derive(Debug)]
 pub struct Plugin {
     pub name: Arc<str>,
+    pub kind: Kind,
     pub engine: Engine,
     pub limits: Limits,
     pub counters: Arc<Counters>,
@@ -28,21 +33,62 @@ pub struct Plugin {
     pub strikes: Arc<Strikes>,
     /// Loaded and perhaps at work; before that a death only keeps it from being loaded.
     pub in_service: AtomicBool,
+    /// Why its state was lost last, and when that was told.
+    pub lost: Mutex<Option<(String, Instant)>>,
 }
 
+/// Every shard's instance loses its state for the same reason at the same moment: told once.
+const LOST_AGAIN: Duration = Duration::from_secs(10);
+
 impl Plugin {
-    /// An instance died.
-    fn died(&self, report: &str) {
-        self.counters.traps.fetch_add(1, Relaxed);
-        self.counters.set_last_death(report);
-        if self.in_service.load(Relaxed) {
-            let new = self.counters.batches.load(Relaxed) <= NEW_BATCHES;
-            if new {
-                self.counters.died_new.store(true, Relaxed);
-            }
-            self.strikes.died(&self.name, Instant::now(), new);
+    /// The place where its instances and versions hand their state on.
+    pub fn saved_state(&self, host: &WasmHost) -> Arc<SavedState> {
+        host.saved_state(&self.name, self.kind, &self.counters)
+    }
+
+    /// Whether it may be opened now: not while it is out of service.
+    pub fn admit(&self) -> Result<(), Stop> {
+        self.strikes.may_open(&self.name, changes::now()).map_err(|held| {
+            let until = held.until.as_arrival();
+            Stop::Refused(format!(
+                "`{}` is quarantined until {until}: it died too often",
+                self.name
+            ))
+        })
+    }
+
+    /// An instance began without what the one before it had saved.
+    pub fn state_lost(&self, why: &str) {
+        self.counters.states_lost.fetch_add(1, Relaxed);
+        self.tell_lost(why);
+    }
+
+    /// Tells that a state is lost, or will be at the next start of an instance.
+    pub fn tell_lost(&self, why: &str) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = |(before, at): &(String, Instant)| before == why && at.elapsed() < LOST_AGAIN;
+        if !lost.as_ref().is_some_and(again) {
+            *lost = Some((why.to_owned(), Instant::now()));
+            let change = PluginChange::StateLost { why: why.to_owned() };
+            self.strikes.changes().publish(&self.name, change);
         }
-        self.warn(report);
+    }
+
+    /// An instance died of a trap, named by `trap`.
+    fn died(&self, trap: &str, report: &str) {
+        self.counters.died(trap, report);
+        if !self.in_service.load(Relaxed) {
+            return self.warn(report);
+        }
+        let new = self.counters.batches.load(Relaxed) <= NEW_BATCHES;
+        if new {
+            self.counters.died_new.store(true, Relaxed);
+        }
+        let judges = self.kind.judges();
+        let death = Death { plugin: &self.name, judges, trap, report, new };
+        if !self.strikes.died(&death, Instant::now()) {
+            self.warn(report);
+        }
     }
 
     /// Writes to the log about this plugin, once in a second at most: one that dies on every batch
@@ -85,13 +131,15 @@ pub struct GuestStore {
     plugin: Arc<Plugin>,
     tail: Tail,
     now: StreamClock,
+    /// Epoch ticks of one call: a division too dear to make for each of them.
+    call_ticks: u64,
     /// Of its memory, as the plugin's counters have it.
     counted_bytes: u64,
 }
 
 impl Drop for GuestStore {
     fn drop(&mut self) {
-        self.plugin.counters.memory_bytes.fetch_sub(self.counted_bytes, Relaxed);
+        self.plugin.counters.memory_moved(self.counted_bytes, 0);
     }
 }
 
@@ -114,7 +162,12 @@ impl GuestStore {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
         store.epoch_deadline_callback(past_deadline);
-        GuestStore { store, plugin: plugin.clone(), tail, now, counted_bytes: 0 }
+        let call_ticks = ticks(plugin.limits.call);
+        GuestStore { store, plugin: plugin.clone(), tail, now, call_ticks, counted_bytes: 0 }
+    }
+
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
     }
 
     pub fn state_mut(&mut self) -> &mut HostState {
@@ -150,23 +203,25 @@ impl GuestStore {
         what: &str,
         run: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<R>,
     ) -> Result<R, Stop> {
-        let counters = self.plugin.counters.clone();
+        let counters = &self.plugin.counters;
         counters.calls.fetch_add(1, Relaxed);
-        let denied = self.store.data().memory.denied;
-        self.store.data_mut().budget.restart();
-        self.store.set_epoch_deadline(ticks(self.plugin.limits.call));
+        let state = self.store.data_mut();
+        let denied = state.memory.denied;
+        state.budget.restart();
+        self.store.set_epoch_deadline(self.call_ticks);
         let answer = run(&mut self.store);
         let state = self.store.data();
         counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
         let bytes = state.memory.bytes() as u64;
-        counters.memory_bytes.fetch_add(bytes, Relaxed);
-        counters.memory_bytes.fetch_sub(std::mem::replace(&mut self.counted_bytes, bytes), Relaxed);
-        let state = self.store.data();
+        counters.memory_moved(std::mem::replace(&mut self.counted_bytes, bytes), bytes);
+        // Most calls are denied nothing, and every atomic step is felt.
         let denied = state.memory.denied - denied;
-        counters.growths_denied.fetch_add(denied, Relaxed);
+        if denied > 0 {
+            counters.growths_denied.fetch_add(denied, Relaxed);
+        }
         answer.map_err(|error| {
             let report = self.report(what, &error, denied > 0);
-            self.plugin.died(&report);
+            self.plugin.died(&trap_name(&error), &report);
             Stop::Died(report)
         })
     }
@@ -215,6 +270,20 @@ impl GuestStore {
         report.push_str(&format!(" [{}]", &self.plugin.digest[..12]));
         report
     }
+}
+
+/// What ended an instance, in one word: wasmtime's own name of the trap (`interrupt` is a missed
+/// deadline), or `host` when a function of ours refused to go on.
+fn trap_name(error: &wasmtime::Error) -> String {
+    let Some(trap) = error.downcast_ref::<Trap>() else { return "host".to_owned() };
+    let mut name = String::new();
+    for letter in format!("{trap:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 /// Settings as a guest gets them: a JSON object, empty when there are none.

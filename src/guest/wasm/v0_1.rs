@@ -1,14 +1,15 @@
 //! `watchfire:plugin@0.1.0`: the generated bindings, and what the host offers behind them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::limits::{Budget, Counters, LogLimit, MemoryLimit, cut};
+use super::counters::Counters;
+use super::limits::{Budget, LogLimit, MemoryLimit, cut};
 use crate::guest::http::{HttpError, HttpGate, HttpRequest, Part};
 use crate::kernel::event::{Cause, Event, Kind};
 use crate::kernel::model::{Labels, Level};
@@ -23,9 +24,6 @@ pub use bindings::window_rule::exports::watchfire::plugin::window_evaluator;
 
 use bindings::rule::watchfire::plugin::host;
 use bindings::sink::watchfire::plugin::http_client as http;
-
-/// What a sink saved after the last attempt that was delivered; all versions of it share one.
-pub type SinkState = Mutex<Option<model::Snapshot>>;
 
 /// What a store holds for its guest.
 pub struct HostState {
@@ -116,11 +114,12 @@ impl http::Host for HostState {
             return Err(http::HttpError::TimedOut);
         }
         self.counters.requests.fetch_add(1, Relaxed);
+        let host = host_of(&request);
         let entered = Instant::now();
         let answer = out.runtime.block_on(out.gate.send(request_from(request, left)));
         self.budget.excuse(entered);
         if matches!(answer, Err(HttpError::Denied(_))) {
-            self.counters.requests_denied.fetch_add(1, Relaxed);
+            self.counters.denied(host);
         }
         match answer {
             Ok(response) => Ok(http::Response {
@@ -131,6 +130,20 @@ impl http::Host for HostState {
             Err(error) => Err(error_to(error)),
         }
     }
+}
+
+/// Scheme, host and port that a guest asks for. Of a URL with a secret in it none of it is told:
+/// whoever reads what is counted could read the secret.
+fn host_of(request: &http::Request) -> String {
+    let mut url = String::new();
+    for part in &request.url {
+        match part {
+            http::Part::Text(text) => url.push_str(text),
+            http::Part::Secret(_) => return "the host of a secret URL".to_owned(),
+        }
+    }
+    let parsed = reqwest::Url::parse(&url).ok().filter(|url| url.has_host());
+    parsed.map_or("no URL".to_owned(), |url| cut(&url.origin().ascii_serialization(), 256))
 }
 
 fn request_from(request: http::Request, left: Duration) -> HttpRequest {

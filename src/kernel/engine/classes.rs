@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::kernel::model::{EventTime, Labels};
 use crate::kernel::rule::program::Threshold;
 use crate::kernel::rule::ruleset::Binding;
+use crate::kernel::rule::succession::Succession;
 use crate::kernel::rule::view::Column;
 use crate::kernel::sequence::Rows;
 
@@ -20,9 +21,10 @@ use super::{Bound, Engine};
 
 /// Series that are bound to the same inputs of the same rules.
 pub struct Class {
-    pub bindings: Vec<Binding>,
-    /// How the bindings are judged; made when rows come, void after a swap.
-    plan: Option<Plan>,
+    /// Empty where the rule is gone, or takes series anew.
+    pub bindings: Vec<Option<Binding>>,
+    /// How the bindings are judged; made when rows come, and anew after a swap.
+    pub plan: Option<Plan>,
     /// Rows of the stretch at hand, and what they have in common.
     rows: Vec<u32>,
     seen: Seen,
@@ -44,15 +46,27 @@ impl Seen {
 }
 
 impl Class {
-    pub fn new(bindings: Vec<Binding>) -> Class {
+    pub fn new(bindings: &[Binding]) -> Class {
+        let bindings = bindings.iter().copied().map(Some).collect();
         Class { bindings, plan: None, rows: Vec::new(), seen: Seen::NOTHING }
+    }
+
+    pub fn renumber(&mut self, succession: &Succession) {
+        for place in &mut self.bindings {
+            *place = place.and_then(|Binding { rule, input }| {
+                succession.bound_heir(rule).map(|rule| Binding { rule, input })
+            });
+        }
+        if let Some(plan) = &mut self.plan {
+            plan.renumber(succession);
+        }
     }
 }
 
 /// Scratch space for the stretch at hand.
 #[derive(Default)]
 pub struct Stretch {
-    number: u64,
+    number: u32,
     classes: Vec<u32>,
     rules: Vec<u32>,
     /// Rows older than what their series said last.
@@ -87,7 +101,7 @@ impl Engine {
     /// Puts rows to their classes, up to the first one whose series has a row among them already.
     /// Gives where it stopped.
     fn sort_out(&mut self, rows: &Rows, range: Range<usize>) -> usize {
-        self.stretch.number += 1;
+        self.stretch.number = self.stretch.number.wrapping_add(1);
         for row in range.clone() {
             let Some(latest) = self.latest.bound(rows.series[row]) else { continue };
             if latest.stretch == self.stretch.number {
@@ -125,7 +139,7 @@ impl Engine {
                 self.hand_crowded(rows, *class as usize);
             }
             for class in &touched {
-                for binding in &self.classes[*class as usize].bindings {
+                for binding in self.classes[*class as usize].bindings.iter().flatten() {
                     self.runs[binding.rule.index()].crowded = false;
                 }
             }
@@ -138,12 +152,15 @@ impl Engine {
     }
 
     fn judge_class(&mut self, rows: &Rows, number: usize) {
-        if self.classes[number].plan.is_none() {
-            let class = &mut self.classes[number];
-            class.plan = Some(Plan::new(&class.bindings, &self.runs));
+        let class = &mut self.classes[number];
+        if class.plan.as_ref().is_none_or(|plan| plan.round != self.round) {
+            if let Some(plan) = &mut class.plan {
+                plan.tell(&mut self.runs);
+            }
+            class.plan = Some(Plan::new(&class.bindings, &self.runs, self.round));
         }
         let Engine { stretch, classes, runs, series, latest, .. } = self;
-        let Class { bindings, plan, rows: mine, seen } = &mut classes[number];
+        let Class { plan, rows: mine, seen, .. } = &mut classes[number];
         let plan = plan.as_mut().expect("it was just made");
         stretch.gathered = false;
         let around = Around { rows, mine, series, latest };
@@ -151,15 +168,15 @@ impl Engine {
             let may = |threshold: &Threshold| threshold.may_hold(seen.low, seen.high);
             let mut rested = mine.len() as u64;
             if seen.busy >> line.place & 1 == 1 || line.thresholds.iter().any(may) {
-                let run = &mut runs[line.rule.index()];
-                rested -= around.judge_line(stretch, run, bindings[line.place], line);
+                let run = &mut runs[line.binding.rule.index()];
+                rested -= around.judge_line(stretch, run, line);
             }
             line.rested += rested;
             line.last = line.last.max(Some(seen.last));
         }
-        for place in &plan.others {
-            let run = &mut runs[bindings[*place].rule.index()];
-            let binding = bindings[*place];
+        for (place, binding) in &plan.others {
+            let run = &mut runs[binding.rule.index()];
+            let binding = *binding;
             if run.plain {
                 let rested = mine.len() as u64 - around.judge_plain(stretch, run, binding, *place);
                 run.count_rested(rested, Some(seen.last));
@@ -167,33 +184,12 @@ impl Engine {
                 around.hand_all(stretch, run, binding, *place);
             }
         }
-        let confirmed = |place: &usize| runs[bindings[*place].rule.index()].programs.is_confirmed();
+        let confirmed =
+            |(_, binding): &(usize, Binding)| runs[binding.rule.index()].programs.is_confirmed();
         if plan.provisional && plan.others.iter().all(confirmed) {
-            for line in &mut plan.thresholds {
-                line.tell(runs);
-            }
+            plan.tell(runs);
             classes[number].plan = None;
         }
-    }
-
-    /// Tells the rules what was counted for them.
-    pub fn tell_counts(&mut self) {
-        for class in &mut self.classes {
-            for line in class.plan.iter_mut().flat_map(|plan| &mut plan.thresholds) {
-                line.tell(&mut self.runs);
-            }
-        }
-        for run in &mut self.runs {
-            let twice = std::mem::take(&mut run.counted_twice);
-            run.stats.samples -= twice;
-            run.stats.evaluations -= twice;
-        }
-    }
-
-    /// Makes all classes look anew at how their rules judge.
-    pub fn forget_plans(&mut self) {
-        self.tell_counts();
-        self.classes.iter_mut().for_each(|class| class.plan = None);
     }
 
     /// Late rows go to all of their rules, which count them.
@@ -204,6 +200,7 @@ impl Engine {
             let bound = series[id.index()].as_ref().expect("only bound series are sorted out");
             let class = &classes[latest[id].class as usize];
             for (binding, member) in class.bindings.iter().zip(&bound.members) {
+                let Some(binding) = binding else { continue };
                 let run = &mut runs[binding.rule.index()];
                 if !stretch.offer(run, *binding, row, *member) {
                     stretch.hand(run, *binding, row, *member);
@@ -217,6 +214,7 @@ impl Engine {
         let Engine { stretch, classes, runs, series, .. } = self;
         let class = &classes[number];
         for (place, binding) in class.bindings.iter().enumerate() {
+            let Some(binding) = binding else { continue };
             let run = &mut runs[binding.rule.index()];
             if !run.crowded {
                 continue;
@@ -226,7 +224,7 @@ impl Engine {
                 let bound = series[id.index()].as_ref().expect("its class is bound");
                 let member = bound.members[place];
                 let group = run.groups.get(run.members[member].group);
-                if group.is_some_and(|group| group.seen_in == stretch.number) {
+                if group.is_some_and(|group| group.recent.seen_in == stretch.number) {
                     stretch.hand(run, *binding, *row, member);
                     run.counted_twice += 1;
                 }
@@ -277,20 +275,14 @@ struct Around<'a> {
 
 impl Around<'_> {
     /// As [`Around::judge_plain`], where the conditions are known to be comparisons.
-    fn judge_line(
-        &self,
-        stretch: &mut Stretch,
-        run: &mut RuleRun,
-        binding: Binding,
-        line: &Line,
-    ) -> u64 {
+    fn judge_line(&self, stretch: &mut Stretch, run: &mut RuleRun, line: &Line) -> u64 {
         let mut handed = 0;
         for row in self.mine {
             let value = self.rows.value[*row as usize];
             let breaches = line.thresholds.iter().any(|threshold| threshold.holds(value));
             if breaches || self.is_busy(*row, line.place) {
                 let member = self.member(*row, line.place);
-                handed += u64::from(stretch.offer(run, binding, *row, member));
+                handed += u64::from(stretch.offer(run, line.binding, *row, member));
             }
         }
         handed
@@ -337,6 +329,9 @@ impl Around<'_> {
 
     fn member(&self, row: u32, place: usize) -> u32 {
         let id = self.rows.series[row as usize];
+        if place == 0 {
+            return self.latest[id].first;
+        }
         self.series[id.index()].as_ref().expect("its class is bound").members[place]
     }
 
@@ -387,7 +382,7 @@ impl Stretch {
             && group.members.len() > 1
             && run.plain
         {
-            group.seen_in = self.number;
+            group.recent.seen_in = self.number;
             (run.crowded, self.crowded) = (true, true);
             return false;
         }

@@ -39,6 +39,11 @@ impl RuleRun {
         for (row, member) in seen {
             self.dense_row(context, rows, *row, *member);
         }
+        if self.closes_at_rest() {
+            for (_, member) in inbox {
+                self.rest(context.latest, self.members[*member].group);
+            }
+        }
         passing.clear();
         self.passing = passing;
     }

@@ -36,13 +36,13 @@ impl RuleRun {
             if group != super::group::NO_GROUP {
                 self.rouse(context.latest, group);
             }
-            if self.members[member].last.is_some_and(|(last, _)| at < last) {
+            if self.members[member].recent.last.is_some_and(|(last, _)| at < last) {
                 if group != super::group::NO_GROUP {
                     self.late(context, group, at);
                 }
                 continue;
             }
-            let before = self.members[member].last;
+            let before = self.members[member].recent.last;
             self.hear(context, member, at, value);
             let group = self.members[member].group;
             self.on_time(context, group);
@@ -54,7 +54,7 @@ impl RuleRun {
         }
         // Each row is judged as if later ones had not come yet.
         for row in accepted.iter().rev() {
-            self.members[row.member].last = row.before;
+            self.members[row.member].recent.last = row.before;
         }
         let stateful = self.programs.is_stateful();
         let chunk = if stateful { 1 } else { accepted.len().max(1) };
@@ -92,7 +92,7 @@ impl RuleRun {
         };
         let mut states: Vec<&mut State> = Vec::new();
         if self.programs.is_stateful()
-            && let Some(state) = &mut members[judged[0].member].state
+            && let Some(state) = &mut members[judged[0].member].recent.state
         {
             states.push(state.as_mut());
         }
@@ -102,7 +102,7 @@ impl RuleRun {
         self.count_judged(context, judgements.len());
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
-            self.members[row.member].last = Some((rows.at[row.row], rows.value[row.row]));
+            self.members[row.member].recent.last = Some((rows.at[row.row], rows.value[row.row]));
             let (number, value) = (self.members[row.member].group, recorded.next());
             if self.is_suspended(number) {
                 continue;
@@ -167,8 +167,8 @@ impl RuleRun {
         let group = &mut self.groups[number];
         group.end_faults();
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.value) = (verdict, value);
-            group.judged = group.judged.max(at);
+            (group.verdict, group.recent.value) = (verdict, value);
+            group.recent.judged = group.recent.judged.max(at);
         } else {
             let facts = Facts { value, values: named(value), window: None };
             emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
@@ -209,7 +209,7 @@ impl RuleRun {
             return Ok(level);
         }
         let state = match member {
-            Some(member) => self.members[member].state.as_deref_mut(),
+            Some(member) => self.members[member].recent.state.as_deref_mut(),
             None => self.groups[number].more.state.as_deref_mut(),
         };
         let mut copy = state.map(|state| state.clone());
@@ -220,7 +220,7 @@ impl RuleRun {
 
     /// The value of the series that decided the group's verdict.
     fn worst_value(&self, group: u32, judged: u32, verdict: Verdict) -> Option<f64> {
-        let value = |member: u32| self.members[member].last.map(|(_, value)| value);
+        let value = |member: u32| self.members[member].recent.last.map(|(_, value)| value);
         let decides = |member: u32| {
             let member = &self.members[member];
             member.live && member.verdict == verdict.level()
@@ -289,7 +289,7 @@ impl RuleRun {
             .filter(|member| member.live && member.input == input)
             .collect();
         members.sort_by(|a, b| a.series.cmp(&b.series));
-        members.iter().filter_map(|member| member.last).map(|(_, value)| value).collect()
+        members.iter().filter_map(|member| member.recent.last).map(|(_, value)| value).collect()
     }
 
     /// Judges every event time of a join that is ready.
@@ -395,8 +395,8 @@ impl RuleRun {
         group.stale = self.rule.during.is_some();
         let value = main_value(&self.programs.columns, table, row);
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.value) = (verdict, value);
-            group.judged = group.judged.max(at);
+            (group.verdict, group.recent.value) = (verdict, value);
+            group.recent.judged = group.recent.judged.max(at);
             self.reschedule(context, number);
             return;
         }
@@ -441,7 +441,7 @@ impl RuleRun {
             let (row, member) = (*row as usize, *member);
             let (at, value) = (rows.at[row], rows.value[row]);
             context.position = rows.position[row];
-            let late = self.members[member].last.is_some_and(|(last, _)| at < last);
+            let late = self.members[member].recent.last.is_some_and(|(last, _)| at < last);
             self.hear(context, member, at, value);
             let number = self.members[member].group;
             if late {
@@ -465,7 +465,8 @@ impl RuleRun {
         };
         let values: Option<Vec<f64>> = (0..inputs).map(folded).collect();
         let Some(values) = values else { return false };
-        if self.groups[number].stale || self.programs.is_stateful() {
+        let anew = self.programs.is_stateful() || self.rule.record.is_some();
+        if self.groups[number].stale || anew {
             self.judge_values(context, number, end, &values, None);
             self.groups[number].stale = self.rule.during.is_some();
         } else {

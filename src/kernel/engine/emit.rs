@@ -31,10 +31,10 @@ pub fn judge(
     (verdict, cause): (Verdict, Cause),
     facts: &Facts,
 ) {
-    let at = at.max(group.judged);
-    group.judged = at;
+    let at = at.max(group.recent.judged);
+    group.recent.judged = at;
     group.verdict = verdict;
-    group.value = facts.value;
+    group.recent.value = facts.value;
     let before = group.alert.state;
     let (after, change) = lifecycle::step(before, at, verdict, timing(rule));
     if before.is_inactive() && !after.is_inactive() {
@@ -95,8 +95,8 @@ pub fn end(rule: &Rule, group: &mut Group, context: &mut Context<'_>, at: EventT
     if let Some(flaps) = &mut group.alert.history {
         *flaps = Default::default();
     }
-    let at = at.max(group.judged);
-    let facts = Facts { value: group.value, ..Facts::default() };
+    let at = at.max(group.recent.judged);
+    let facts = Facts { value: group.recent.value, ..Facts::default() };
     tell(rule, group, context, at, (change, before, cause), &facts);
 }
 
@@ -110,8 +110,8 @@ pub fn relabel(
 ) {
     let state = group.alert.state;
     let Some(level) = state.firing_level() else { return };
-    let at = at.max(group.judged);
-    let facts = Facts { value: group.value, ..Facts::default() };
+    let at = at.max(group.recent.judged);
+    let facts = Facts { value: group.recent.value, ..Facts::default() };
     let gone = Change::Resolved { from: level };
     tell(old, group, context, at, (gone, state, Cause::RuleChanged), &facts);
     let back = Change::Fired { level };
@@ -129,7 +129,7 @@ pub fn remind(rule: &Rule, group: &mut Group, context: &mut Context<'_>, at: Eve
             group.alert.reminders = group.alert.reminders.saturating_add(behind);
         }
     }
-    let facts = Facts { value: group.value, ..Facts::default() };
+    let facts = Facts { value: group.recent.value, ..Facts::default() };
     let said = Said { kind: Kind::Reminded, level, previous: None, cause: Cause::Reminder };
     emit(rule, group, context, at, (said, group.alert.state), &facts);
 }

@@ -11,7 +11,7 @@ pub fn named(value: Option<f64>) -> Vec<(Arc<str>, f64)> {
 }
 
 /// The first column besides `count` that the rule reads.
-pub fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> {
+pub fn main_column(columns: &[Column]) -> Option<usize> {
     let rank = |column: &Column| match column {
         Column::Value { .. } => Some(0),
         Column::Reduced { reduction: Reduction::Count, .. } => Some(2),
@@ -19,7 +19,12 @@ pub fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> 
         Column::Base { .. } | Column::Label(_) => None,
     };
     let ranked = columns.iter().enumerate().filter_map(|(at, column)| Some((rank(column)?, at)));
-    ranked.min().map(|(_, at)| table.columns[at][row])
+    ranked.min().map(|(_, at)| at)
+}
+
+/// The figure of that column.
+pub fn main_value(columns: &[Column], table: &Table, row: usize) -> Option<f64> {
+    main_column(columns).map(|at| table.columns[at][row])
 }
 
 /// Every number that was judged, by the name a condition reads it under.

@@ -22,24 +22,30 @@ pub struct Member {
     /// The series' present number.
     pub id: SeriesId,
     pub series: Series,
-    /// Tells it apart within its group, on any shard and after a restart.
-    pub hash: u64,
+    pub recent: Spare<MemberRecent>,
     /// The rule had no room for its own group when it was bound.
     pub overflows: bool,
     pub input: u8,
     /// Which binding of its series' class it is, as far as a number fits.
     pub place: u8,
     pub group: u32,
-    /// The newest accepted sample.
-    pub last: Option<(EventTime, f64)>,
-    /// When the last sample came: the watermark then, or its event time if that was later.
-    pub heard: EventTime,
     /// Had a sample within `expire`.
     pub live: bool,
     /// Its own last verdict, in rules without a window.
     pub verdict: Option<Level>,
     /// Was in breach during the alert's present episode, so resets apply to it.
     pub took_part: bool,
+}
+
+/// What a member's samples leave behind. While its group is at rest the series' record tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRecent {
+    /// The newest accepted sample.
+    pub last: Option<(EventTime, f64)>,
+    /// When the last sample came: the watermark then, or its event time if that was later.
+    pub heard: EventTime,
+    /// What its series had said by this time it did not hear.
+    pub since: EventTime,
     /// Its own window, in rules that fold across series.
     pub window: Option<Box<GroupWindow>>,
     /// Its own `this`, in rules without a window.
@@ -53,17 +59,9 @@ pub struct Group {
     pub members: SmallVec<[u32; 2]>,
     pub alert: Spare<Alert>,
     pub more: Spare<More>,
-    /// One for each input, in rules with a window and without `across`.
-    pub windows: Vec<GroupWindow>,
-    /// As [`Member::heard`], over all members.
-    pub heard: EventTime,
-    /// The newest judged time.
-    pub judged: EventTime,
+    pub recent: Spare<Recent>,
     /// When its next timer is due; later entries of the agenda are void.
     pub wake: EventTime,
-    /// The value that the last verdict was about.
-    pub value: Option<f64>,
-    pub source: Option<SourceId>,
     pub verdict: Verdict,
     /// Must be judged anew although nothing entered or left its window.
     pub stale: bool,
@@ -71,8 +69,43 @@ pub struct Group {
     pub awake: bool,
     /// Samples that are no breach pass it by (`rest.rs`).
     pub at_rest: bool,
+}
+
+/// What a group's samples leave behind. While it is at rest its series' records tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recent {
+    /// One for each input, in rules with a window and without `across`.
+    pub windows: Vec<GroupWindow>,
+    /// As [`MemberRecent::heard`], over all members.
+    pub heard: EventTime,
+    /// The newest judged time.
+    pub judged: EventTime,
+    /// The value that the last verdict was about.
+    pub value: Option<f64>,
+    pub source: Option<SourceId>,
     /// The stretch of rows in which all of its rows must be seen.
-    pub seen_in: u64,
+    pub seen_in: u32,
+}
+
+impl Plain for Recent {
+    const PLAIN: &'static Recent = &Recent {
+        windows: Vec::new(),
+        heard: EventTime::MIN,
+        judged: EventTime::MIN,
+        value: None,
+        source: None,
+        seen_in: 0,
+    };
+}
+
+impl Plain for MemberRecent {
+    const PLAIN: &'static MemberRecent = &MemberRecent {
+        last: None,
+        heard: EventTime::MIN,
+        since: EventTime::MIN,
+        window: None,
+        state: None,
+    };
 }
 
 /// What only some groups have.
@@ -149,22 +182,23 @@ pub struct Flaps {
 }
 
 impl Member {
+    /// Tells it apart within its group, on any shard and after a restart.
+    pub fn hash(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(self.series.bytes())
+    }
+
     pub fn new(id: SeriesId, series: Series, input: u8, group: u32) -> Member {
         Member {
             id,
-            hash: xxhash_rust::xxh3::xxh3_64(series.bytes()),
+            recent: Spare::default(),
             overflows: false,
             series,
             input,
             place: u8::MAX,
             group,
-            last: None,
-            heard: EventTime::MIN,
             live: false,
             verdict: None,
             took_part: false,
-            window: None,
-            state: None,
         }
     }
 }
@@ -222,17 +256,12 @@ impl Group {
             members: SmallVec::new(),
             alert: Spare::new(Alert::new(flapping)),
             more: Spare::default(),
-            windows: Vec::new(),
-            heard: EventTime::MIN,
-            judged: EventTime::MIN,
+            recent: Spare::default(),
             wake: EventTime::MAX,
-            value: None,
-            source: None,
             verdict: Verdict::Clear,
             stale: true,
             awake: false,
             at_rest: false,
-            seen_in: 0,
         }
     }
 }

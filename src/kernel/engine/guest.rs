@@ -67,7 +67,7 @@ impl RuleRun {
         context.position = rows.position[row];
         self.rouse(context.latest, self.members[member].group);
         let at = rows.at[row];
-        let late = self.members[member].last.is_some_and(|(last, _)| at < last);
+        let late = self.members[member].recent.last.is_some_and(|(last, _)| at < last);
         self.hear(context, member, at, rows.value[row]);
         let number = self.members[member].group;
         if late {
@@ -146,12 +146,12 @@ impl RuleRun {
             group.more.message = message.map(String::into_boxed_str);
         }
         // The value that the guest shows stands in for the sample's in this judgement only.
-        let own = self.members[member].last;
+        let own = self.members[member].recent.last;
         if let Some(shown) = told.and_then(|verdict| verdict.value) {
-            self.members[member].last = own.map(|(time, _)| (time, shown));
+            self.members[member].recent.last = own.map(|(time, _)| (time, shown));
         }
         self.settle_member(context, member, at, (level, cause));
-        self.members[member].last = own;
+        self.members[member].recent.last = own;
     }
 
     /// Tells the component the time; gives the groups that are to be told of again.

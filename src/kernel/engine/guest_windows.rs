@@ -3,36 +3,36 @@
 
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::{Bounds, Cause};
+use crate::kernel::rule::GuestRule;
 use crate::kernel::rule::program::{Fault, GuestVerdicts, WindowRows};
-use crate::kernel::rule::{GuestRule, Judge};
+use crate::kernel::rule::ruleset::RuleIndex;
+use crate::kernel::rule::succession::{Change, Succession};
 
 use super::emit::{self, Facts};
 use super::figures::main_value;
 use super::guest::{Answer, Answers};
-use super::output::{Adoption, Carried};
 use super::programs::Table;
 use super::run::RuleRun;
 use super::{Context, Engine};
 
 impl Engine {
     /// Gives components that a swap replaced the state of the version before, now that all groups
-    /// are there. Where it was lost the report says why.
-    pub fn hand_down(&mut self, adoption: &mut Adoption) {
+    /// are there. Gives the rules for which it was lost, and why.
+    pub fn hand_down(&mut self, succession: &Succession) -> Vec<(RuleIndex, String)> {
+        let mut resets = Vec::new();
         for plugin in self.plugins.heirs() {
             self.announce_groups(&plugin);
             let Some(lost) = self.plugins.inherit(&plugin) else { continue };
-            for (name, carried) in &mut adoption.rules {
-                let rule = self.ruleset.find(name).map(|index| self.ruleset.rule(index));
-                let judged = rule.is_some_and(|rule| match &rule.judge {
-                    Judge::Guest(guest) => *guest.plugin == *plugin,
-                    Judge::Levels(_) | Judge::Absent(_) | Judge::Never => false,
-                });
-                if judged && *carried != Carried::Added {
+            let rules = self.ruleset.rules().iter().zip(succession.changes()).enumerate();
+            for (at, (rule, change)) in rules {
+                let judged = rule.guest().is_some_and(|guest| *guest.plugin == *plugin);
+                if judged && *change != Change::Added {
                     let why = format!("the component's state was lost: {lost}");
-                    *carried = Carried::Reset { why };
+                    resets.push((RuleIndex(at as u32), why));
                 }
             }
         }
+        resets
     }
 
     /// Tells a component of every group of its window rules.
@@ -132,8 +132,8 @@ impl RuleRun {
             group.more.message = message.map(String::into_boxed_str);
         }
         if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.value) = (verdict, value);
-            group.judged = group.judged.max(at);
+            (group.verdict, group.recent.value) = (verdict, value);
+            group.recent.judged = group.recent.judged.max(at);
             return self.reschedule(context, number);
         }
         let cause = match verdict {

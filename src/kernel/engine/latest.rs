@@ -6,6 +6,9 @@ use crate::kernel::model::{EventTime, SeriesId, SourceId};
 /// A class number that stands for none: the series is not bound here.
 pub const NO_CLASS: u32 = u32::MAX;
 
+/// A member number that stands for none.
+const NO_MEMBER: u32 = u32::MAX;
+
 /// Places in a class that a bit of [`Latest::busy`] stands for.
 pub const PLACES: usize = 64;
 
@@ -19,9 +22,11 @@ pub struct Latest {
     /// One bit for each of the first [`PLACES`] bindings of its class: set while the group that the
     /// binding leads to must see each sample, clear while it is at rest.
     pub busy: u64,
-    /// The stretch of rows that it was last seen in.
-    pub stretch: u64,
+    /// The stretch of rows that it was last seen in; the numbers begin anew after 2^32.
+    pub stretch: u32,
     pub class: u32,
+    /// Its member number in the first binding of its class, which is often the only one.
+    pub first: u32,
     pub source: Option<SourceId>,
 }
 
@@ -33,6 +38,7 @@ impl Latest {
         busy: u64::MAX,
         stretch: 0,
         class: NO_CLASS,
+        first: NO_MEMBER,
         source: None,
     };
 }
@@ -47,6 +53,11 @@ impl LatestTable {
         self.0.get_mut(id.index()).filter(|latest| latest.class != NO_CLASS)
     }
 
+    /// The time of a series' newest sample; [`EventTime::MIN`] of one without a record.
+    pub fn said(&self, id: SeriesId) -> EventTime {
+        self.0.get(id.index()).map_or(EventTime::MIN, |latest| latest.at)
+    }
+
     /// Takes in what was known of a series before it had a record here.
     pub fn learn(&mut self, id: SeriesId, last: Option<(EventTime, f64)>, heard: EventTime) {
         self.make_room(id);
@@ -58,10 +69,11 @@ impl LatestTable {
     }
 
     /// Puts a series into a class, in which all of its groups are busy until they come to rest.
-    pub fn enter(&mut self, id: SeriesId, class: u32) {
+    pub fn enter(&mut self, id: SeriesId, class: u32, members: &[u32]) {
         self.make_room(id);
         let latest = &mut self.0[id.index()];
         (latest.class, latest.busy) = (class, u64::MAX);
+        latest.first = members.first().copied().unwrap_or(NO_MEMBER);
     }
 
     fn make_room(&mut self, id: SeriesId) {

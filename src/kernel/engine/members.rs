@@ -1,6 +1,6 @@
 //! Series enter and leave the groups of a rule; groups open.
 
-use crate::kernel::model::{Labels, Series, SeriesId};
+use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
 use crate::kernel::rule::{Shape, State};
 use crate::kernel::shard::OVERFLOW;
 use crate::kernel::window::GroupWindow;
@@ -28,7 +28,7 @@ impl RuleRun {
         if known.is_some() && known == self.group_of(&key) {
             let mut known = self.waiting.remove(&place).expect("it was just seen");
             known.id = id;
-            context.latest.learn(id, known.last, known.heard);
+            context.latest.learn(id, known.recent.last, known.recent.heard);
             return Some(self.join_group(context, known));
         }
         if key.get(OVERFLOW).is_some() && !self.takes_overflow() {
@@ -38,7 +38,7 @@ impl RuleRun {
             Some(group) => group,
             None => {
                 let group = self.open_group(context, key.clone());
-                self.groups[group].heard = context.seen;
+                self.groups[group].recent.heard = context.seen;
                 group
             }
         };
@@ -52,23 +52,65 @@ impl RuleRun {
         let group = member.group;
         self.rouse(context.latest, group);
         let number = self.members.insert(member);
-        self.groups[group].members.push(number);
+        self.enter_member(number, group);
         self.schedule(context, group);
         number
     }
 
+    /// Puts a member into a group.
+    pub fn enter_member(&mut self, member: u32, group: u32) {
+        self.members[member].group = group;
+        self.groups[group].members.push(member);
+        if self.follows {
+            let known = self.group_of.len().max(member as usize + 1);
+            self.group_of.resize(known, NO_GROUP);
+            self.group_of[member as usize] = group;
+        }
+    }
+
+    /// Looks anew at whether members follow their series' records.
+    pub fn follow(&mut self, latest: &LatestTable) {
+        self.follows = self.follows_records();
+        self.group_of.clear();
+        if self.follows {
+            for (number, member) in self.members.iter() {
+                self.group_of.resize(number as usize, NO_GROUP);
+                self.group_of.push(member.group);
+            }
+            let known: Vec<(u32, SeriesId)> =
+                self.members.iter().map(|(number, member)| (number, member.id)).collect();
+            for (number, id) in known {
+                self.begin_after(number, latest.said(id));
+            }
+        }
+    }
+
+    /// What its series had said by a time a member did not hear, or knows already.
+    pub fn begin_after(&mut self, member: u32, since: EventTime) {
+        if self.follows {
+            self.members[member].recent.since = since;
+        }
+    }
+
     /// Gives a series an empty window and a first `this`, and forgets what it said before.
     pub fn begin_anew(&self, context: &Context<'_>, member: &mut Member) {
+        member.recent.clear();
         self.renew_parts(context, member);
-        (member.last, member.verdict) = (None, None);
+        if self.follows {
+            member.recent.since = context.latest.said(member.id);
+        }
+        member.verdict = None;
         (member.live, member.took_part) = (false, false);
     }
 
     /// An empty window and a first `this`, where the rule keeps them for each series.
     pub fn renew_parts(&self, context: &Context<'_>, member: &mut Member) {
         let window = || Box::new(self.new_window(context, member.input));
-        member.window = (!self.specs.is_empty() && self.rule.across.is_some()).then(window);
-        member.state = self.first_state().filter(|_| !self.judges_groups());
+        let window = (!self.specs.is_empty() && self.rule.across.is_some()).then(window);
+        let state = self.first_state().filter(|_| !self.judges_groups());
+        if window != member.recent.window || state != member.recent.state {
+            (member.recent.window, member.recent.state) = (window, state);
+        }
     }
 
     pub fn first_state(&self) -> Option<Box<State>> {
@@ -82,7 +124,7 @@ impl RuleRun {
 
     /// Puts the last pane end on the rule's own grid, which an edit may have changed.
     pub fn realign(&mut self) {
-        if let Some(every) = self.every() {
+        if let Some(every) = self.every {
             self.closed = self.closed.floor(every);
         }
     }
@@ -109,9 +151,11 @@ impl RuleRun {
         if !self.specs.is_empty() {
             if self.rule.across.is_none() && self.dense.is_none() {
                 let inputs = 0..self.specs.len() as u8;
-                group.windows = inputs.map(|input| self.new_window(context, input)).collect();
+                group.recent.windows =
+                    inputs.map(|input| self.new_window(context, input)).collect();
             }
-            let bases = vec![Baseline::default(); self.base_columns().len()];
+            let bases =
+                vec![Baseline::default(); RuleRun::bases_among(&self.programs.columns).len()];
             group.more = Spare::new(More { bases, ..More::default() });
         } else if self.rule.inputs.len() > 1 {
             group.more.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));

@@ -6,11 +6,13 @@
 //! Invariants: results depend on the sequence of inputs alone, not on how rows were batched; a
 //! fault in one rule or group leaves all others as they were.
 
+mod carry;
 mod classes;
 mod dense;
 mod each;
 mod emit;
 mod figures;
+pub mod fresh;
 pub mod group;
 mod guest;
 mod guest_windows;
@@ -35,6 +37,8 @@ mod windowed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::kernel::event::Cause;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
@@ -42,6 +46,7 @@ use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
 use classes::{Class, Stretch};
+use fresh::Runs;
 use latest::LatestTable;
 use output::{FaultNote, Output, Phase};
 use plugins::Plugins;
@@ -52,13 +57,16 @@ pub struct Engine {
     shards: u32,
     ruleset: Arc<Ruleset>,
     /// In the order of the ruleset.
-    #[allow(clippy::vec_box, reason = "a swap moves all of them")]
-    runs: Vec<Box<RuleRun>>,
+    runs: Runs,
     plugins: Plugins,
     series: Vec<Option<Bound>>,
     latest: LatestTable,
     classes: Vec<Class>,
     class_of: Lookup<Vec<Binding>, u32>,
+    /// `class_of` holds all classes; after a swap only once somebody asks.
+    classes_known: bool,
+    /// What plans of classes are made for: swaps so far.
+    round: u64,
     stretch: Stretch,
     /// When each rule with anything due has its next due, in watermark time.
     agenda: BTreeSet<(EventTime, u32)>,
@@ -75,7 +83,7 @@ pub struct Engine {
 /// A series as this shard knows it: for each binding of its class, its member number.
 struct Bound {
     series: Series,
-    members: Box<[u32]>,
+    members: SmallVec<[u32; 4]>,
 }
 
 /// Since when each source has been listened to.
@@ -126,6 +134,8 @@ impl Engine {
             latest: LatestTable::default(),
             classes: Vec::new(),
             class_of: Lookup::default(),
+            classes_known: true,
+            round: 0,
             stretch: Stretch::default(),
             agenda: BTreeSet::new(),
             agenda_at: Vec::new(),
@@ -167,7 +177,7 @@ impl Engine {
                 self.segment(&rows, from..rows.series.len(), out);
                 self.retire_all(&rows);
             }
-            Input::Swap(swap) => self.swap(swap, out),
+            Input::Swap(swap) => self.swap_unprepared(swap, out),
             Input::Listening { position, source, on, at } => {
                 self.listen(position, source, on.then_some(at), out);
             }
@@ -255,12 +265,9 @@ impl Engine {
         }
     }
 
-    /// Binds a series to the rules that take it; one that is known is bound anew.
+    /// Binds a series to rules that take it; one that is known stays bound to others.
     fn introduce(&mut self, introduction: &Introduction, out: &mut Output) {
         let Introduction { position, watermark, id, series, entries, faults } = introduction;
-        if self.series.get(id.index()).is_some_and(Option::is_some) {
-            self.retire(*id);
-        }
         for (rule, fault) in faults {
             let (rule, key) = (self.ruleset.rule(*rule).name.clone(), series.labels());
             let fault = fault.clone();
@@ -272,7 +279,11 @@ impl Engine {
                 bound.push((entry.binding, member));
             }
         }
-        self.place(*id, series.clone(), bound);
+        if self.series.get(id.index()).is_some_and(Option::is_some) {
+            self.extend_bindings(*id, bound);
+        } else {
+            self.place(*id, series.clone(), bound);
+        }
     }
 
     /// The member number of a series in one rule; `None` when the rule has no use for it.
@@ -305,26 +316,21 @@ impl Engine {
             self.runs[binding.rule.index()].move_to_place(*member, place);
         }
         let class = self.intern_class(bindings);
-        let members = bound.into_iter().map(|(_, member)| member).collect();
-        self.latest.enter(id, class);
-        self.series[id.index()] = Some(Bound { series, members });
-    }
-
-    fn intern_class(&mut self, bindings: Vec<Binding>) -> u32 {
-        if let Some(class) = self.class_of.get(&bindings) {
-            return *class;
+        let members: SmallVec<[u32; 4]> = bound.iter().map(|(_, member)| *member).collect();
+        self.latest.enter(id, class, &members);
+        for (binding, member) in bound {
+            self.runs[binding.rule.index()].begin_after(member, self.latest[id].at);
         }
-        let number = self.classes.len() as u32;
-        self.class_of.insert(bindings.clone(), number);
-        self.classes.push(Class::new(bindings));
-        number
+        self.series[id.index()] = Some(Bound { series, members });
     }
 
     fn retire(&mut self, id: SeriesId) {
         let Some(bound) = self.series.get_mut(id.index()).and_then(Option::take) else { return };
         let class = &self.classes[self.latest[id].class as usize];
         for (binding, member) in class.bindings.iter().zip(bound.members) {
-            self.runs[binding.rule.index()].unbind(&mut self.latest, member);
+            if let Some(binding) = binding {
+                self.runs[binding.rule.index()].unbind(&mut self.latest, member);
+            }
         }
         self.latest.leave(id);
         self.plugins.forget(id);
@@ -344,7 +350,7 @@ impl Engine {
             self.with_rule(rule, Some(source), out, |run, context| {
                 for group in run.groups.numbers() {
                     run.sync(context.latest, group);
-                    if run.groups[group].source == Some(source) {
+                    if run.groups[group].recent.source == Some(source) {
                         run.rouse(context.latest, group);
                         run.schedule(context, group);
                     }

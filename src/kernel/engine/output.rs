@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use crate::kernel::event::Event;
 use crate::kernel::model::{EventTime, Labels, SourceId};
-use crate::kernel::rule::Rule;
 use crate::kernel::rule::program::{Dispute, Fault};
-use crate::kernel::rule::ruleset::Ruleset;
+use crate::kernel::rule::ruleset::RuleIndex;
+use crate::kernel::rule::succession::{Change, Succession};
 use crate::kernel::sequence::Derived;
-
-use super::programs::Programs;
 
 /// Everything one step brought about. The caller clears it between steps.
 #[derive(Debug, Default)]
@@ -21,22 +19,41 @@ pub struct Output {
     pub signals: Vec<Signal>,
     pub faults: Vec<FaultNote>,
     pub disputes: Vec<DisputeNote>,
-    pub adopted: Option<Adoption>,
+    pub adopted: Option<Adopted>,
     /// What a swap put out of use, to be dropped where no shard waits for it.
     pub discarded: Discarded,
 }
 
-/// Old rules with their evaluators, and old rulesets.
+/// Old rules with their evaluators and groups.
 #[derive(Default)]
-pub struct Discarded {
-    pub rules: Vec<(Arc<Rule>, Programs)>,
-    pub rulesets: Vec<Arc<Ruleset>>,
+pub struct Discarded(Vec<Box<dyn Send>>);
+
+impl Discarded {
+    pub fn push(&mut self, what: impl Send + 'static) {
+        self.0.push(Box::new(what));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn append(&mut self, mut other: Discarded) {
+        self.0.append(&mut other.0);
+    }
 }
 
 impl fmt::Debug for Discarded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} rules, {} rulesets", self.rules.len(), self.rulesets.len())
+        write!(out, "{} things", self.0.len())
     }
+}
+
+/// A shard adopted a ruleset.
+#[derive(Debug)]
+pub struct Adopted {
+    pub succession: Arc<Succession>,
+    /// Rules that lost something on this shard, and why.
+    pub resets: Vec<(RuleIndex, String)>,
 }
 
 /// An event with its place in the one order of all events.
@@ -110,6 +127,36 @@ pub struct DisputeNote {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Adoption {
     pub rules: Vec<(Arc<str>, Carried)>,
+}
+
+impl Adoption {
+    /// All shards adopt the same rules; one that lost something on any shard lost it.
+    pub fn of(shards: Vec<Adopted>) -> Option<Adoption> {
+        let succession = shards.first()?.succession.clone();
+        let rules = succession.new_set().rules().iter();
+        let mut rules: Vec<(Arc<str>, Carried)> = rules
+            .zip(succession.changes())
+            .map(|(rule, change)| (rule.name.clone(), Carried::by(*change)))
+            .collect();
+        for (index, why) in shards.into_iter().flat_map(|shard| shard.resets) {
+            rules[index.index()].1 = Carried::Reset { why };
+        }
+        let removed = succession.removed().iter().map(|index| succession.old().rule(*index));
+        rules.extend(removed.map(|rule| (rule.name.clone(), Carried::Removed)));
+        rules.sort();
+        Some(Adoption { rules })
+    }
+}
+
+impl Carried {
+    fn by(change: Change) -> Carried {
+        match change {
+            Change::Added => Carried::Added,
+            Change::Same { .. } => Carried::Unchanged,
+            Change::Edited { edit, .. } if edit.text || edit.reselects => Carried::Kept,
+            Change::Edited { .. } => Carried::Unchanged,
+        }
+    }
 }
 
 /// What a rule kept over a swap.

@@ -39,7 +39,7 @@ impl RuleRun {
     pub fn next_deadline(&self, context: &Context<'_>, number: u32) -> Option<(EventTime, Timer)> {
         let group = &self.groups[number];
         let timing = &self.rule.timing;
-        let listening = context.listening.since(group.source);
+        let listening = context.listening.since(group.recent.source);
         let from = |heard: EventTime, after: Duration| -> Option<EventTime> {
             listening.map(|since| heard.max(since) + after)
         };
@@ -47,9 +47,9 @@ impl RuleRun {
         let session = if self.is_session() {
             let own = group.members.iter().filter_map(|member| {
                 let member = &self.members[*member];
-                Some((member.window.as_deref()?, &self.specs[member.input as usize]))
+                Some((member.recent.window.as_deref()?, &self.specs[member.input as usize]))
             });
-            let busy = group.windows.iter().zip(&self.specs).chain(own);
+            let busy = group.recent.windows.iter().zip(&self.specs).chain(own);
             let busy = busy.filter(|(window, _)| !window.is_idle());
             busy.filter_map(|(window, spec)| window.next_judgement(spec)).min()
         } else {
@@ -58,7 +58,7 @@ impl RuleRun {
         let expire = if self.specs.is_empty() {
             let live = group.members.iter().map(|member| &self.members[*member]);
             live.filter(|member| member.live)
-                .map(|member| member.heard)
+                .map(|member| member.recent.heard)
                 .min()
                 .and_then(|heard| from(heard, timing.expire))
         } else {
@@ -66,14 +66,14 @@ impl RuleRun {
         };
         let is_absent = group.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         let absent =
-            timing.absent.filter(|_| !is_absent).and_then(|after| from(group.heard, after));
+            timing.absent.filter(|_| !is_absent).and_then(|after| from(group.recent.heard, after));
         // A sliding window speaks at the ends of its panes.
         let has_panes = matches!(self.rule.shape, Shape::Sliding { .. });
         let spoken = timing.on_no_data != OnNoData::Hold && !has_panes || is_absent;
         let deadline = (group.more.quiet.is_some() && spoken)
             .then(|| group.alert.state.deadline(emit::timing(&self.rule)))
             .flatten()
-            .filter(|due| *due > group.judged);
+            .filter(|due| *due > group.recent.judged);
         let remind = match group.alert.state {
             State::Firing { fired_at, .. } => {
                 timing.repeat.map(|repeat| reminder(fired_at, repeat, group.alert.reminders))
@@ -82,7 +82,7 @@ impl RuleRun {
         };
         let may_go = group.alert.state.firing_level().is_none() || timing.forget_firing;
         let life = if timing.forget_firing { timing.forget } else { self.rule.remembers() };
-        let forget = may_go.then(|| from(group.heard, life)).flatten();
+        let forget = may_go.then(|| from(group.recent.heard, life)).flatten();
         [
             (session, Timer::Session),
             (join, Timer::Join),
@@ -123,17 +123,17 @@ impl RuleRun {
     /// Series without a sample for `expire` leave the group's verdict; without any left the group
     /// has no data.
     fn expire(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let since = context.listening.since(self.groups[number].source);
+        let since = context.listening.since(self.groups[number].recent.source);
         let limit = self.rule.timing.expire;
         let first_state = self.first_state().filter(|_| !self.judges_groups());
         for member in self.groups[number].members.clone() {
             let member = &mut self.members[member];
-            let heard = since.map_or(member.heard, |since| member.heard.max(since));
+            let heard = since.map_or(member.recent.heard, |since| member.recent.heard.max(since));
             if member.live && heard + limit <= at {
                 member.live = false;
                 member.verdict = None;
                 member.took_part = false;
-                member.state = first_state.clone();
+                member.recent.state = first_state.clone();
             }
         }
         let members = &self.groups[number].members;

@@ -9,6 +9,7 @@ use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::EventTime;
 use crate::kernel::rule::{Judge, Rule, Shape};
 
+use super::figures::main_column;
 use super::latest::{LatestTable, PLACES};
 use super::run::RuleRun;
 
@@ -47,27 +48,65 @@ impl RuleRun {
 
     /// Brings a group at rest up to what its series said since; it stays at rest.
     pub fn sync(&mut self, latest: &LatestTable, number: u32) {
+        if self.follows {
+            return self.sync_members(latest, number);
+        }
+        if self.groups.get(number).is_none_or(|group| !group.at_rest) {
+            return;
+        }
+        let judged_value = match (&self.dense, &self.rule.judge) {
+            (Some(_), _) => {
+                let column = main_column(&self.programs.columns);
+                column.and_then(|at| self.read(number, &self.programs.columns[at], &[]))
+            }
+            // An absent rule judges that a sample came, not what it said.
+            (None, Judge::Absent(_)) => None,
+            (None, Judge::Levels(_) | Judge::Guest(_) | Judge::Never) => {
+                let records = self.groups[number].members.iter();
+                let records = records.map(|member| &latest[self.members[*member].id]);
+                let newest = records.rev().max_by_key(|known| known.at);
+                newest.map(|known| known.value)
+            }
+        };
+        let recent = &mut *self.groups[number].recent;
+        recent.value = judged_value;
+        let mut newest = EventTime::MIN;
+        for member in self.groups[number].members.clone() {
+            let member = &mut self.members[member];
+            let known = &latest[member.id];
+            (member.recent.last, member.recent.heard) =
+                (Some((known.at, known.value)), known.heard);
+            let recent = &mut *self.groups[number].recent;
+            recent.heard = recent.heard.max(known.heard);
+            let judged = if self.dense.is_some() { self.closed } else { known.at };
+            recent.judged = recent.judged.max(judged);
+            if newest < known.at {
+                (newest, recent.source) = (known.at, known.source.or(recent.source));
+            }
+        }
+    }
+
+    /// Leaves what the group's samples said to their series' records, if it is at rest.
+    pub fn slim(&mut self, number: u32) {
         let Some(group) = self.groups.get_mut(number).filter(|group| group.at_rest) else { return };
-        let (mut newest, mut value, mut source) = (EventTime::MIN, group.value, group.source);
+        group.alert.tidy();
+        group.more.tidy();
+        group.recent.clear();
+        for member in &group.members {
+            self.members[*member].recent.clear();
+        }
+    }
+
+    /// The same where samples are folded past their members, but are noted in their group.
+    fn sync_members(&mut self, latest: &LatestTable, number: u32) {
+        let Some(group) = self.groups.get(number) else { return };
         for member in &group.members {
             let member = &mut self.members[*member];
             let known = &latest[member.id];
-            (member.last, member.heard) = (Some((known.at, known.value)), known.heard);
-            group.heard = group.heard.max(known.heard);
-            let judged = if self.dense.is_some() { self.closed } else { known.at };
-            group.judged = group.judged.max(judged);
-            if newest < known.at {
-                (newest, value, source) = (known.at, Some(known.value), known.source.or(source));
+            if member.recent.since < known.at {
+                (member.recent.last, member.live) = (Some((known.at, known.value)), true);
+                member.recent.heard = member.recent.heard.max(known.heard);
             }
-        }
-        group.source = source;
-        // An absent rule judges that a sample came, not what it said.
-        group.value = value.filter(|_| !matches!(self.rule.judge, Judge::Absent(_)));
-    }
-
-    pub fn sync_all(&mut self, latest: &LatestTable) {
-        for number in self.groups.numbers() {
-            self.sync(latest, number);
         }
     }
 
@@ -110,12 +149,11 @@ impl RuleRun {
         if let Some(resting) = self.resting.get_mut(number as usize) {
             *resting = true;
         }
-        group.alert.tidy();
-        group.more.tidy();
         for member in &group.members {
             let member = &self.members[*member];
             latest[member.id].busy &= !(1 << member.place);
         }
+        self.slim(number);
     }
 
     fn is_calm(&self, latest: &LatestTable, number: u32) -> bool {
@@ -133,7 +171,8 @@ impl RuleRun {
             && group.members.iter().all(|member| {
                 let member = &self.members[*member];
                 // A series that began anew has not said yet what its record says.
-                let heard_all = member.last.is_some_and(|(at, _)| latest[member.id].at <= at);
+                let heard_all =
+                    member.recent.last.is_some_and(|(at, _)| latest[member.id].at <= at);
                 member.live
                     && member.verdict.is_none()
                     && heard_all

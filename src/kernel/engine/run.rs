@@ -1,6 +1,7 @@
 //! One rule on one shard: its groups, its members, its agenda.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use crate::kernel::alert::lifecycle::Verdict;
@@ -30,9 +31,11 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct RuleRun {
     pub rule: Arc<Rule>,
     pub delay: Duration,
+    /// How often the rule judges without a sample: its panes, or a guest's ticks.
+    pub every: Option<Duration>,
     /// [`Rule::remembers`], which every sample asks for.
     pub remembers: Duration,
-    pub programs: Programs,
+    pub programs: Box<Programs>,
     /// One for each input of a rule with a window.
     pub specs: Vec<WindowSpec>,
     pub base_spec: Option<BaselineSpec>,
@@ -45,8 +48,12 @@ pub struct RuleRun {
     /// Groups by key.
     pub by_key: Index,
     pub members: Slab<Member>,
-    /// (due, group); void when the group's `wake` says otherwise.
-    pub timers: BTreeSet<(EventTime, u32)>,
+    /// See [`RuleRun::follows_records`].
+    pub follows: bool,
+    /// In rules that follow their series' records: [`Member::group`] by member number.
+    pub group_of: Vec<u32>,
+    /// (due, group), the earliest first; void when the group's `wake` says otherwise.
+    pub timers: BinaryHeap<Reverse<(EventTime, u32)>>,
     /// Groups that take part in the closing of panes.
     pub awake: Vec<u32>,
     /// The end of the newest pane that was closed.
@@ -87,20 +94,15 @@ pub struct Stats {
 
 impl RuleRun {
     pub fn new(rule: Arc<Rule>, delay: Duration) -> RuleRun {
-        let windowed = matches!(
-            rule.shape,
-            Shape::Sliding { .. } | Shape::Session { .. } | Shape::Count { .. }
-        );
-        let inputs = if windowed { rule.inputs.len() } else { 0 };
-        let specs: Vec<WindowSpec> =
-            (0..inputs).filter_map(|input| WindowSpec::new(&rule, input as u8)).collect();
+        let specs = WindowSpec::all(&rule);
         let base_spec = rule.baseline.map(|baseline| {
             BaselineSpec::new(rule.shape, baseline.span).expect("the loader checked the baseline")
         });
         let apart = rule.across.is_some() || rule.baseline.is_some() || rule.inputs.len() > 1;
         let dense = specs.first().filter(|_| !apart).and_then(Dense::new).map(Box::new);
         let mut run = RuleRun {
-            programs: Programs::new(&rule),
+            programs: Box::new(Programs::new(&rule)),
+            every: every(&rule),
             remembers: rule.remembers(),
             share: rule.declared.share.as_ref().map(|share| share.evaluator()),
             rule,
@@ -112,7 +114,9 @@ impl RuleRun {
             groups: Slab::default(),
             by_key: Index::default(),
             members: Slab::default(),
-            timers: BTreeSet::new(),
+            follows: false,
+            group_of: Vec::new(),
+            timers: BinaryHeap::new(),
             awake: Vec::new(),
             closed: EventTime::MIN,
             inbox: Vec::new(),
@@ -128,14 +132,13 @@ impl RuleRun {
             table: Table::default(),
         };
         (run.plain, run.guest) = (RuleRun::is_plain(&run.rule), run.asks_guest());
+        run.follows = run.follows_records();
         run
     }
 
     /// The reductions that have a baseline, in the order of a group's `bases`.
-    pub fn base_columns(&self) -> Vec<(u8, Reduction)> {
-        let mut bases: Vec<(u8, Reduction)> = self
-            .programs
-            .columns
+    pub fn bases_among(columns: &[Column]) -> Vec<(u8, Reduction)> {
+        let mut bases: Vec<(u8, Reduction)> = columns
             .iter()
             .filter_map(|column| match column {
                 Column::Base { input, reduction, .. } => Some((*input, *reduction)),
@@ -185,20 +188,19 @@ impl RuleRun {
                 Some(group) => group,
                 None => self.open_group(context, key),
             };
-            self.members[member].group = group;
-            self.groups[group].members.push(member);
+            self.enter_member(member, group);
         }
         let known = &mut self.members[member];
-        let previous = known.last;
-        known.heard = known.heard.max(heard);
+        let previous = known.recent.last;
+        known.recent.heard = known.recent.heard.max(heard);
         let woke = !std::mem::replace(&mut known.live, true);
         if previous.is_none_or(|(last, _)| last <= at) {
-            known.last = Some((at, value));
+            known.recent.last = Some((at, value));
         }
         let number = known.group;
         let group = &mut self.groups[number];
-        group.heard = group.heard.max(heard);
-        group.source = context.source.or(group.source);
+        group.recent.heard = group.recent.heard.max(heard);
+        group.recent.source = context.source.or(group.recent.source);
         if woke {
             // From now on it can expire, which may be before anything else is due.
             self.schedule(context, number);
@@ -269,19 +271,9 @@ impl RuleRun {
         self.groups[group].more.faults_in_row >= SUSPEND_AFTER
     }
 
-    /// How often the rule judges without a sample: its panes, or a guest's ticks.
-    pub fn every(&self) -> Option<Duration> {
-        match self.rule.shape {
-            Shape::Sliding { every, .. } | Shape::Latest { every } => Some(every),
-            // Each session has times of its own, which are timers of its group.
-            Shape::Session { .. } | Shape::Count { .. } => None,
-            Shape::Each => self.rule.guest_of_samples().map(|_| TICK),
-        }
-    }
-
     /// The newest pane end that the watermark has passed.
     pub fn catch_up(&mut self, watermark: EventTime) {
-        let Some(every) = self.every() else { return };
+        let Some(every) = self.every else { return };
         if watermark == EventTime::MIN {
             return;
         }
@@ -301,12 +293,12 @@ impl RuleRun {
     /// The next time at which something is due, in the rule's own time.
     pub fn next_due(&self) -> Option<EventTime> {
         let pane = self.next_pane();
-        let timer = self.timers.first().map(|(due, _)| *due);
+        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
         [pane, timer].into_iter().flatten().min()
     }
 
     fn next_pane(&self) -> Option<EventTime> {
-        let every = self.every()?;
+        let every = self.every?;
         let holds = self.dense.as_ref().is_some_and(|dense| !dense.is_idle());
         (holds || !self.awake.is_empty()).then(|| self.closed + every)
     }
@@ -326,7 +318,7 @@ impl RuleRun {
     }
 
     fn run_timer(&mut self, context: &mut Context<'_>, due: EventTime) {
-        let Some((_, group)) = self.timers.pop_first() else { return };
+        let Some(Reverse((_, group))) = self.timers.pop() else { return };
         if self.groups.get(group).is_some_and(|group| group.wake == due) {
             self.rouse(context.latest, group);
             self.groups[group].wake = EventTime::MAX;
@@ -344,15 +336,7 @@ impl RuleRun {
         let known = &mut self.groups[group];
         if due < known.wake {
             known.wake = due;
-            self.timers.insert((due, group));
-        }
-    }
-
-    /// Ends every alert, because the rule goes.
-    pub fn end_all(&mut self, context: &mut Context<'_>, at: EventTime, cause: Cause) {
-        for group in self.groups.numbers() {
-            self.end_group(context, group, at, cause);
-            self.drop_group(context, group);
+            self.timers.push(Reverse((due, group)));
         }
     }
 
@@ -383,9 +367,14 @@ impl RuleRun {
             self.begin_anew(context, &mut member);
             member.group = NO_GROUP;
             self.members[*number] = member;
+            if self.follows {
+                self.group_of[*number as usize] = NO_GROUP;
+            }
         }
         self.by_key.remove(group.key.bytes(), number);
-        self.awake.retain(|other| *other != number);
+        if group.awake {
+            self.awake.retain(|other| *other != number);
+        }
         if group.key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, -1);
         }
@@ -419,5 +408,15 @@ impl RuleRun {
         }
         self.inbox = inbox;
         self.inbox.clear();
+    }
+}
+
+/// See [`RuleRun::every`].
+pub fn every(rule: &Rule) -> Option<Duration> {
+    match rule.shape {
+        Shape::Sliding { every, .. } | Shape::Latest { every } => Some(every),
+        // Each session has times of its own, which are timers of its group.
+        Shape::Session { .. } | Shape::Count { .. } => None,
+        Shape::Each => rule.guest_of_samples().map(|_| TICK),
     }
 }

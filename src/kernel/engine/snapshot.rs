@@ -15,6 +15,7 @@ use crate::kernel::window::dense::PanePart;
 
 use super::group::{Alert, Group, Late, Member, More, Quiet};
 use super::join::Pendings;
+use super::latest::LatestTable;
 use super::output::{Output, Trouble};
 use super::run::RuleRun;
 use super::spare::Spare;
@@ -104,13 +105,12 @@ impl Engine {
     pub fn snapshot(&mut self) -> Snapshot {
         let shard = self.shard;
         let saved = self.plugins.save().into_iter();
-        for run in &mut self.runs {
-            run.sync_all(&self.latest);
-        }
+        let Engine { runs, latest, .. } = self;
+        let rules = runs.iter_mut().map(|run| run.snapshot(latest)).collect();
         Snapshot {
             watermark: self.watermark,
             position: self.position,
-            rules: self.runs.iter().map(|run| run.snapshot()).collect(),
+            rules,
             plugins: saved.map(|(name, state)| (shard, name, state)).collect(),
             shards: self.shards,
         }
@@ -168,13 +168,20 @@ impl Engine {
 }
 
 impl RuleRun {
-    fn snapshot(&self) -> RuleSnapshot {
+    fn snapshot(&mut self, latest: &LatestTable) -> RuleSnapshot {
+        let groups = self.groups.numbers().into_iter().map(|number| {
+            self.sync(latest, number);
+            let saved = self.save(number, &self.groups[number]);
+            self.slim(number);
+            saved
+        });
+        let groups = groups.collect();
         RuleSnapshot {
             name: self.rule.name.clone(),
             closed: self.closed,
             quarantined: self.quarantined,
             specs: self.specs.clone(),
-            groups: self.groups.iter().map(|(number, group)| self.save(number, group)).collect(),
+            groups,
         }
     }
 
@@ -184,20 +191,20 @@ impl RuleRun {
         GroupSnapshot {
             key: group.key.clone(),
             alert: (*group.alert).clone(),
-            heard: group.heard,
-            judged: group.judged,
+            heard: group.recent.heard,
+            judged: group.recent.judged,
             verdict: group.verdict,
-            value: group.value,
+            value: group.recent.value,
             quiet: group.more.quiet,
             stale: group.stale,
             late: group.more.late,
-            windows: group.windows.clone(),
+            windows: group.recent.windows.clone(),
             panes: self.dense.as_ref().map_or(Vec::new(), |dense| dense.take_out(number)),
             bases: group.more.bases.clone(),
             state: group.more.state.clone(),
             join: group.more.join.clone(),
             awake: group.awake,
-            source: group.source,
+            source: group.recent.source,
             faults_in_row: group.more.faults_in_row,
             message: group.more.message.clone(),
             members: bound.chain(waiting).map(MemberSnapshot::of).collect(),
@@ -220,12 +227,12 @@ impl RuleRun {
         if group.alert.history.is_some() != flapping {
             group.alert.history = flapping.then(Default::default);
         }
-        group.heard = saved.heard;
-        group.judged = saved.judged;
+        group.recent.heard = saved.heard;
+        group.recent.judged = saved.judged;
         group.verdict = saved.verdict;
-        group.value = saved.value;
+        group.recent.value = saved.value;
         group.stale = saved.stale || !continues;
-        group.source = saved.source;
+        group.recent.source = saved.source;
         let more = More {
             quiet: saved.quiet,
             late: saved.late,
@@ -243,8 +250,8 @@ impl RuleRun {
         if let Some(dense) = self.dense.as_mut().filter(|_| continues) {
             dense.put_back(number, self.closed, &saved.panes);
         }
-        if continues && group.windows.len() == saved.windows.len() {
-            group.windows = saved.windows.clone();
+        if continues && group.recent.windows.len() == saved.windows.len() {
+            group.recent.windows = saved.windows.clone();
         }
         if continues && group.more.bases.len() == saved.bases.len() {
             group.more.bases = saved.bases.clone();
@@ -257,7 +264,7 @@ impl RuleRun {
             let own = self.restore_member(context, number, member, continues);
             self.waiting.insert((member.input, member.series.clone()), own);
         }
-        if (saved.awake || !saved.panes.is_empty()) && self.every().is_some() {
+        if (saved.awake || !saved.panes.is_empty()) && self.every.is_some() {
             self.wake(number);
         }
         self.schedule(context, number);
@@ -272,18 +279,18 @@ impl RuleRun {
     ) -> Member {
         let id = crate::kernel::model::SeriesId(u32::MAX);
         let mut member = Member::new(id, saved.series.clone(), saved.input, group);
-        member.last = saved.last;
-        member.heard = saved.heard;
+        member.recent.last = saved.last;
+        member.recent.heard = saved.heard;
         member.live = saved.live;
         member.verdict = saved.verdict;
         member.took_part = saved.took_part;
         member.overflows = self.groups[group].key.get(OVERFLOW).is_some();
         self.renew_parts(context, &mut member);
-        if continues && member.window.is_some() && saved.window.is_some() {
-            member.window = saved.window.clone();
+        if continues && member.recent.window.is_some() && saved.window.is_some() {
+            member.recent.window = saved.window.clone();
         }
-        if member.state.is_some() && saved.state.is_some() {
-            member.state = saved.state.clone();
+        if member.recent.state.is_some() && saved.state.is_some() {
+            member.recent.state = saved.state.clone();
         }
         member
     }
@@ -294,13 +301,13 @@ impl MemberSnapshot {
         MemberSnapshot {
             series: member.series.clone(),
             input: member.input,
-            last: member.last,
-            heard: member.heard,
+            last: member.recent.last,
+            heard: member.recent.heard,
             live: member.live,
             verdict: member.verdict,
             took_part: member.took_part,
-            window: member.window.clone(),
-            state: member.state.clone(),
+            window: member.recent.window.clone(),
+            state: member.recent.state.clone(),
         }
     }
 }

@@ -16,6 +16,11 @@ impl<T: Plain> Spare<T> {
         Spare((part != *T::PLAIN).then(|| Box::new(part)))
     }
 
+    /// Forgets what the part says.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+
     /// Gives back the room of a part that says nothing any more.
     pub fn tidy(&mut self) {
         if self.0.as_deref() == Some(T::PLAIN) {

@@ -113,7 +113,7 @@ impl Engine {
                 state: group.alert.state.name(),
                 flapping: group.alert.is_flapping(),
                 level: group.alert.state.firing_level().or(group.verdict.level()),
-                value: group.value,
+                value: group.recent.value,
                 since: group.alert.since,
                 fired_at: match group.alert.state {
                     crate::kernel::alert::lifecycle::State::Firing { fired_at, .. } => {
@@ -121,7 +121,7 @@ impl Engine {
                     }
                     _ => None,
                 },
-                judged: group.judged,
+                judged: group.recent.judged,
                 no_data: self.why_no_data(run, group),
                 suspended: run.is_suspended(number),
             })
@@ -129,7 +129,7 @@ impl Engine {
 
     fn why_no_data(&self, run: &RuleRun, group: &Group) -> Option<String> {
         let quiet = group.more.quiet?;
-        if self.listening.since(group.source).is_none() {
+        if self.listening.since(group.recent.source).is_none() {
             return Some("source disconnected".into());
         }
         if group.more.late.is_some() {

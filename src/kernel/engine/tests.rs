@@ -10,6 +10,7 @@ mod kit;
 mod labels;
 mod promises;
 mod simulation;
+mod swaps;
 
 use kit::*;
 

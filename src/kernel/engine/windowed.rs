@@ -9,7 +9,9 @@ use crate::kernel::sequence::Rows;
 
 use crate::kernel::window::across;
 
-use crate::kernel::window::{Folded, GroupWindow, Placed, Work, hash_of_label, hash_of_value};
+use crate::kernel::window::{
+    Folded, GroupWindow, Placed, WindowSpec, Work, hash_of_label, hash_of_value,
+};
 
 use super::emit;
 use super::group::Silence;
@@ -43,6 +45,9 @@ impl RuleRun {
         if self.dense.is_some() {
             return self.dense_rows(context, rows, inbox);
         }
+        if self.follows {
+            return self.follow_rows(context, rows, inbox);
+        }
         let shares = self.share_hits(rows, inbox);
         for (at, (row, member)) in inbox.iter().enumerate() {
             if at % AT_ONCE == 0 {
@@ -51,6 +56,71 @@ impl RuleRun {
             }
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
+        }
+    }
+
+    /// Whether a sample leaves nothing behind but in its group: what its series said last lies in
+    /// the series' record, and [`RuleRun::sync`] brings it over when somebody asks.
+    pub fn follows_records(&self) -> bool {
+        let plain = |spec: &WindowSpec| !spec.reads_previous() && !spec.tells_members_apart();
+        matches!(self.rule.shape, Shape::Sliding { .. })
+            && self.dense.is_none()
+            && self.specs.len() == 1
+            && self.specs.iter().all(plain)
+            && self.rule.across.is_none()
+            && self.share.is_none()
+            && self.rule.declared.distinct.is_none()
+    }
+
+    fn follow_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        for (at, (row, member)) in inbox.iter().enumerate() {
+            if at % AT_ONCE == 0 {
+                let next = inbox[at..].iter().take(AT_ONCE);
+                self.warm(Work::Fold, next.map(|(_, member)| self.group_of[*member as usize]));
+            }
+            let number = self.group_of[*member as usize];
+            let group = self.groups.get_mut(number);
+            let Some(group) = group.filter(|group| group.awake && group.wake != EventTime::MAX)
+            else {
+                context.position = rows.position[*row as usize];
+                self.fold_row(context, rows, (*row as usize, *member), None);
+                continue;
+            };
+            let row = *row as usize;
+            let sample = Folded {
+                at: rows.at[row],
+                position: rows.position[row],
+                member: 0,
+                value: rows.value[row],
+                share_hit: false,
+                distinct_hash: 0,
+                previous: None,
+            };
+            group.recent.heard = group.recent.heard.max(sample.at).max(context.watermark);
+            group.recent.source = context.source.or(group.recent.source);
+            let placed = group.recent.windows[0].fold(&self.specs[0], &sample);
+            self.stats.samples += 1;
+            if placed != Placed::Open || group.more.late.is_some() || group.more.quiet.is_some() {
+                context.position = sample.position;
+                self.settle_fold(context, number, sample.at, placed);
+            }
+        }
+    }
+
+    /// What a sample's place in its window says of the group.
+    fn settle_fold(
+        &mut self,
+        context: &mut Context<'_>,
+        number: u32,
+        at: EventTime,
+        placed: Placed,
+    ) {
+        match placed {
+            Placed::Open => {
+                self.on_time(context, number);
+                self.end_absence(context, number, at);
+            }
+            Placed::LateInWindow | Placed::LateGone => self.late(context, number, at),
         }
     }
 
@@ -96,10 +166,11 @@ impl RuleRun {
                 hash_of_label(self.members[member].series.label(label).unwrap_or(""))
             }
         };
+        let tells_apart = self.specs[input as usize].tells_members_apart();
         let sample = Folded {
             at,
             position: rows.position[row],
-            member: self.members[member].hash,
+            member: if tells_apart { self.members[member].hash() } else { 0 },
             value,
             share_hit: share_hit.unwrap_or(false),
             distinct_hash,
@@ -109,19 +180,13 @@ impl RuleRun {
             self.move_up(number, context.watermark - self.delay);
         }
         let spec = &self.specs[input as usize];
-        let placed = match (&mut self.dense, &mut self.members[member].window) {
+        let placed = match (&mut self.dense, &mut self.members[member].recent.window) {
             (Some(dense), _) => dense.fold(number, self.closed, at, value),
             (None, Some(own)) => own.fold(spec, &sample),
-            (None, None) => self.groups[number].windows[input as usize].fold(spec, &sample),
+            (None, None) => self.groups[number].recent.windows[input as usize].fold(spec, &sample),
         };
-        match placed {
-            Placed::Open => {
-                self.on_time(context, number);
-                self.end_absence(context, number, at);
-            }
-            Placed::LateInWindow | Placed::LateGone => self.late(context, number, at),
-        }
-        if self.every().is_some() {
+        self.settle_fold(context, number, at, placed);
+        if self.every.is_some() {
             self.first_pane(context, at);
             self.wake(number);
         }
@@ -139,7 +204,7 @@ impl RuleRun {
     /// else bring up every pane of decades.
     pub fn first_pane(&mut self, context: &Context<'_>, at: EventTime) {
         if self.closed == EventTime::MIN
-            && let Some(every) = self.every()
+            && let Some(every) = self.every
         {
             let start = (context.listening.from - self.rule.remembers() - self.delay).floor(every);
             self.closed = start.max((at.pane_end(every) - every).floor(every));
@@ -149,12 +214,12 @@ impl RuleRun {
     /// Windows of a group that slept catch up with the panes that closed meanwhile.
     fn move_up(&mut self, number: u32, watermark: EventTime) {
         let specs = &self.specs;
-        for (window, spec) in self.groups[number].windows.iter_mut().zip(specs) {
+        for (window, spec) in self.groups[number].recent.windows.iter_mut().zip(specs) {
             window.catch_up(spec, watermark);
         }
         for member in &self.groups[number].members {
             let member = &mut self.members[*member];
-            if let Some(window) = &mut member.window {
+            if let Some(window) = &mut member.recent.window {
                 window.catch_up(&specs[member.input as usize], watermark);
             }
         }
@@ -204,7 +269,11 @@ impl RuleRun {
     ) {
         let mut table = std::mem::take(&mut self.table);
         table.clear(self.programs.columns.len());
-        let bases = if self.base_spec.is_some() { self.base_columns() } else { Vec::new() };
+        let bases = if self.base_spec.is_some() {
+            RuleRun::bases_among(&self.programs.columns)
+        } else {
+            Vec::new()
+        };
         let mut changed = Vec::with_capacity(numbers.len());
         for (at, number) in numbers.iter().enumerate() {
             if at % AT_ONCE == 0 {
@@ -246,11 +315,11 @@ impl RuleRun {
         let mut seen = 0;
         for number in numbers {
             if let Some(group) = self.groups.get(number) {
-                seen ^= group.heard.nanos().cast_unsigned()
+                seen ^= group.recent.heard.nanos().cast_unsigned()
                     ^ group.wake.nanos().cast_unsigned()
                     ^ u64::from(group.awake)
                     ^ u64::from(group.more.faults_in_row)
-                    ^ group.windows.first().map_or(0, |window| window.touch(work));
+                    ^ group.recent.windows.first().map_or(0, |window| window.touch(work));
             }
         }
         std::hint::black_box(seen);
@@ -260,7 +329,7 @@ impl RuleRun {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {
-                let window = self.groups[number].windows.first()?;
+                let window = self.groups[number].recent.windows.first()?;
                 window.bounds(self.specs.first()?)
             }
             Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => None,
@@ -280,7 +349,8 @@ impl RuleRun {
         if !any || self.is_suspended(number) || self.quarantined {
             return if any { View::Held } else { View::NoData };
         }
-        if !changed && !group.stale && group.more.quiet.is_none() && !self.programs.is_stateful() {
+        let anew = self.programs.is_stateful() || self.rule.record.is_some();
+        if !changed && !group.stale && group.more.quiet.is_none() && !anew {
             return View::Unchanged;
         }
         for (at, column) in self.programs.columns.iter().enumerate() {
@@ -301,7 +371,7 @@ impl RuleRun {
         }
         let (mut changed, mut any) = (false, false);
         let (specs, group) = (&self.specs, &mut self.groups[number]);
-        for (window, spec) in group.windows.iter_mut().zip(specs) {
+        for (window, spec) in group.recent.windows.iter_mut().zip(specs) {
             let judged = window.close(spec, end);
             changed |= judged.changed;
             any |= !judged.empty;
@@ -311,7 +381,7 @@ impl RuleRun {
         }
         for member in &group.members {
             let member = &mut self.members[*member];
-            if let Some(window) = &mut member.window {
+            if let Some(window) = &mut member.recent.window {
                 let judged = window.close(&specs[member.input as usize], end);
                 changed |= judged.changed;
                 any |= !judged.empty;
@@ -351,7 +421,7 @@ impl RuleRun {
         }
         let spec = &self.specs[input as usize];
         let Some(across) = self.rule.across else {
-            return self.groups[number].windows[input as usize].view(spec, reduction);
+            return self.groups[number].recent.windows[input as usize].view(spec, reduction);
         };
         let mut members: Vec<_> = self.groups[number]
             .members
@@ -361,8 +431,10 @@ impl RuleRun {
             .collect();
         members.sort_by(|a, b| a.series.cmp(&b.series));
         let view = |window: &GroupWindow| window.view(spec, reduction);
-        let mut values: Vec<f64> =
-            members.iter().filter_map(|member| member.window.as_deref().and_then(view)).collect();
+        let mut values: Vec<f64> = members
+            .iter()
+            .filter_map(|member| member.recent.window.as_deref().and_then(view))
+            .collect();
         across::fold(across, &mut values)
     }
 
@@ -372,9 +444,9 @@ impl RuleRun {
         let group = &self.groups[number];
         let holds = self.dense.as_ref().is_some_and(|dense| dense.holds(number));
         let idle = !holds
-            && group.windows.iter().all(GroupWindow::is_idle)
+            && group.recent.windows.iter().all(GroupWindow::is_idle)
             && group.members.iter().all(|member| {
-                self.members[*member].window.as_ref().is_none_or(|window| window.is_idle())
+                self.members[*member].recent.window.as_ref().is_none_or(|window| window.is_idle())
             });
         let moving = self.rule.timing.on_no_data != OnNoData::Hold
             && group.alert.state.deadline(emit::timing(&self.rule)).is_some();

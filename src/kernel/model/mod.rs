@@ -8,6 +8,7 @@ pub mod limits;
 pub mod lookup;
 pub mod refusal;
 pub mod series;
+mod shared_text;
 pub mod text;
 pub mod time;
 pub mod version;

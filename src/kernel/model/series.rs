@@ -4,22 +4,22 @@
 //! (`0xFF`): one allocation a series, hashed and compared as bytes, cheap to clone.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::limits::Limits;
 use super::refusal::Refusal;
+use super::shared_text::SharedText;
 
 const END: u8 = 0xFF;
 
 /// A set of labels, sorted by name, each name once. An empty value is the same as no label.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(Arc<[u8]>);
+pub struct Labels(SharedText);
 
 /// A metric name and its labels.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Series(Arc<[u8]>);
+pub struct Series(SharedText);
 
 /// The dense number that the series table gave a series. Numbers follow first appearance in the
 /// recorded sequence, so they are the same in every run over it.
@@ -34,14 +34,14 @@ impl SeriesId {
 
 impl Labels {
     pub fn empty() -> Labels {
-        Labels(Arc::from([]))
+        Labels(SharedText::from(&[][..]))
     }
 
     /// Sorts by name and leaves out empty values. Of two values for one name the last wins.
     pub fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
         let mut pairs: Vec<(N, V)> = pairs.into_iter().collect();
         pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        Labels(Arc::from(encode_pairs(&pairs)))
+        Labels(SharedText::from(encode_pairs(&pairs).as_slice()))
     }
 
     pub fn iter(&self) -> Pairs<'_> {
@@ -83,7 +83,7 @@ impl Series {
         text.extend_from_slice(name.as_bytes());
         text.push(END);
         text.extend_from_slice(&encode_pairs(&pairs));
-        Series(Arc::from(text))
+        Series(SharedText::from(text.as_slice()))
     }
 
     /// As [`Series::new`], but a name or label past its limit is a refusal.
@@ -114,7 +114,7 @@ impl Series {
     }
 
     pub fn labels(&self) -> Labels {
-        Labels(Arc::from(&self.0[self.name_end() + 1..]))
+        Labels(SharedText::from(&self.0[self.name_end() + 1..]))
     }
 
     pub fn pairs(&self) -> Pairs<'_> {
@@ -197,7 +197,7 @@ impl<'a> Pairs<'a> {
                 text.extend_from_slice(pair.whole);
             }
         }
-        Labels(Arc::from(text))
+        Labels(SharedText::from(text.as_slice()))
     }
 }
 

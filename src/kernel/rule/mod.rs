@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod program;
 pub mod ruleset;
 pub mod selector;
+pub mod succession;
 pub mod view;
 
 use std::fmt;

@@ -40,6 +40,14 @@ pub struct Ruleset {
     /// Both are asked for at every watermark step.
     depth: u8,
     records: bool,
+    index: Index,
+    /// [`Rule::remembers`] of the rule that remembers longest.
+    remembers: Duration,
+}
+
+/// Inputs by the metric that they take.
+#[derive(Debug)]
+pub struct Index {
     exact: Lookup<Arc<str>, Named>,
     globs: Vec<Binding>,
 }
@@ -112,11 +120,13 @@ impl Ruleset {
         let producers = producers(&rules);
         let layers = layers(&rules, &producers)?;
         let delays = delays(&rules, &producers, &layers);
-        let (exact, globs) = index(&rules);
+        let all: Vec<RuleIndex> = (0..rules.len() as u32).map(RuleIndex).collect();
+        let index = Index::of(&rules, &all);
+        let remembers = rules.iter().map(|rule| rule.remembers()).max().unwrap_or(Duration::ZERO);
         let version = version_of(&rules, &plugins);
         let depth = layers.iter().max().map_or(1, |deepest| deepest + 1);
         let records = rules.iter().any(|rule| rule.record.is_some());
-        Ok(Ruleset { version, rules, plugins, layers, delays, depth, records, exact, globs })
+        Ok(Ruleset { version, rules, plugins, layers, delays, depth, records, index, remembers })
     }
 
     pub fn version(&self) -> Version {
@@ -158,12 +168,51 @@ impl Ruleset {
         self.delays[index.index()]
     }
 
+    /// How long any rule remembers a silent group.
+    pub fn remembers(&self) -> Duration {
+        self.remembers
+    }
+
     /// The inputs that take a series, in rule order, and the closures that failed on its labels.
     pub fn bindings(&self, series: &Series) -> (Vec<Binding>, Vec<(RuleIndex, Fault)>) {
+        self.index.bindings(&self.rules, series)
+    }
+}
+
+impl Index {
+    /// The inputs of some of the rules.
+    pub fn of(rules: &[Arc<Rule>], some: &[RuleIndex]) -> Index {
+        let mut exact: BTreeMap<Arc<str>, Named> = BTreeMap::new();
+        let mut globs = Vec::new();
+        for rule in some {
+            for (input, declared) in rules[rule.index()].inputs.iter().enumerate() {
+                let binding = Binding { rule: *rule, input: input as u8 };
+                match &declared.selector.metric {
+                    NamePattern::Exact(name) => {
+                        exact.entry(name.clone()).or_default().add(binding, &declared.selector);
+                    }
+                    NamePattern::Glob(_) => globs.push(binding),
+                }
+            }
+        }
+        let mut lookup = Lookup::default();
+        for (name, named) in exact {
+            lookup.insert(name, named);
+        }
+        Index { exact: lookup, globs }
+    }
+
+    /// Those of the inputs that take a series, in rule order, and the closures that failed on its
+    /// labels. `rules` are those that it was made of.
+    pub fn bindings(
+        &self,
+        rules: &[Arc<Rule>],
+        series: &Series,
+    ) -> (Vec<Binding>, Vec<(RuleIndex, Fault)>) {
         let (mut taken, mut faults) = (Vec::new(), Vec::new());
         let named = self.exact.get(series.name()).into_iter();
         for binding in named.flat_map(|named| named.candidates(series)).chain(&self.globs) {
-            let input = &self.rule(binding.rule).inputs[binding.input as usize];
+            let input = &rules[binding.rule.index()].inputs[binding.input as usize];
             match input.selector.takes(series) {
                 Ok(true) => taken.push(*binding),
                 Ok(false) => {}
@@ -200,29 +249,6 @@ impl Named {
             .filter_map(|(label, values)| series.label(label).and_then(|value| values.get(value)));
         self.all.iter().chain(wanted.flatten())
     }
-}
-
-type Index = (Lookup<Arc<str>, Named>, Vec<Binding>);
-
-fn index(rules: &[Arc<Rule>]) -> Index {
-    let mut exact: BTreeMap<Arc<str>, Named> = BTreeMap::new();
-    let mut globs = Vec::new();
-    for (at, rule) in rules.iter().enumerate() {
-        for (input, declared) in rule.inputs.iter().enumerate() {
-            let binding = Binding { rule: RuleIndex(at as u32), input: input as u8 };
-            match &declared.selector.metric {
-                NamePattern::Exact(name) => {
-                    exact.entry(name.clone()).or_default().add(binding, &declared.selector);
-                }
-                NamePattern::Glob(_) => globs.push(binding),
-            }
-        }
-    }
-    let mut lookup = Lookup::default();
-    for (name, named) in exact {
-        lookup.insert(name, named);
-    }
-    (lookup, globs)
 }
 
 /// For each rule, the recording rules whose series it may read.

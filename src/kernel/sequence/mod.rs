@@ -9,6 +9,7 @@ pub mod progress;
 pub mod router;
 mod samples;
 pub mod sequencer;
+mod swap;
 pub mod table;
 pub mod tap;
 
@@ -16,7 +17,8 @@ use std::sync::Arc;
 
 use crate::kernel::model::{Duration, EventTime, Labels, Series, SeriesId, SourceId};
 use crate::kernel::rule::program::Fault;
-use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
+use crate::kernel::rule::ruleset::{Binding, RuleIndex};
+use crate::kernel::rule::succession::Succession;
 
 /// The watermark moves in steps of this much event time.
 pub const STEP: Duration = Duration::from_millis(10);
@@ -84,7 +86,7 @@ pub struct Cut {
     pub watermark: EventTime,
 }
 
-/// A series that a shard hears of for the first time, or anew because its groups changed.
+/// A series that a shard hears of for the first time, or that more rules take than before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Introduction {
     /// Where in the sequence it was first named, and the watermark there.
@@ -109,8 +111,8 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Swap {
     pub position: u64,
-    pub ruleset: Arc<Ruleset>,
-    /// Series that no rule on this shard took before, and those that overflow now.
+    pub succession: Arc<Succession>,
+    /// Series that rules take anew, with those entries alone.
     pub introduced: Vec<Introduction>,
 }
 

@@ -6,7 +6,8 @@ use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{Labels, Series};
 use crate::kernel::rule::Grouping;
 use crate::kernel::rule::program::Fault;
-use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
+use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
+use crate::kernel::rule::succession::Succession;
 use crate::kernel::shard::{group_key, overflow_key, shard_of};
 
 use super::Entry;
@@ -71,9 +72,37 @@ impl Router {
         self.groups[rule.index()].overflowed
     }
 
+    /// Goes over to the next ruleset. Rules that take the same series into the same groups go on;
+    /// series have yet to be [entered](Router::enter_anew) into the groups of the others.
+    pub fn succeed(&mut self, succession: &Succession) {
+        self.ruleset = succession.new_set().clone();
+        let mut old = std::mem::take(&mut self.groups);
+        let numbers = 0..succession.changes().len() as u32;
+        let kept = |index: u32| {
+            let was = succession.bound_before(RuleIndex(index));
+            was.map(|was| std::mem::take(&mut old[was.index()])).unwrap_or_default()
+        };
+        self.groups = numbers.map(kept).collect();
+    }
+
     /// Enters a series into the groups of the rules that take it.
     pub fn enter(&mut self, series: &Series) -> Route {
-        let (bindings, faults) = self.ruleset.bindings(series);
+        self.enter_into(series, self.ruleset.bindings(series))
+    }
+
+    /// Enters a series into the groups of those rules that take series anew. `None` when none of
+    /// them has anything to say of it.
+    pub fn enter_anew(&mut self, series: &Series, succession: &Succession) -> Option<Route> {
+        let (bindings, faults) = succession.bindings(series);
+        let concerns = !bindings.is_empty() || !faults.is_empty();
+        concerns.then(|| self.enter_into(series, (bindings, faults)))
+    }
+
+    fn enter_into(
+        &mut self,
+        series: &Series,
+        (bindings, faults): (Vec<Binding>, Vec<(RuleIndex, Fault)>),
+    ) -> Route {
         let entries = Vec::with_capacity(bindings.len());
         let mut route = Route { entries, faults, ..Route::default() };
         for binding in bindings {

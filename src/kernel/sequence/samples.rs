@@ -1,6 +1,8 @@
 //! The way of a batch's samples into the sequence: what each refers to, whether it is taken, how
 //! far it moves the watermark, and to which shards it goes.
 
+use std::ops::Range;
+
 use crate::kernel::model::{
     Announcement, Batch, EventTime, Now, Op, Refusal, RefusalCounts, Series, SeriesId, Slot,
     SourceId,
@@ -89,24 +91,38 @@ impl Sequencer {
         let mut out = self.rows(Some(source), batch.rows());
         let others = self.holding_mark(source);
         let arrival = Arrival { source, now: batch.arrival, others };
-        let mut announced = batch.announced.iter().peekable();
-        let mut next = announced.peek().map_or(usize::MAX, |next| next.row as usize);
-        for row in 0..batch.rows() {
-            while next <= row {
-                announced.next().into_iter().for_each(|next| from.announce(next));
-                next = announced.peek().map_or(usize::MAX, |next| next.row as usize);
-            }
-            let sample = (batch.slots[row], batch.at[row], batch.value[row], batch.op(row));
-            if let Err(refusal) = self.sample(&mut from, sample, arrival, &mut out) {
-                from.refused.add(refusal, 1);
-            }
+        let mut row = 0;
+        for announced in &batch.announced {
+            let until = (announced.row as usize).min(batch.rows());
+            self.samples(&mut from, &batch, row..until, arrival, &mut out);
+            from.announce(announced);
+            row = row.max(until);
         }
-        announced.for_each(|next| from.announce(next));
+        self.samples(&mut from, &batch, row..batch.rows(), arrival, &mut out);
         *self.slot_of(source) = Some(from);
         self.finish(out)
     }
 
-    #[inline]
+    /// A stretch of a batch's rows.
+    fn samples(
+        &mut self,
+        from: &mut Source,
+        batch: &Batch,
+        rows: Range<usize>,
+        arrival: Arrival,
+        out: &mut [Rows],
+    ) {
+        let columns = batch.slots[rows.clone()].iter().zip(&batch.at[rows.clone()]);
+        let columns = columns.zip(&batch.value[rows.clone()]).zip(rows);
+        for (((slot, at), value), row) in columns {
+            let sample = (*slot, *at, *value, batch.op(row));
+            if let Err(refusal) = self.sample(from, sample, arrival, out) {
+                from.refused.add(refusal, 1);
+            }
+        }
+    }
+
+    #[inline(always)]
     fn sample(
         &mut self,
         from: &mut Source,
@@ -177,11 +193,11 @@ impl Sequencer {
     fn believe(&mut self, from: &mut Source, arrival: Arrival, out: &mut [Rows]) {
         for suspect in std::mem::take(&mut self.suspects) {
             if suspect.source == arrival.source {
-                self.accept(from, suspect, arrival, false, out);
+                self.accept_suspect(from, suspect, arrival, out);
             } else if let Some(mut other) = self.slot_of(suspect.source).take() {
                 let mark = self.holding_mark(suspect.source).min(from.progress.mark());
                 let theirs = Arrival { source: suspect.source, now: None, others: mark };
-                self.accept(&mut other, suspect, theirs, false, out);
+                self.accept_suspect(&mut other, suspect, theirs, out);
                 *self.slot_of(suspect.source) = Some(other);
             }
         }
@@ -193,7 +209,7 @@ impl Sequencer {
             if let Some(mut from) = self.slot_of(suspect.source).take() {
                 let others = self.holding_mark(suspect.source);
                 let arrival = Arrival { source: suspect.source, now: None, others };
-                self.accept(&mut from, suspect, arrival, false, out);
+                self.accept_suspect(&mut from, suspect, arrival, out);
                 *self.slot_of(suspect.source) = Some(from);
             }
         }
@@ -218,7 +234,17 @@ impl Sequencer {
         self.newest != EventTime::MIN && at > self.newest + self.limits.future_max
     }
 
-    #[inline]
+    fn accept_suspect(
+        &mut self,
+        from: &mut Source,
+        suspect: Suspect,
+        arrival: Arrival,
+        out: &mut [Rows],
+    ) {
+        self.accept(from, suspect, arrival, false, out);
+    }
+
+    #[inline(always)]
     fn accept(
         &mut self,
         from: &mut Source,
@@ -354,7 +380,7 @@ pub fn introduction(
     Introduction { position, watermark, id, series, entries, faults }
 }
 
-#[inline]
+#[inline(always)]
 pub fn place(
     out: &mut [Rows],
     shards: u64,

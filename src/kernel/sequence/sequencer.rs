@@ -9,13 +9,14 @@ use crate::kernel::model::{
     Batch, Duration, EventTime, Labels, Limits, Now, RefusalCounts, Series, SeriesId, SourceId,
 };
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
+use crate::kernel::rule::succession::Succession;
 
 use super::progress::{Progress, Standing};
 use super::router::Router;
-use super::samples::{Source, Suspect, introduction, place};
+use super::samples::{Source, Suspect, place};
 use super::table::SeriesTable;
 use super::tap::Tap;
-use super::{Cut, Derived, Input, Rows, STEP, Swap};
+use super::{Cut, Derived, Input, Rows, STEP};
 
 /// Series are kept at least this long after their last sample, whatever the rules say.
 const RETENTION_MIN: Duration = Duration::from_secs(3_600);
@@ -46,6 +47,8 @@ pub enum Arrived {
     /// The clock, for sources that fell silent. Live runs only.
     Tick(Now),
     Swap(Arc<Ruleset>),
+    /// As `Swap`, where what it changes about the ruleset at hand was found out before.
+    Succession(Arc<Succession>),
     Forget {
         rule: Arc<str>,
         key: Labels,
@@ -63,7 +66,7 @@ pub enum Arrived {
 #[derive(Debug)]
 pub struct Sequencer {
     pub(super) limits: Limits,
-    shards: u32,
+    pub(super) shards: u32,
     pub(super) router: Router,
     pub(super) table: SeriesTable,
     pub(super) sources: Vec<Option<Source>>,
@@ -73,11 +76,11 @@ pub struct Sequencer {
     /// The position that the next element gets.
     pub(super) position: u64,
     pub(super) newest: EventTime,
-    retention: Duration,
+    pub(super) retention: Duration,
     swept: EventTime,
     pub(super) suspects: Vec<Suspect>,
     /// What was recorded since the last watermark step: the next one hands it to the next layer.
-    recorded: Vec<Derived>,
+    pub(super) recorded: Vec<Derived>,
     pub(super) accepted: u64,
     /// There only while somebody carries samples out.
     pub(super) tap: Option<Tap>,
@@ -190,7 +193,10 @@ impl Sequencer {
                 Vec::new()
             }
             Arrived::Tick(now) => self.tick(now),
-            Arrived::Swap(ruleset) => self.swap(ruleset),
+            Arrived::Swap(ruleset) => {
+                self.swap(&Arc::new(Succession::new(self.ruleset().clone(), ruleset)))
+            }
+            Arrived::Succession(succession) => self.swap(&succession),
             Arrived::Forget { rule, key } => {
                 let position = self.take_position();
                 self.everyone(|| Input::Forget { position, rule: rule.clone(), key: key.clone() })
@@ -331,41 +337,6 @@ impl Sequencer {
         self.everyone(|| Input::Listening { position, source, on, at })
     }
 
-    fn swap(&mut self, ruleset: Arc<Ruleset>) -> Vec<Input> {
-        let (position, watermark) = (self.take_position(), self.watermark);
-        let old = self.ruleset().clone();
-        self.recorded.retain_mut(|derived| {
-            let rule = ruleset.find(&old.rule(derived.rule).name);
-            derived.rule = rule.unwrap_or(derived.rule);
-            rule.is_some() && ruleset.records()
-        });
-        self.retention = retention(&ruleset);
-        self.router = Router::new(ruleset.clone(), self.shards, self.limits.groups_per_rule_max);
-        let mut introduced = vec![Vec::new(); self.shards as usize];
-        let known = self.table.iter().map(|(id, series, _)| (id, series.clone()));
-        let known: Vec<(SeriesId, Series)> = known.collect();
-        for (id, series) in known {
-            let route = self.router.enter(&series);
-            let overflowed = !self.table.overflowing(id).is_empty() || !route.overflow.is_empty();
-            self.table.set_overflowing(id, &route.overflow);
-            let entry = self.table.entry_mut(id);
-            let fresh = route.shards & !entry.shards;
-            // A shard that held the series goes on holding it: its samples may be needed again.
-            entry.shards |= route.shards;
-            let told = if overflowed { entry.shards } else { fresh };
-            for (shard, list) in introduced.iter_mut().enumerate() {
-                if told >> shard & 1 == 1 {
-                    let (place, series) = ((position, watermark), series.clone());
-                    list.push(introduction(place, (id, series), &route, shard as u32));
-                }
-            }
-        }
-        introduced
-            .into_iter()
-            .map(|introduced| Input::Swap(Swap { position, ruleset: ruleset.clone(), introduced }))
-            .collect()
-    }
-
     /// Retires series that were silent for the retention, once a sweep interval.
     fn sweep(&mut self, out: &mut [Rows]) {
         if self.watermark < self.swept + SWEEP {
@@ -430,7 +401,6 @@ impl Sequencer {
 }
 
 /// Long enough that no rule still counts on a series when it goes.
-fn retention(ruleset: &Ruleset) -> Duration {
-    let longest = ruleset.rules().iter().map(|rule| rule.remembers()).max();
-    longest.unwrap_or(Duration::ZERO).max(RETENTION_MIN) + SWEEP
+pub(super) fn retention(ruleset: &Ruleset) -> Duration {
+    ruleset.remembers().max(RETENTION_MIN) + SWEEP
 }

@@ -86,6 +86,16 @@ impl SeriesTable {
         self.series[id.index()].as_ref().expect("only live series are asked for")
     }
 
+    /// The numbers that were ever given, whether a series has them now or not.
+    pub fn numbers(&self) -> impl Iterator<Item = SeriesId> + use<> {
+        (0..self.series.len() as u32).map(SeriesId)
+    }
+
+    /// `None` of a number that no series has now.
+    pub fn get(&self, id: SeriesId) -> Option<&Series> {
+        self.series[id.index()].as_ref()
+    }
+
     pub fn overflowing(&self, id: SeriesId) -> &[RuleIndex] {
         self.overflowing.get(&id).map_or(&[], Vec::as_slice)
     }
@@ -96,6 +106,14 @@ impl SeriesTable {
         } else {
             self.overflowing.insert(id, rules.to_vec());
         }
+    }
+
+    /// Makes overflow groups go by the rules' new numbers; those of other rules are forgotten.
+    pub fn renumber(&mut self, heir: impl Fn(RuleIndex) -> Option<RuleIndex>) {
+        for rules in self.overflowing.values_mut() {
+            *rules = rules.iter().filter_map(|rule| heir(*rule)).collect();
+        }
+        self.overflowing.retain(|_, rules| !rules.is_empty());
     }
 
     pub fn find(&self, series: &Series) -> Option<SeriesId> {

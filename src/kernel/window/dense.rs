@@ -6,10 +6,10 @@
 //! and the end of a pane is three columns read in a row.
 //!
 //! Panes stand in blocks of as many as a window has, by time alone. A window is the rest of one
-//! block and the beginning of the next: the rests are summed up once when a block is full, the
-//! beginning grows by a pane at a time (van Herk's and Gil and Werman's way). So no sum is ever
-//! subtracted from, and what a group's window comes to depends on its own samples alone: not on
-//! other groups, the number of shards, or when the store was made.
+//! block and the beginning of the next: when a block is full its panes are summed up in place, from
+//! the newest to the oldest, and the beginning grows by a pane at a time (van Herk's and Gil and
+//! Werman's way). So no sum is ever subtracted from, and what a group's window comes to depends on
+//! its own samples alone: not on other groups, the number of shards, or when the store was made.
 
 mod cell;
 
@@ -29,15 +29,14 @@ use cell::Cell;
 /// Windows of more panes are kept group by group, where empty panes take no room.
 const PANES_MAX: i64 = 64;
 
-/// The samples of `((number - 1) * every, number * every]`, by group.
+/// The samples of `((number - 1) * every, number * every]`, by group; of a full block also those of
+/// all its later panes.
 #[derive(Clone, Debug)]
 struct Pane {
     number: i64,
     start: EventTime,
     end: EventTime,
     cells: Vec<Cell>,
-    /// Of a full block: this pane and all later ones of its block.
-    rest: Vec<Cell>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +56,8 @@ pub struct Dense {
     hint: usize,
     /// The last end that was judged.
     closed: EventTime,
-    /// The block that the beginning of the window lies in, and that beginning.
+    /// The block that the beginning of the window lies in, and that beginning. Earlier blocks are
+    /// full.
     block: i64,
     beginning: Vec<Cell>,
     /// By group: a sample entered or left since the last judgement.
@@ -107,9 +107,6 @@ impl Dense {
             self.groups = groups;
             for pane in &mut self.panes {
                 pane.cells.resize(groups, Cell::default());
-                if !pane.rest.is_empty() {
-                    pane.rest.resize(groups, Cell::default());
-                }
             }
             self.beginning.resize(groups, Cell::default());
             self.changed.resize(groups, false);
@@ -146,9 +143,20 @@ impl Dense {
         self.catch_up(closed);
         let index = self.pane_of(at);
         let group = group as usize;
-        self.panes[index].cells[group].add(value);
+        let block = self.block_of(self.panes[index].number);
+        if block < self.block {
+            // Each earlier pane of its block holds what the later ones do.
+            for at in (0..=index).rev() {
+                if self.block_of(self.panes[at].number) < block {
+                    break;
+                }
+                self.panes[at].cells[group].add(value);
+            }
+        } else {
+            self.panes[index].cells[group].add(value);
+            self.begin_anew(group);
+        }
         self.changed[group] = true;
-        self.sum_up(group);
         Placed::LateInWindow
     }
 
@@ -175,15 +183,28 @@ impl Dense {
         self.closed = end;
         while self.panes.front().is_some_and(|pane| pane.end <= end - self.length) {
             let gone = self.panes.pop_front().expect("it was just seen");
-            for (changed, cell) in self.changed.iter_mut().zip(&gone.cells) {
-                *changed |= cell.count > 0;
-            }
+            self.note_gone(&gone);
             self.hint = self.hint.saturating_sub(1);
             self.spare.push(gone.cells);
-            if !gone.rest.is_empty() {
-                self.spare.push(gone.rest);
-            }
         }
+    }
+
+    /// A pane of a full block left the windows.
+    fn note_gone(&mut self, gone: &Pane) {
+        let next = self.panes.front().filter(|next| self.same_block(next.number, gone.number));
+        let Some(next) = next else {
+            let held = gone.cells.iter().map(|cell| cell.count > 0);
+            self.changed.iter_mut().zip(held).for_each(|(changed, held)| *changed |= held);
+            return;
+        };
+        for ((changed, cell), next) in self.changed.iter_mut().zip(&gone.cells).zip(&next.cells) {
+            *changed |= cell.count > next.count;
+        }
+    }
+
+    /// Makes all groups' windows count as changed.
+    pub fn change_all(&mut self) {
+        self.changed.fill(true);
     }
 
     /// Whether a sample entered or left the group's window since this was last asked.
@@ -244,9 +265,6 @@ impl Dense {
         }
         for pane in &mut self.panes {
             pane.cells[group] = Cell::default();
-            if let Some(cell) = pane.rest.get_mut(group) {
-                *cell = Cell::default();
-            }
         }
         self.beginning[group] = Cell::default();
         self.changed[group] = false;
@@ -254,15 +272,20 @@ impl Dense {
 
     /// What a group holds, for [`Dense::put_back`].
     pub fn take_out(&self, group: u32) -> Vec<PanePart> {
-        let part = |pane: &Pane| {
+        let part = |(index, pane): (usize, &Pane)| {
             let Cell { sum, count } = pane.cells[group as usize];
-            (count > 0).then_some(PanePart { end: pane.end, sum, count })
+            let later = self.panes.get(index + 1).filter(|later| {
+                let block = self.block_of(pane.number);
+                block < self.block && block == self.block_of(later.number)
+            });
+            let later = later.map_or(0, |later| later.cells[group as usize].count);
+            (count > later).then_some(PanePart { end: pane.end, sum, count })
         };
         let ahead = self.ahead.iter().filter_map(|(number, cells)| {
             let Cell { sum, count } = *cells.get(&group)?;
             Some(PanePart { end: self.end_of(*number), sum, count })
         });
-        self.panes.iter().filter_map(part).chain(ahead).collect()
+        self.panes.iter().enumerate().filter_map(part).chain(ahead).collect()
     }
 
     /// Gives a group without samples those of another store. Ends up to `closed` were judged.
@@ -281,8 +304,24 @@ impl Dense {
             let index = self.pane_of(part.end);
             self.panes[index].cells[group as usize] = Cell { sum, count };
         }
-        self.changed[group as usize] = true;
-        self.sum_up(group as usize);
+        let group = group as usize;
+        self.changed[group] = true;
+        self.begin_anew(group);
+        // In full blocks it also needs the panes that only other groups have samples in.
+        let mut later = Cell::default();
+        for index in (0..self.full()).rev() {
+            let number = self.panes[index].number;
+            if index + 1 < self.panes.len()
+                && !self.same_block(number, self.panes[index + 1].number)
+            {
+                later = Cell::default();
+            }
+            let cell = &mut self.panes[index].cells[group];
+            if cell.count < later.count {
+                *cell = later;
+            }
+            later = *cell;
+        }
     }
 
     /// Ends that were left out while nothing was held count as judged.
@@ -302,12 +341,17 @@ impl Dense {
     }
 
     fn oldest_rest(&self) -> Option<&[Cell]> {
-        let oldest = self.panes.front()?;
-        (!oldest.rest.is_empty()).then_some(oldest.rest.as_slice())
+        let oldest = self.panes.front().filter(|pane| self.block_of(pane.number) < self.block)?;
+        Some(&oldest.cells)
     }
 
     fn block_of(&self, number: i64) -> i64 {
         (number - 1).div_euclid(self.panes_each)
+    }
+
+    /// How many panes, the oldest, are of full blocks.
+    fn full(&self) -> usize {
+        self.panes.partition_point(|pane| self.block_of(pane.number) < self.block)
     }
 
     /// Sums up the block before, when a later one begins.
@@ -315,27 +359,23 @@ impl Dense {
         if block <= self.block {
             return;
         }
+        let before = self.full();
         self.block = block;
         self.beginning.fill(Cell::default());
         // From the newest of the block before to its oldest; panes of later blocks are still open.
-        let full = self.panes.partition_point(|pane| self.block_of(pane.number) < block);
-        for index in (0..full).rev() {
-            let mut rest = self.spare.pop().unwrap_or_default();
-            rest.clear();
-            let newer = self.panes.get(index + 1).filter(|_| index + 1 < full);
-            match newer {
-                Some(newer) if self.same_block(newer.number, self.panes[index].number) => {
-                    rest.extend_from_slice(&newer.rest);
-                }
-                Some(_) | None => rest.resize(self.groups, Cell::default()),
+        for index in (before..self.full()).rev() {
+            let number = self.panes[index].number;
+            let Some(later) = self.panes.get(index + 1) else { continue };
+            if !self.same_block(later.number, number) {
+                continue;
             }
-            for (rest, cell) in rest.iter_mut().zip(&self.panes[index].cells) {
+            let later = std::mem::take(&mut self.panes[index + 1].cells);
+            for (cell, later) in self.panes[index].cells.iter_mut().zip(&later) {
+                let mut rest = *later;
                 rest.merge(cell);
+                *cell = rest;
             }
-            let old = std::mem::replace(&mut self.panes[index].rest, rest);
-            if !old.is_empty() {
-                self.spare.push(old);
-            }
+            self.panes[index + 1].cells = later;
         }
     }
 
@@ -343,22 +383,12 @@ impl Dense {
         self.block_of(a) == self.block_of(b)
     }
 
-    /// Works out anew what one group's judged panes come to, in the order in which it always is.
-    fn sum_up(&mut self, group: usize) {
+    /// Works out anew what one group's judged panes of the open block come to, in the order in
+    /// which it always is.
+    fn begin_anew(&mut self, group: usize) {
         let judged = self.panes.partition_point(|pane| pane.end <= self.closed);
-        let full = self.panes.partition_point(|pane| self.block_of(pane.number) < self.block);
-        let mut rest = Cell::default();
-        for index in (0..full).rev() {
-            let pane = &self.panes[index];
-            let newer = self.panes.get(index + 1).filter(|_| index + 1 < full);
-            if newer.is_some_and(|newer| !self.same_block(newer.number, pane.number)) {
-                rest = Cell::default();
-            }
-            rest.merge(&pane.cells[group]);
-            self.panes[index].rest[group] = rest;
-        }
         let mut beginning = Cell::default();
-        for index in full..judged {
+        for index in self.full()..judged {
             beginning.merge(&self.panes[index].cells[group]);
         }
         self.beginning[group] = beginning;
@@ -378,14 +408,14 @@ impl Dense {
         for (group, cell) in self.ahead.remove(&number).into_iter().flatten() {
             cells[group as usize] = cell;
         }
-        let mut rest = Vec::new();
-        if self.block_of(number) < self.block {
-            // It is late and its block is summed up: what follows it there is its rest.
-            let newer = self.panes.get(index);
-            let newer = newer.filter(|newer| self.same_block(newer.number, number));
-            rest = newer.map_or_else(|| cells.clone(), |newer| newer.rest.clone());
+        if self.block_of(number) < self.block
+            && let Some(later) = self.panes.get(index)
+            && self.same_block(later.number, number)
+        {
+            // It is late, and its block is summed up.
+            cells.copy_from_slice(&later.cells);
         }
-        self.panes.insert(index, Pane { number, start: end - self.every, end, cells, rest });
+        self.panes.insert(index, Pane { number, start: end - self.every, end, cells });
         index
     }
 }

@@ -43,6 +43,12 @@ pub struct Parts {
 }
 
 impl WindowSpec {
+    /// One for each input of a rule with a window.
+    pub fn all(rule: &Rule) -> Vec<WindowSpec> {
+        let inputs = 0..rule.inputs.len() as u8;
+        inputs.filter_map(|input| WindowSpec::new(rule, input)).collect()
+    }
+
     /// `None` when the rule has no window.
     pub fn new(rule: &Rule, input: u8) -> Option<WindowSpec> {
         WindowSpec::of(rule.shape, &rule.reductions(input), rule.declared.ewma)
@@ -92,6 +98,16 @@ impl WindowSpec {
                 panic!("only a sliding window has a grid")
             }
         }
+    }
+
+    /// Whether it matters what a sample's series said before it.
+    pub fn reads_previous(&self) -> bool {
+        self.parts.moves
+    }
+
+    /// Whether it matters which series a sample is of.
+    pub fn tells_members_apart(&self) -> bool {
+        self.parts.trends
     }
 
     pub(super) fn keeps(&self, reduction: Reduction) -> bool {

@@ -64,6 +64,8 @@ pub enum IngestError {
     TooLarge { why: String },
     /// No plugin of this name reads a format.
     UnknownSource { known: Vec<Arc<str>> },
+    /// The plugin of this name lacks a grant: why, and the lines to add.
+    Blocked { why: String, cure: String },
     /// The plugin takes other content types.
     ContentType { takes: Vec<String> },
     /// The plugin died too often, and is left alone for so long.

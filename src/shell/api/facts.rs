@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use super::plugins::PluginStatus;
+use super::times::{rfc3339, rfc3339_or_null};
+use crate::guest::changes::PluginEvent;
 use crate::kernel::event::Fingerprint;
 use crate::kernel::model::{Duration, EventTime, Labels, Level, Now, Version};
 use crate::kernel::rule::Origin;
@@ -29,47 +32,12 @@ pub trait Facts: Send + Sync + 'static {
     fn sinks(&self) -> Vec<SinkStatus>;
     fn sample_sinks(&self) -> Vec<SampleSinkStatus>;
     fn sources(&self) -> Vec<SourceStatus>;
-    /// Every component that is live.
     fn plugins(&self) -> Vec<PluginStatus>;
+    /// What happened to plugins after this number, oldest first, as far as it is kept.
+    fn plugin_changes(&self, after: u64) -> Vec<Arc<PluginEvent>>;
     fn components(&self) -> Vec<ComponentHealth>;
     /// Writes all of the app's own metrics.
     fn metrics(&self, out: &mut Exposition);
-}
-
-/// A live component, with what it did since it was loaded.
-#[derive(Clone, Debug, Serialize)]
-pub struct PluginStatus {
-    pub name: Arc<str>,
-    pub file: Arc<str>,
-    /// `rule`, `window-rule`, `sink`, `probe` or `source`.
-    pub world: &'static str,
-    /// Of the crate or package that it was built from; absent without a manifest.
-    pub version: Option<String>,
-    /// SHA-256 of the file in hexadecimal, as a grant may pin it.
-    pub digest: String,
-    /// Rules of it that are held back because it faulted or died too often.
-    pub quarantined: Vec<Arc<str>>,
-    /// What it asks for, before its settings are filled in.
-    pub asks: Vec<String>,
-    /// Of all its instances now.
-    pub memory_bytes: u64,
-    pub calls: u64,
-    /// Batches of samples or windows, payloads, measurements, attempts to deliver.
-    pub batches: u64,
-    pub rows: u64,
-    pub verdicts: u64,
-    pub cpu_seconds: f64,
-    /// Instances that died.
-    pub deaths: u64,
-    pub faults: u64,
-    pub states_lost: u64,
-    pub growths_denied: u64,
-    pub requests: u64,
-    pub requests_denied: u64,
-    pub log_lines_left_out: u64,
-    pub last_death: Option<String>,
-    /// Its own.
-    pub counters: BTreeMap<String, f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -312,17 +280,4 @@ pub enum ComponentState {
 
 fn as_text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-fn rfc3339<S: Serializer>(now: &Now, serializer: S) -> Result<S::Ok, S::Error> {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(now.nanos()));
-    let time = time.expect("the clock's 64 bits of nanoseconds lie within what a calendar holds");
-    serializer.collect_str(&time)
-}
-
-fn rfc3339_or_null<S: Serializer>(now: &Option<Now>, serializer: S) -> Result<S::Ok, S::Error> {
-    match now {
-        Some(now) => rfc3339(now, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -111,6 +111,10 @@ fn refused(error: IngestError) -> Problem {
             };
             Problem::new(Trouble::NotFound, detail, hint)
         }
+        IngestError::Blocked { why, cure } => {
+            let detail = format!("The plugin is blocked: {why}.");
+            Problem::new(Trouble::Unavailable, detail, format!("grants.toml needs\n{cure}"))
+        }
         IngestError::ContentType { takes } => {
             let detail = "The plugin takes other content types.";
             Problem::new(Trouble::Unsupported, detail, format!("One of {}.", takes.join(", ")))

@@ -14,12 +14,14 @@ mod events;
 mod facts;
 mod guard;
 mod ingest;
+mod plugins;
 mod problem;
 mod prometheus;
 mod query;
 mod routes;
 mod serve;
 mod stats;
+mod times;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,10 +35,13 @@ pub use commands::{
 };
 pub use facts::{
     AlertState, AlertStatus, Carried, ComponentHealth, ComponentState, Facts, FileReport,
-    FindingReport, PluginStatus, ReloadOutcome, ReloadReport, ReloadTrigger, RuleChange,
-    RuleHealth, RuleState, RuleStatus, SinkState, SinkStatus, SourceState, SourceStatus,
+    FindingReport, ReloadOutcome, ReloadReport, ReloadTrigger, RuleChange, RuleHealth, RuleState,
+    RuleStatus, SinkState, SinkStatus, SourceState, SourceStatus,
 };
 pub use guard::GuardError;
+pub use plugins::{
+    BlockedStatus, ComponentStatus, MeasuredStatus, PluginState, PluginStatus, QuarantineStatus,
+};
 pub use serve::{Api, StartError};
 
 use crate::kernel::model::Limits;

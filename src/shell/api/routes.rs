@@ -18,7 +18,7 @@ use super::commands::CommandError;
 use super::facts::{ComponentHealth, ComponentState, ReloadOutcome, ReloadReport};
 use super::guard::{Guard, guard};
 use super::problem::{Problem, Trouble, finish};
-use super::{events, ingest, prometheus, stats};
+use super::{events, ingest, prometheus, query, stats};
 use crate::kernel::model::Labels;
 use crate::shell::metrics::{CONTENT_TYPE, Exposition};
 use crate::shell::sample_sinks::status::SampleSinkStatus;
@@ -38,7 +38,8 @@ GET  /api/v1/events                 past events; with `accept: text/event-stream
 GET  /api/v1/reloads                what each reload changed
 GET  /api/v1/sinks                  sinks and what waits for them
 GET  /api/v1/sources                sources and what they sent
-GET  /api/v1/plugins                components and what they did
+GET  /api/v1/plugins                plugins, what they may reach and what they did
+GET  /api/v1/plugins/changes        what happened to plugins: ?after=
 POST /api/v1/sinks/{name}/test      send a test event
 POST /api/v1/reload                 look at the rule folders now
 POST /api/v1/rules/accept-empty     a missing or empty rule folder is meant so
@@ -63,6 +64,7 @@ pub fn router(api: Arc<Shared>, door: Guard) -> Router {
         .route("/api/v1/sinks", get(sinks))
         .route("/api/v1/sources", get(sources))
         .route("/api/v1/plugins", get(plugins))
+        .route("/api/v1/plugins/changes", get(plugin_changes))
         .route("/api/v1/sinks/{name}/test", post(test_sink))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/rules/accept-empty", post(accept_empty))
@@ -134,6 +136,21 @@ async fn reloads(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem>
 async fn plugins(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     let plugins = api.ask(|facts| facts.plugins()).await?;
     Ok(Json(json!({ "plugins": plugins })))
+}
+
+/// The newest changes of all plugins, oldest first; `after=` gives those after a number.
+async fn plugin_changes(State(api): State<Arc<Shared>>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let mut after = 0;
+    for (name, value) in query::pairs(&uri)? {
+        if name == "after" {
+            after = value.parse().map_err(|_| {
+                let detail = format!("`after={value}` is no number.");
+                Problem::new(Trouble::BadRequest, detail, "Give the `seq` of a change.")
+            })?;
+        }
+    }
+    let changes = api.ask(move |facts| facts.plugin_changes(after)).await?;
+    Ok(Json(json!({ "changes": changes })))
 }
 
 async fn sinks(State(api): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {

@@ -4,7 +4,6 @@
 //! never on a thread of the runtime. Sources stay open when their plugin goes: they say that it is
 //! missing, senders over TCP wait, and datagrams are shed.
 
-mod hold;
 mod lane;
 mod place;
 mod reader;
@@ -18,6 +17,7 @@ use crate::config::catalog::LiveSource;
 use crate::kernel::model::Duration;
 
 use super::api::{IngestError, IngestReport};
+use super::plugins::Lock;
 use super::source::Surroundings;
 use lane::Lane;
 use place::Place;
@@ -36,9 +36,14 @@ impl Decoders {
     }
 
     /// Makes these the plugins there are. A payload that is being read is read to its end first.
-    pub fn apply(&self, declared: Vec<LiveSource>) {
+    /// Those in `blocked` are there and lack a grant.
+    pub fn apply(&self, declared: Vec<LiveSource>, blocked: &BTreeMap<Arc<str>, Lock>) {
         let mut places = self.places();
+        for name in blocked.keys() {
+            places.entry(name.clone()).or_insert_with(|| self.place(name));
+        }
         for (name, place) in places.iter() {
+            place.block(blocked.get(name).cloned());
             if !declared.iter().any(|live| live.source.name == *name) {
                 place.swap(None);
             }
@@ -73,6 +78,9 @@ impl Decoders {
         let unknown = || IngestError::UnknownSource { known: self.names() };
         let place = self.places().get(name).cloned();
         let place = place.ok_or_else(unknown)?;
+        if let Some(Lock { why, cure }) = place.blocked() {
+            return Err(IngestError::Blocked { why, cure });
+        }
         let lane = place.posts().ok_or_else(unknown)?;
         let full = |_| IngestError::Full { retry_after: StdDuration::from_secs(1) };
         let permit = lane.inlet.admit(body.len()).map_err(full)?;

@@ -7,6 +7,7 @@ use crate::config::catalog::LiveSource;
 use crate::guest::source::Decoded;
 use crate::kernel::model::{Duration, Now};
 use crate::shell::clock::Clock;
+use crate::shell::plugins::Lock;
 
 use super::lane::Lane;
 use super::reader::{Reader, Unread};
@@ -17,6 +18,7 @@ pub struct Place {
     reader: Mutex<Reader>,
     /// How the reader stands, for those who must not wait while it reads.
     live: AtomicBool,
+    blocked: Mutex<Option<Lock>>,
     held_until: AtomicI64,
     /// For what is posted.
     posts: OnceLock<Arc<Lane>>,
@@ -31,6 +33,7 @@ impl Place {
             clock,
             reader: Mutex::default(),
             live: AtomicBool::new(false),
+            blocked: Mutex::default(),
             held_until: AtomicI64::new(i64::MIN),
             posts: OnceLock::new(),
             lanes: Mutex::default(),
@@ -58,8 +61,23 @@ impl Place {
         if self.reader().swap(live) {
             self.held_until.store(i64::MIN, Relaxed);
             self.live.store(is_live, Relaxed);
-            self.lanes().iter().for_each(|lane| lane.adapt(lateness, self.missing()));
+            self.tell(lateness);
         }
+    }
+
+    /// Why the plugin may not be used, or that it may.
+    pub fn block(&self, blocked: Option<Lock>) {
+        let mut known = self.blocked.lock().expect(UNPOISONED);
+        if *known == blocked {
+            return;
+        }
+        *known = blocked;
+        drop(known);
+        self.tell(self.lateness());
+    }
+
+    pub fn blocked(&self) -> Option<Lock> {
+        self.blocked.lock().expect(UNPOISONED).clone()
     }
 
     pub fn posts(&self) -> Option<Arc<Lane>> {
@@ -76,8 +94,8 @@ impl Place {
 
     /// Another way in, which is told how the plugin stands.
     pub fn add(&self, lane: Arc<Lane>) {
-        lane.adapt(self.lateness(), self.missing());
         self.lanes().push(lane);
+        self.tell(self.lateness());
     }
 
     /// A way in ends.
@@ -104,10 +122,21 @@ impl Place {
         read
     }
 
-    /// Why nothing can be read, when the plugin is not there.
-    fn missing(&self) -> Option<String> {
+    /// Tells all ways in how the plugin stands.
+    fn tell(&self, lateness: Option<Duration>) {
+        let is_live = self.is_live() && self.blocked().is_none();
+        for lane in self.lanes().iter() {
+            lane.adapt(lateness, is_live, self.trouble(lane));
+        }
+    }
+
+    /// Why nothing can be read. Of what is posted nobody waits for a plugin that is gone.
+    fn trouble(&self, lane: &Lane) -> Option<String> {
         let name = &self.name;
-        (!self.is_live()).then(|| {
+        if let Some(Lock { why, .. }) = self.blocked() {
+            return Some(format!("the plugin `{name}` is blocked: {why}"));
+        }
+        (lane.is_set && !self.is_live()).then(|| {
             format!("there is no source `{name}`; put {name}.wasm into the plugins folder")
         })
     }

@@ -5,8 +5,6 @@ use crate::guest::source::{DecodePayload, Decoded};
 use crate::kernel::model::Now;
 use crate::kernel::rule::program::Fault;
 
-use super::hold::Hold;
-
 /// What bytes are said to be when nobody said it.
 const KIND_DEFAULT: &str = "application/octet-stream";
 
@@ -15,7 +13,6 @@ pub struct Reader {
     /// `None` while no plugin is there for it.
     live: Option<LiveSource>,
     instance: Option<Box<dyn DecodePayload>>,
-    hold: Hold,
 }
 
 /// Why a payload was not read.
@@ -36,16 +33,16 @@ impl Reader {
 
     /// Until when it is left alone.
     pub fn held_until(&self, now: Now) -> Option<Now> {
-        self.hold.until(now)
+        self.live.as_ref().and_then(|live| live.source.opener.held_until(now))
     }
 
-    /// Another plugin, or another version, begins without a record. True when anything changed.
+    /// Takes another plugin, another version or none. True when that is a change.
     pub fn swap(&mut self, live: Option<LiveSource>) -> bool {
         let version = |live: &Option<LiveSource>| live.as_ref().map(|live| live.source.version);
         if version(&self.live) == version(&live) {
             return false;
         }
-        *self = Reader { live, ..Reader::default() };
+        *self = Reader { live, instance: None };
         true
     }
 
@@ -59,7 +56,7 @@ impl Reader {
         now: Now,
     ) -> Result<Decoded, Unread> {
         let live = self.live.clone().ok_or(Unread::NoPlugin)?;
-        if let Some(until) = self.hold.until(now) {
+        if let Some(until) = self.held_until(now) {
             return Err(Unread::Held(until));
         }
         let takes = &live.source.content_types;
@@ -72,22 +69,15 @@ impl Reader {
         }
         let mut open = match self.instance.take() {
             Some(open) => open,
-            None => live.source.opener.open(&live.settings).map_err(|fault| {
-                self.hold.died(now);
-                Unread::Failed(fault)
-            })?,
+            None => live.source.opener.open(&live.settings).map_err(Unread::Failed)?,
         };
         match open.decode(kind, payload, arrival) {
             Ok(decoded) => {
                 self.instance = Some(open);
                 Ok(decoded)
             }
-            Err(failed) if failed.over => {
-                self.hold.died(now);
-                Err(Unread::Failed(failed.fault))
-            }
             Err(failed) => {
-                self.instance = Some(open);
+                self.instance = (!failed.over).then_some(open);
                 Err(Unread::Failed(failed.fault))
             }
         }

@@ -1,59 +1,106 @@
 //! Hands what files declare to those who run it, each with what it is granted now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Running, UNPOISONED};
-use crate::config::catalog::{LiveProbe, LiveSampleSink, Scan};
-use crate::guest::grant::Grants;
+use crate::config::catalog::Scan;
+use crate::guest::grant::{Grants, Request};
+use crate::shell::plugins::{self, Access, Accesses, Entry, Lock};
 use crate::shell::probes::DeclaredProbe;
 use crate::shell::sample_sinks::DeclaredSampleSink;
 use crate::shell::sink::hub::Change;
 use crate::shell::sink::{Declared, Standing};
 
-impl Running {
-    /// Takes over what a look found that is neither a rule nor waits for its grants.
-    pub(super) fn declare(&mut self, scan: &Scan) {
-        (self.work.sinks, self.work.probes) = (scan.sinks.clone(), scan.probes.clone());
-        self.work.sample_sinks = scan.sample_sinks.clone();
-        self.guests.decoders.apply(scan.sources.clone());
-    }
+/// Decides once for each guest what it may reach, and keeps it to be shown.
+struct Granting {
+    grants: Grants,
+    accesses: Accesses,
+}
 
-    /// Gives the hubs all sinks and probes with what they are granted now, and says what that
-    /// changed for sinks.
-    pub(super) fn apply_sinks(&mut self) -> Vec<(Arc<str>, Change)> {
-        let grants = self.grants();
-        let mut declared = self.work.places.built_in.clone();
-        for live in &self.work.sinks {
-            let (sink, settings) = (live.sink.clone(), live.settings.clone());
-            let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            declared.push(Declared { sink, standing: Standing::of(effective, settings) });
+impl Granting {
+    fn decide(
+        &mut self,
+        world: &'static str,
+        name: &Arc<str>,
+        (needs, digest): (&[Request], Option<&str>),
+        settings: &serde_json::Value,
+    ) -> Standing {
+        let effective = self.grants.effective(name, needs, digest);
+        self.accesses.insert((world, name.clone()), Access::of(needs, &effective));
+        Standing::of(effective, settings.clone())
+    }
+}
+
+impl Running {
+    /// Gives the hubs all that a look found with what it is granted now, tells what happened to
+    /// plugins, and says what that changed for sinks.
+    pub(super) fn apply(&mut self, scan: &Scan) -> Vec<(Arc<str>, Change)> {
+        let mut granting = Granting { grants: self.grants(), accesses: Accesses::new() };
+        let mut sinks = self.work.places.built_in.clone();
+        for live in &scan.sinks {
+            let (sink, digest) = (live.sink.clone(), live.digest.as_deref());
+            let asked = (sink.needs.as_slice(), digest);
+            let standing = granting.decide("sink", &sink.name, asked, &live.settings);
+            sinks.push(Declared { sink, standing });
         }
-        let probe = |live: &LiveProbe| {
-            let (probe, settings) = (live.probe.clone(), live.settings.clone());
-            let effective = grants.effective(&probe.name, &probe.needs, live.digest.as_deref());
-            DeclaredProbe { probe, standing: Standing::of(effective, settings) }
-        };
-        self.guests.probes.apply(self.work.probes.iter().map(probe).collect());
-        let sample_sink = |live: &LiveSampleSink| {
-            let (sink, settings) = (live.sink.clone(), live.settings.clone());
-            let effective = grants.effective(&sink.name, &sink.needs, live.digest.as_deref());
-            DeclaredSampleSink { sink, standing: Standing::of(effective, settings) }
-        };
-        let declared_samples = self.work.sample_sinks.iter().map(sample_sink).collect();
-        if let Some(wants) = self.guests.samples.apply(declared_samples) {
+        let mut samples = Vec::new();
+        for live in &scan.sample_sinks {
+            let (sink, digest) = (live.sink.clone(), live.digest.as_deref());
+            let asked = (sink.needs.as_slice(), digest);
+            let standing = granting.decide("sample-sink", &sink.name, asked, &live.settings);
+            samples.push(DeclaredSampleSink { sink, standing });
+        }
+        let mut probes = Vec::new();
+        for live in &scan.probes {
+            let (probe, digest) = (live.probe.clone(), live.digest.as_deref());
+            let asked = (probe.needs.as_slice(), digest);
+            let standing = granting.decide("probe", &probe.name, asked, &live.settings);
+            probes.push(DeclaredProbe { probe, standing });
+        }
+        let (mut sources, mut blocked) = (Vec::new(), BTreeMap::new());
+        for live in &scan.sources {
+            // A source reaches nothing; its file may be pinned all the same.
+            let (name, asked) = (&live.source.name, (&[][..], live.digest.as_deref()));
+            match granting.decide("source", name, asked, &live.settings) {
+                Standing::Granted { .. } => sources.push(live.clone()),
+                Standing::Blocked { why, cure } => {
+                    blocked.insert(name.clone(), Lock { why, cure });
+                }
+            }
+        }
+        // First, since another version may be opened at once, and is not held back for the one
+        // before.
+        self.tell(plugins::entries(scan, &granting.accesses), scan);
+        self.guests.decoders.apply(sources, &blocked);
+        self.guests.probes.apply(probes);
+        if let Some(wants) = self.guests.samples.apply(samples) {
             let samples = self.guests.samples.clone();
             self.judge.tap(wants, Arc::new(move |tapped| samples.offer(tapped)));
         }
-        self.hub.apply(declared)
+        self.hub.apply(sinks)
     }
 
-    /// Those of the main config and of the grants file as it is now.
+    /// Tells what happened to plugins since the last look.
+    fn tell(&mut self, entries: Vec<Entry>, scan: &Scan) {
+        let strikes = self.work.catalog.strikes();
+        for (plugin, change) in plugins::tell(&mut self.work.told, &entries, scan) {
+            let is_another = change.is_version();
+            strikes.changes().publish(&plugin, change);
+            if is_another {
+                strikes.release(&plugin);
+            }
+        }
+        self.judge.settle();
+        self.work.live.lock().expect(UNPOISONED).plugins = entries;
+    }
+
+    /// Those of the main config and of the grants file as it is now; one that cannot be read grants
+    /// nothing.
     fn grants(&mut self) -> Grants {
         let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
         let parsed = Grants::parse(&text);
-        let mut live = self.work.live.lock().expect(UNPOISONED);
-        live.grants_error = parsed.as_ref().err().cloned();
-        drop(live);
+        self.work.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
         if let Err(error) = &parsed
             && self.work.grants.as_ref() != Some(&text)
         {

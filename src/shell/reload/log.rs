@@ -6,9 +6,7 @@ use std::sync::Arc;
 use crate::config::catalog::Scan;
 use crate::guest::finding::Severity;
 use crate::shell::api::{Carried, ReloadReport, ReloadTrigger};
-use crate::shell::sink::SinkHub;
 use crate::shell::sink::hub::Change;
-use crate::shell::sink::status::SinkState;
 
 type Held = BTreeMap<Arc<str>, String>;
 
@@ -59,16 +57,11 @@ pub fn held(before: &Held, now: &Held) {
     }
 }
 
-pub fn sinks(changes: &[(Arc<str>, Change)], hub: &SinkHub) {
+/// That a sink is blocked is told where all plugins are.
+pub fn sinks(changes: &[(Arc<str>, Change)]) {
     for (sink, change) in changes {
         match change {
-            Change::Kept => {}
-            Change::Blocked => {
-                let status = hub.status().into_iter().find(|status| status.name == *sink);
-                if let Some(SinkState::Blocked { why, .. }) = status.map(|status| status.state) {
-                    tracing::warn!("sink {sink} is blocked: {why}; see `watchfire sinks list`");
-                }
-            }
+            Change::Kept | Change::Blocked => {}
             Change::Added => tracing::info!("sink {sink} runs"),
             Change::Replaced => tracing::info!("sink {sink} runs in its new version"),
             Change::Removed { waiting } => tracing::info!(waiting, "sink {sink} is removed"),

@@ -20,26 +20,38 @@ const CHUNKS_WAITING: usize = 2;
 /// What one read came to.
 pub struct Decoded<'a> {
     pub file: &'a Path,
-    pub batch: Batch,
+    /// In order; what belongs to the read as a whole is with the first.
+    pub batches: Vec<Batch>,
     pub bytes: u64,
 }
 
-/// Calls `each` with every batch, in order.
+/// How input is cut.
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    /// What one read takes.
+    pub read_bytes: usize,
+    /// Rows of a batch.
+    pub rows: usize,
+}
+
+/// Calls `each` with the batches of every read, in order. Batches have at most `rows` rows.
 pub fn decode_all(
     files: &[PathBuf],
     decoders: usize,
+    rows: usize,
     make: impl Fn() -> Decoder,
     each: impl FnMut(Decoded<'_>),
 ) -> io::Result<()> {
     if decoders == 1 {
-        return decode_here(files, make(), each);
+        return decode_here(files, rows, make(), each);
     }
-    decode_together(files, (decoders, READ_BYTES), make, each)
+    decode_together(files, decoders, Sizes { read_bytes: READ_BYTES, rows }, make, each)
 }
 
 fn decode_together(
     files: &[PathBuf],
-    (decoders, read_bytes): (usize, usize),
+    decoders: usize,
+    sizes: Sizes,
     make: impl Fn() -> Decoder,
     mut each: impl FnMut(Decoded<'_>),
 ) -> io::Result<()> {
@@ -49,16 +61,19 @@ fn decode_together(
             let (chunks, work) = bounded(CHUNKS_WAITING);
             let (done, decoded) = bounded(CHUNKS_WAITING);
             let decoder = make();
-            scope.spawn(move || serve(decoder, (number, count), &work, &done));
+            scope.spawn(move || serve(decoder, (number, count), sizes.rows, &work, &done));
             hands.push(Hand { chunks, decoded });
         }
-        let (waiting, lines) = (VecDeque::new(), (0, 0));
-        Team { hands, read_bytes, next: 0, open: false, waiting, lines }.run(files, &mut each)
+        let (waiting, spare, lines) = (VecDeque::new(), Vec::new(), (0, 0));
+        let read_bytes = sizes.read_bytes;
+        let team = Team { hands, read_bytes, next: 0, open: false, waiting, spare, lines };
+        team.run(files, &mut each)
     })
 }
 
 fn decode_here(
     files: &[PathBuf],
+    rows: usize,
     mut decoder: Decoder,
     mut each: impl FnMut(Decoded<'_>),
 ) -> io::Result<()> {
@@ -74,7 +89,7 @@ fn decode_here(
             }
             let batch = decoder.take();
             age(&mut decoder, &batch);
-            each(Decoded { file, batch, bytes: size as u64 });
+            each(Decoded { file, batches: batch.cut(rows), bytes: size as u64 });
             if size == 0 {
                 break;
             }
@@ -84,11 +99,23 @@ fn decode_here(
 }
 
 struct Chunk {
-    bytes: Vec<u8>,
+    text: Text,
     /// Lines of its file come before it, in other chunks.
     goes_on: bool,
     /// It holds whole lines, or is the last of a file.
     ends: bool,
+}
+
+/// The front of a buffer. Buffers go round: fresh memory is dear where each read takes so much.
+struct Text {
+    buffer: Vec<u8>,
+    size: usize,
+}
+
+impl Text {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.size]
+    }
 }
 
 struct Hand {
@@ -98,8 +125,9 @@ struct Hand {
 
 /// What a chunk came to.
 struct Part {
-    batch: Batch,
-    bytes: u64,
+    batches: Vec<Batch>,
+    /// What was read.
+    text: Text,
     /// Lines that ended in it.
     lines: u64,
     /// Lines before its first, as far as its decoder knew.
@@ -116,6 +144,8 @@ struct Team {
     open: bool,
     /// Chunks handed out and not yet back: whose they are, and of which file.
     waiting: VecDeque<(usize, usize)>,
+    /// Buffers of chunks that are done with.
+    spare: Vec<Vec<u8>>,
     /// Lines of the oldest waiting chunk's file that were taken back.
     lines: (usize, u64),
 }
@@ -124,20 +154,18 @@ impl Team {
     fn run(mut self, files: &[PathBuf], each: &mut impl FnMut(Decoded<'_>)) -> io::Result<()> {
         for (number, file) in files.iter().enumerate() {
             let mut input = open(file)?;
+            // The line that the last chunk broke off in.
             let (mut rest, mut first) = (Vec::new(), true);
             loop {
-                let mut bytes = std::mem::take(&mut rest);
-                let had = bytes.len();
-                bytes.resize(had + self.read_bytes, 0);
-                let size = read_full(&mut input, &mut bytes[had..])?;
-                bytes.truncate(had + size);
-                let ends = size < self.read_bytes;
-                if !ends && let Some(end) = memchr::memrchr(b'\n', &bytes) {
-                    rest = bytes.split_off(end + 1);
+                let (mut text, ends) = self.read(&mut input, &rest)?;
+                rest.clear();
+                if !ends && let Some(end) = memchr::memrchr(b'\n', text.bytes()) {
+                    rest.extend_from_slice(&text.bytes()[end + 1..]);
+                    text.size = end + 1;
                 }
-                let open = !ends && rest.is_empty() && !bytes.ends_with(b"\n");
+                let open = !ends && rest.is_empty() && !text.bytes().ends_with(b"\n");
                 let goes_on = !std::mem::take(&mut first);
-                let chunk = Chunk { bytes, goes_on, ends: ends || !open };
+                let chunk = Chunk { text, goes_on, ends: ends || !open };
                 self.hand_out(number, chunk, files, each);
                 self.open = open && !ends;
                 if ends {
@@ -149,6 +177,18 @@ impl Team {
             self.take_back(files, each);
         }
         Ok(())
+    }
+
+    /// What follows on `rest`, and whether the input ends there.
+    fn read(&mut self, input: &mut dyn Read, rest: &[u8]) -> io::Result<(Text, bool)> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        let room = rest.len() + self.read_bytes;
+        if buffer.len() < room {
+            buffer.resize(room, 0);
+        }
+        buffer[..rest.len()].copy_from_slice(rest);
+        let size = read_full(input, &mut buffer[rest.len()..room])?;
+        Ok((Text { buffer, size: rest.len() + size }, size < self.read_bytes))
     }
 
     fn hand_out(
@@ -171,15 +211,18 @@ impl Team {
     /// Waits for the oldest chunk.
     fn take_back(&mut self, files: &[PathBuf], each: &mut impl FnMut(Decoded<'_>)) {
         let Some((hand, file)) = self.waiting.pop_front() else { return };
-        let Part { mut batch, bytes, lines, assumed } =
+        let Part { mut batches, text, lines, assumed } =
             self.hands[hand].decoded.recv().expect(ALIVE);
         if self.lines.0 != file {
             self.lines = (file, 0);
         }
         let before = self.lines.1;
-        batch.defects.iter_mut().for_each(|defect| defect.line = defect.line + before - assumed);
+        let defects = batches.iter_mut().flat_map(|batch| &mut batch.defects);
+        defects.for_each(|defect| defect.line = defect.line + before - assumed);
         self.lines.1 += lines;
-        each(Decoded { file: &files[file], batch, bytes });
+        let bytes = text.size as u64;
+        self.spare.push(text.buffer);
+        each(Decoded { file: &files[file], batches, bytes });
     }
 }
 
@@ -189,6 +232,7 @@ const ALIVE: &str = "a decoder's thread lives as long as its channels, or has pa
 fn serve(
     mut decoder: Decoder,
     (number, count): (u32, u32),
+    rows: usize,
     work: &Receiver<Chunk>,
     done: &Sender<Part>,
 ) {
@@ -199,11 +243,11 @@ fn serve(
             decoder.skip_lines(1);
         }
         let assumed = decoder.lines();
-        decoder.feed(&chunk.bytes);
+        decoder.feed(chunk.text.bytes());
         let mut lines = decoder.lines() - assumed;
         within = !chunk.ends;
         if chunk.ends {
-            lines += u64::from(!chunk.bytes.ends_with(b"\n"));
+            lines += u64::from(!chunk.text.bytes().ends_with(b"\n"));
             decoder.finish();
         }
         let mut batch = decoder.take();
@@ -211,8 +255,8 @@ fn serve(
         let own = |slot: &mut Slot| slot.0 = slot.0 * count + number;
         batch.slots.iter_mut().for_each(own);
         batch.announced.iter_mut().for_each(|announced| own(&mut announced.slot));
-        let bytes = chunk.bytes.len() as u64;
-        if done.send(Part { batch, bytes, lines, assumed }).is_err() {
+        let (batches, text) = (batch.cut(rows), chunk.text);
+        if done.send(Part { batches, text, lines, assumed }).is_err() {
             return;
         }
     }
@@ -263,23 +307,27 @@ mod tests {
         let make = || Decoder::new(Format::JsonLines, &limits, 1_000);
         let (mut lines, mut names) = (Vec::new(), BTreeMap::new());
         let each = |decoded: Decoded<'_>| {
-            let mut announced = decoded.batch.announced.iter().peekable();
-            for row in 0..decoded.batch.rows() {
-                while let Some(new) = announced.next_if(|new| new.row as usize <= row) {
-                    names.insert(new.slot, new.series.to_string());
+            for batch in &decoded.batches {
+                let mut announced = batch.announced.iter().peekable();
+                for row in 0..batch.rows() {
+                    while let Some(new) = announced.next_if(|new| new.row as usize <= row) {
+                        names.insert(new.slot, new.series.to_string());
+                    }
+                    let (slot, at, value) = (batch.slots[row], batch.at[row], batch.value[row]);
+                    lines.push(format!("{} {at} {value}", names[&slot]));
                 }
-                let (slot, at) = (decoded.batch.slots[row], decoded.batch.at[row]);
-                let value = decoded.batch.value[row];
-                lines.push(format!("{} {at} {value}", names[&slot]));
-            }
-            for defect in &decoded.batch.defects {
-                lines.push(format!("{} {}", defect.line, defect.what));
+                for defect in &batch.defects {
+                    lines.push(format!("{} {}", defect.line, defect.what));
+                }
             }
         };
         match team {
-            None => decode_here(files, make(), each).expect("files are read"),
-            Some(team) => decode_together(files, team, make, each).expect("files are read"),
+            None => decode_here(files, 7, make(), each),
+            Some((decoders, read_bytes)) => {
+                decode_together(files, decoders, Sizes { read_bytes, rows: 7 }, make, each)
+            }
         }
+        .expect("files are read");
         // Samples and defects of one read stand apart; which reads there are must not show.
         lines.sort();
         lines

@@ -164,9 +164,8 @@ impl SampleHub {
                 tracing::info!("sample sink {name} runs in its new version");
             }
             Duty::Running => tracing::info!("sample sink {name} runs"),
-            Duty::Blocked { why, cure } => {
-                tracing::warn!("sample sink {name} is blocked: {why}; {cure}");
-            }
+            // It is told where all plugins are.
+            Duty::Blocked { .. } => {}
         }
         let policy = self.policy_of(&sink);
         match known {

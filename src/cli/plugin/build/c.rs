@@ -11,12 +11,12 @@ use wit_component::ComponentEncoder;
 
 use super::tools;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plugin::about::About;
+use crate::guest::wasm::manifest::Manifest;
 
 const GET_CLANG: &str =
     "install them (Debian: `apt install clang lld wasi-libc libclang-rt-dev-wasm32`)";
 
-pub fn build(folder: &Path, about: &About) -> Result<Vec<u8>, Failure> {
+pub fn build(folder: &Path, about: &Manifest) -> Result<Vec<u8>, Failure> {
     let (kind, out) = (about.kind.name(), folder.join("build"));
     bindings(&folder.join("wit/watchfire.wit"), kind, &out.join("bindings"))?;
     if !tools::is_there("wasm-ld", folder) {
@@ -94,7 +94,8 @@ fn componentized(module: &[u8]) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::plugin::{Kind, WIT};
+    use crate::cli::plugin::WIT;
+    use crate::guest::wasm::manifest::Kind;
 
     #[test]
     fn every_world_has_a_side_in_c() {

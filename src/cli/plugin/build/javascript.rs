@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::tools;
 use crate::cli::exit::Failure;
-use crate::cli::plugin::about::About;
+use crate::guest::wasm::manifest::Manifest;
 
 const GET_NODE: &str = "install Node.js 18 or newer with npm (Debian: `apt install nodejs npm`)";
 
-pub fn build(folder: &Path, about: &About) -> Result<Vec<u8>, Failure> {
+pub fn build(folder: &Path, about: &Manifest) -> Result<Vec<u8>, Failure> {
     if !folder.join("node_modules").is_dir() {
         let mut install = tools::command("npm", folder);
         install.args(["install", "--no-audit", "--no-fund"]);

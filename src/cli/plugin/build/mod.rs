@@ -14,11 +14,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::about::About;
-use super::outside::Outside;
 use super::{Language, WIT, atomic};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::grouped;
+use crate::guest::wasm::inspect::Outside;
+use crate::guest::wasm::manifest::{Kind, Manifest};
 
 /// Build a plugin's folder with its language's own tools
 ///
@@ -57,7 +57,7 @@ pub fn build(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let seconds = start.elapsed().as_secs_f64();
     let file = folder.join(format!("{name}.wasm"));
     write(&file, &bytes)?;
-    let kind = Outside::read(&bytes).kind().map_or("of no known kind", super::Kind::name);
+    let kind = Outside::read(&bytes).0.kind().map_or("of no known kind", Kind::name);
     let (path, size) = (file.display(), grouped(bytes.len() as u64));
     writeln!(out, "built {path}: a {kind} in {}, {size} bytes, {seconds:.1} s", language.name())?;
     if let Some(into) = &args.into {
@@ -118,7 +118,7 @@ fn language_of(folder: &Path) -> Result<Language, Failure> {
 /// and the manifest in the component.
 fn wrapped(
     folder: &Path,
-    build: impl FnOnce(&Path, &About) -> Result<Vec<u8>, Failure>,
+    build: impl FnOnce(&Path, &Manifest) -> Result<Vec<u8>, Failure>,
 ) -> Result<Built, Failure> {
     let file = folder.join("plugin.toml");
     let wrong = |why: String| {
@@ -126,7 +126,7 @@ fn wrapped(
         Failure::new(Exit::Usage, what, "it needs kind, api, name and version; see docs/plugins")
     };
     let text = std::fs::read(&file).map_err(|error| wrong(error.to_string()))?;
-    let about = About::parse(&text).map_err(wrong)?;
+    let about = Manifest::parse(&text).map_err(wrong)?;
     let wit = folder.join("wit");
     if !wit.is_dir() {
         std::fs::create_dir(&wit).map_err(|error| unwritten(&wit, &error))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::tools;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::plugin::about::About;
+use crate::guest::wasm::manifest::Manifest;
 
 const GET_PYTHON: &str =
     "install Python 3.10 or newer with venv (Debian: `apt install python3 python3-venv`)";
@@ -12,7 +12,7 @@ const GET_PYTHON: &str =
 /// Paths inside the plugin's folder, where each command runs.
 const TOOL: &str = ".venv/bin/componentize-py";
 
-pub fn build(folder: &Path, about: &About) -> Result<Vec<u8>, Failure> {
+pub fn build(folder: &Path, about: &Manifest) -> Result<Vec<u8>, Failure> {
     if !folder.join(TOOL).is_file() {
         let mut venv = tools::command("python3", folder);
         tools::run(venv.args(["-m", "venv", ".venv"]), GET_PYTHON)?;

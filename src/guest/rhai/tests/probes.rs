@@ -47,7 +47,10 @@ fn a_measurement_that_fails_says_why() {
     for (collect, says) in [
         ("|cap| 7", "probe `p`: `collect` gives readings, not i64"),
         ("|cap| [reading(\"a\", \"high\")]", "the value of a reading is a number, not string"),
-        ("|cap| cap.http.get(\"http://192.0.2.1/\")", "denied: grant"),
+        (
+            "|cap| cap.http.get(\"http://192.0.2.1/\")",
+            "denied: the guest must ask for `http:http://192.0.2.1`",
+        ),
         ("|cap| [nothing_such(1)]", "nothing_such"),
     ] {
         let failed = measured(collect).expect_err(says);

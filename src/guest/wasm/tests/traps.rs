@@ -165,7 +165,7 @@ fn who_dies_before_the_first_row_is_not_loaded() {
         ("panic", "configure", "`evil` died in configure: panicked"),
         ("fail", "configure", "it refused its settings: configure failed (data)"),
         ("panic", "describe", "`evil` died in describe: panicked"),
-        ("no_rules", "describe", "on a trial batch it declares 0 rules"),
+        ("no_rules", "describe", "it declares 0 rules; let `describe` declare 1 to 256"),
         ("bad_metric", "describe", "its rule `evil`: it names no metric"),
         ("same_name", "describe", "its rule `evil`: it is declared twice"),
         ("panic", "intern", "`evil` died in intern: panicked"),

@@ -336,3 +336,23 @@ fn an_absence_outlasts_the_expiry_of_single_series() {
         ",
     );
 }
+
+#[test]
+fn a_window_in_which_nothing_moved_is_recorded_all_the_same() {
+    // The watcher soaks over ends at which no sample came or went.
+    let latest = Shape::Latest { every: duration("5s") };
+    for load in [
+        rule("a-load", "cpu").sliding("60s", "5s").record("load"),
+        rule("a-load", "cpu").shape(latest).across(Across::Mean).record_value("load"),
+    ] {
+        let watcher = rule("b-watch", "load").when(over(50.0)).soak("10s").make();
+        check(
+            vec![load.make(), watcher],
+            "1s cpu{} 80 | 16s up{} 1",
+            "
+            5s pending critical 80
+            15s fired critical 80
+            ",
+        );
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration as StdDuration;
 
+use crate::guest::changes::PluginEvent;
 use crate::kernel::event::Fingerprint;
 use crate::kernel::model::{
     Defect, Duration, EventTime, Labels, Level, Now, Refusal, RefusalCounts, Version,
@@ -147,6 +148,10 @@ impl Facts for FakeApp {
     }
 
     fn plugins(&self) -> Vec<PluginStatus> {
+        Vec::new()
+    }
+
+    fn plugin_changes(&self, _after: u64) -> Vec<Arc<PluginEvent>> {
         Vec::new()
     }
 
