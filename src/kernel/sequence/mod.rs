@@ -125,3 +125,16 @@ pub struct Derived {
     /// The rule's place in the ruleset: with the series and time it puts derived samples in order.
     pub rule: RuleIndex,
 }
+
+#[inline(always)]
+fn place(out: &mut [Rows], shards: u64, position: u64, id: SeriesId, at: EventTime, value: f64) {
+    let mut rest = shards;
+    while rest != 0 {
+        let rows = &mut out[rest.trailing_zeros() as usize];
+        rows.series.push(id);
+        rows.at.push(at);
+        rows.value.push(value);
+        rows.position.push(position);
+        rest &= rest - 1;
+    }
+}

@@ -14,7 +14,7 @@ use super::router::Route;
 use super::sequencer::{Sequencer, SourceReport};
 use super::table::Interned;
 use super::tap::{Tap, Tapped};
-use super::{Cut, Input, Introduction, Rows, STEP};
+use super::{Cut, Input, Introduction, Rows, STEP, place};
 
 /// Later samples that must agree before a replay believes a jump in time.
 const WITNESSES: usize = 3;
@@ -378,24 +378,4 @@ pub fn introduction(
 ) -> Introduction {
     let (entries, faults) = (route.entries_of(shard), route.faults_of(shard));
     Introduction { position, watermark, id, series, entries, faults }
-}
-
-#[inline(always)]
-pub fn place(
-    out: &mut [Rows],
-    shards: u64,
-    position: u64,
-    id: SeriesId,
-    at: EventTime,
-    value: f64,
-) {
-    let mut rest = shards;
-    while rest != 0 {
-        let rows = &mut out[rest.trailing_zeros() as usize];
-        rows.series.push(id);
-        rows.at.push(at);
-        rows.value.push(value);
-        rows.position.push(position);
-        rest &= rest - 1;
-    }
 }

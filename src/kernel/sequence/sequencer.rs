@@ -13,10 +13,10 @@ use crate::kernel::rule::succession::Succession;
 
 use super::progress::{Progress, Standing};
 use super::router::Router;
-use super::samples::{Source, Suspect, place};
+use super::samples::{Source, Suspect};
 use super::table::SeriesTable;
 use super::tap::Tap;
-use super::{Cut, Derived, Input, Rows, STEP};
+use super::{Cut, Derived, Input, Rows, STEP, place};
 
 /// Series are kept at least this long after their last sample, whatever the rules say.
 const RETENTION_MIN: Duration = Duration::from_secs(3_600);

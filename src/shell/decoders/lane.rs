@@ -13,7 +13,7 @@ use super::reader::Unread;
 pub struct Lane {
     pub inlet: Inlet,
     /// The settings name it: that its plugin is missing is worth saying.
-    is_set: bool,
+    pub is_set: bool,
     /// By the settings; that of the plugin when they name none.
     lateness: Option<Duration>,
     /// Held while a batch is made and handed on, so that batches keep their order.
@@ -59,10 +59,10 @@ impl Lane {
         Lane { inlet, is_set, lateness, state }
     }
 
-    /// Another plugin reads from now on, or none does, for the reason given.
-    pub fn adapt(&self, of_plugin: Option<Duration>, missing: Option<String>) {
+    /// Another plugin reads from now on, or none does; `why` is there when that is worth saying.
+    pub fn adapt(&self, of_plugin: Option<Duration>, is_live: bool, why: Option<String>) {
         let mut state = self.state.lock().expect(UNPOISONED);
-        let (wanted, is_live) = (self.lateness.or(of_plugin), missing.is_none());
+        let wanted = self.lateness.or(of_plugin);
         if is_live && wanted != state.lateness {
             *state = State { slots: Slots::default(), lateness: wanted };
             self.inlet.reopen(wanted);
@@ -70,7 +70,7 @@ impl Lane {
         if self.inlet.status().tally.listening != is_live {
             self.inlet.listening(is_live);
         }
-        self.block(missing.filter(|_| self.is_set));
+        self.block(why);
     }
 
     /// Says why nothing is taken in.

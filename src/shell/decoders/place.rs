@@ -61,7 +61,7 @@ impl Place {
         if self.reader().swap(live) {
             self.held_until.store(i64::MIN, Relaxed);
             self.live.store(is_live, Relaxed);
-            self.lanes().iter().for_each(|lane| lane.adapt(lateness, self.missing()));
+            self.tell(lateness);
         }
     }
 
@@ -73,8 +73,7 @@ impl Place {
         }
         *known = blocked;
         drop(known);
-        let lateness = self.lateness();
-        self.lanes().iter().for_each(|lane| lane.adapt(lateness, self.missing()));
+        self.tell(self.lateness());
     }
 
     pub fn blocked(&self) -> Option<Lock> {
@@ -95,8 +94,8 @@ impl Place {
 
     /// Another way in, which is told how the plugin stands.
     pub fn add(&self, lane: Arc<Lane>) {
-        lane.adapt(self.lateness(), self.missing());
         self.lanes().push(lane);
+        self.tell(self.lateness());
     }
 
     /// A way in ends.
@@ -123,13 +122,21 @@ impl Place {
         read
     }
 
-    /// Why nothing can be read, when the plugin is not there.
-    fn missing(&self) -> Option<String> {
+    /// Tells all ways in how the plugin stands.
+    fn tell(&self, lateness: Option<Duration>) {
+        let is_live = self.is_live() && self.blocked().is_none();
+        for lane in self.lanes().iter() {
+            lane.adapt(lateness, is_live, self.trouble(lane));
+        }
+    }
+
+    /// Why nothing can be read. Of what is posted nobody waits for a plugin that is gone.
+    fn trouble(&self, lane: &Lane) -> Option<String> {
         let name = &self.name;
         if let Some(Lock { why, .. }) = self.blocked() {
             return Some(format!("the plugin `{name}` is blocked: {why}"));
         }
-        (!self.is_live()).then(|| {
+        (lane.is_set && !self.is_live()).then(|| {
             format!("there is no source `{name}`; put {name}.wasm into the plugins folder")
         })
     }
