@@ -57,15 +57,15 @@ pub fn evil(options: &Options) -> Result<(), String> {
         instance.flush()?;
         let (wall_s, cpu_s) = (begun.elapsed().as_secs_f64(), instance.cpu_seconds() - cpu_s);
         let (page, resident_mib) = (instance.metrics()?, instance.resident_mib());
-        let [deaths, faults] =
-            ["deaths", "faults"].map(|what| sum(&page, &format!("watchfire_plugin_{what}_total")));
+        // Of nobody the sum is a negative zero.
+        let [deaths, faults] = ["deaths", "faults"]
+            .map(|what| sum(&page, &format!("watchfire_plugin_{what}_total")) + 0.0);
         drop(instance);
         let told = told.join().map_err(|_| "the reader of alerts died")?;
-        let alerts: usize = told
-            .iter()
-            .filter(|(alert, _)| !alert.starts_with("evil{"))
-            .map(|(_, events)| events.len())
-            .sum();
+        let of_neighbours = told.iter().filter(|(alert, _)| {
+            alert.split_once('{').is_some_and(|(rule, _)| METRICS.contains(&rule))
+        });
+        let alerts: usize = of_neighbours.map(|(_, events)| events.len()).sum();
         println!(
             "evil act={act} samples={samples} cpu_s_per_M={:.3} samples_per_s={:.0} \
              resident_mib={resident_mib:.0} deaths={deaths} faults={faults} \
