@@ -11,7 +11,8 @@ use crate::config::forecast;
 use crate::config::settings::{Overrides, Settings};
 use crate::config::story::StoryFile;
 use crate::guest::finding::{Finding, Severity};
-use crate::guest::grant::Grants;
+use crate::guest::grant::{Blocked, Grants};
+use crate::kernel::rule::Origin;
 use crate::shell::load;
 
 /// Look for mistakes in rules, plugins, stories and settings, without starting anything
@@ -59,7 +60,8 @@ pub fn check(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     findings.sort();
     print(&findings, args.json, out)?;
     if !args.json {
-        let (rules, sinks) = (scan.ruleset.rules().len(), scan.sinks.len());
+        let rules = scan.ruleset.rules().len();
+        let sinks = scan.sinks.len() + scan.sample_sinks.len();
         let findings = findings.len();
         writeln!(out, "{rules} rules, {sinks} sinks, {findings} findings")?;
     }
@@ -162,15 +164,19 @@ fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Findi
         Ok(grants) => {
             findings.extend(scan.sinks.iter().filter(is_used).filter_map(|live| {
                 let (sink, digest) = (&live.sink, live.digest.as_deref());
-                let blocked = grants.effective(&sink.name, &sink.needs, digest).err()?;
-                let what = format!("sink `{}` is blocked: {}", sink.name, blocked.why);
-                Some(at(&sink.origin.file, sink.origin.line, what, blocked.cure))
+                let effective = grants.effective(&sink.name, &sink.needs, digest);
+                Some(blocked("sink", &sink.name, &sink.origin, effective.err()?))
+            }));
+            // Nobody names a sink of samples or a probe: it is used by being there.
+            findings.extend(scan.sample_sinks.iter().filter_map(|live| {
+                let (sink, digest) = (&live.sink, live.digest.as_deref());
+                let effective = grants.effective(&sink.name, &sink.needs, digest);
+                Some(blocked("sample sink", &sink.name, &sink.origin, effective.err()?))
             }));
             findings.extend(scan.probes.iter().filter_map(|live| {
                 let (probe, digest) = (&live.probe, live.digest.as_deref());
-                let blocked = grants.effective(&probe.name, &probe.needs, digest).err()?;
-                let what = format!("probe `{}` is blocked: {}", probe.name, blocked.why);
-                Some(at(&probe.origin.file, probe.origin.line, what, blocked.cure))
+                let effective = grants.effective(&probe.name, &probe.needs, digest);
+                Some(blocked("probe", &probe.name, &probe.origin, effective.err()?))
             }));
         }
         Err(error) => {
@@ -198,6 +204,11 @@ fn sink_findings(scan: &Scan, settings: &Settings, all_known: bool) -> Vec<Findi
         }
     }
     findings
+}
+
+fn blocked(world: &str, name: &str, origin: &Origin, blocked: Blocked) -> Finding {
+    let what = format!("{world} `{name}` is blocked: {}", blocked.why);
+    at(&origin.file, origin.line, what, blocked.cure)
 }
 
 fn at(file: &str, line: u32, what: String, help: String) -> Finding {

@@ -33,6 +33,9 @@ pub struct Decoded {
 /// the instance. May block for a short time.
 pub trait SourceOpener: Send + Sync + fmt::Debug {
     fn open(&self, settings: &serde_json::Value) -> Result<Box<dyn DecodePayload>, Fault>;
+
+    /// Until when it is out of service, because it died too often; it is not opened before.
+    fn held_until(&self, now: Now) -> Option<Now>;
 }
 
 /// An open source.

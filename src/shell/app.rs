@@ -96,7 +96,7 @@ impl Watchfire {
     pub async fn start(settings: Settings) -> Result<Watchfire, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let begun = begin(&settings, clock).await?;
-        let (sources, failed) = sources::start(&settings, &begun.around);
+        let (sources, failed) = sources::start(&settings, &begun.around, &begun.guests.decoders);
         if let Some(what) = failed {
             return Err(begun.tear_down("a source", what, sources).await);
         }

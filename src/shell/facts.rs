@@ -17,13 +17,14 @@ use crate::kernel::model::{Duration, Labels, Level};
 use crate::kernel::rule::Rule;
 
 use super::api::{
-    AlertState, AlertStatus, CommandError, Commands, ComponentHealth, ComponentState, Facts,
-    Forgotten, Format, IngestError, IngestReport, PluginStatus, ReloadReport, RuleHealth,
-    RuleState, RuleStatus, SinkStatus, SinkTest, SourceStatus,
+    AlertState, AlertStatus, CommandError, Commands, ComponentHealth, Facts, Forgotten, Format,
+    IngestError, IngestReport, PluginStatus, ReloadReport, RuleHealth, RuleState, RuleStatus,
+    SinkStatus, SinkTest, SourceStatus,
 };
 use super::board::Board;
 use super::clock::Clock;
 use super::decoders::Decoders;
+use super::health;
 use super::inlet::Gate;
 use super::judge::{Judge, Overview};
 use super::metrics::Exposition;
@@ -119,8 +120,13 @@ impl Facts for Office {
 
     fn components(&self) -> Vec<ComponentHealth> {
         let live = self.reloader.live();
-        let plugins = plugins::health(&live.plugins, &self.strikes);
-        vec![self.rules_health(&live), self.sinks_health(&live), plugins, self.data_health()]
+        vec![
+            health::rules(&live, &self.judge.look().look),
+            health::sources(&self.gate.sources()),
+            health::sinks(&live, &self.hub.status(), &self.samples.status()),
+            plugins::health(&live.plugins, &self.strikes),
+            health::state(self.data_error.as_ref()),
+        ]
     }
 
     fn metrics(&self, out: &mut Exposition) {
@@ -162,58 +168,6 @@ impl Office {
             fingerprint: Fingerprint::of(&rule.name, &report.key, &rule.labels),
             shadow: rule.shadow,
         })
-    }
-
-    fn rules_health(&self, live: &Live) -> ComponentHealth {
-        let (state, detail) = if let Some((folder, why)) = live.held.first_key_value() {
-            (ComponentState::Down, format!("{folder}: {why}"))
-        } else if let Some(finding) = live.findings.iter().find(|finding| finding.is_error()) {
-            let what = format!("{}:{}: {}", finding.file, finding.line, finding.what);
-            (ComponentState::Degraded, format!("{what}; its last good version is live"))
-        } else if let Some(rule) = self.judge.look().look.rules.iter().find(|r| r.quarantined) {
-            let what = format!("rule {} is quarantined: most of its evaluations fault", rule.name);
-            (ComponentState::Degraded, what)
-        } else {
-            let rules = live.ruleset.as_ref().map_or(0, |ruleset| ruleset.rules().len());
-            (ComponentState::Ok, format!("{rules} rules are live"))
-        };
-        ComponentHealth { name: "rules", state, detail }
-    }
-
-    fn sinks_health(&self, live: &Live) -> ComponentHealth {
-        let status = self.hub.status();
-        // One that nobody sends to yet misses nothing; rules that name one are looked at below.
-        let blocked = status.iter().find(|sink| sink.default && sink.state.name() == "blocked");
-        let failing = status.iter().find(|sink| sink.queued > 0 && sink.last_error.is_some());
-        let (state, detail) = if let Some(sink) = blocked {
-            let what = format!("sink {} is blocked; see `watchfire sinks list`", sink.name);
-            (ComponentState::Degraded, what)
-        } else if let Some((rule, sink)) = live.missing_sinks.first() {
-            let what = format!("rule {rule} notifies {sink}, which is not running");
-            (ComponentState::Degraded, what)
-        } else if !status.iter().any(|sink| sink.default && sink.state.name() != "removed") {
-            let what = "no default sink runs; see [sinks] default in the settings";
-            (ComponentState::Degraded, what.to_owned())
-        } else if let Some(sink) = failing {
-            let error = sink.last_error.as_deref().unwrap_or_default();
-            (ComponentState::Degraded, format!("sink {} does not deliver: {error}", sink.name))
-        } else if let Some(trouble) = self.samples.status().iter().find_map(|s| s.trouble()) {
-            (ComponentState::Degraded, trouble)
-        } else {
-            let running = status.iter().filter(|sink| sink.state.runs());
-            (ComponentState::Ok, format!("{} of {} sinks run", running.count(), status.len()))
-        };
-        ComponentHealth { name: "sinks", state, detail }
-    }
-
-    fn data_health(&self) -> ComponentHealth {
-        let (state, detail) = match &self.data_error {
-            Some(error) => (ComponentState::Degraded, error.clone()),
-            None => {
-                (ComponentState::Ok, "the state of the last stop was read or there was none".into())
-            }
-        };
-        ComponentHealth { name: "state", state, detail }
     }
 }
 

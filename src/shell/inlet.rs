@@ -234,6 +234,15 @@ impl Inlet {
         self.push(Inbound::Listening { source: self.book.id, on }).ok();
     }
 
+    /// Begins the source's life anew, with another lateness: slots mean nothing any more.
+    pub fn reopen(&self, lateness: Option<Duration>) {
+        let (source, name, kind) = (self.book.id, Arc::clone(&self.book.name), self.book.kind);
+        // An error says that nothing is judged any more.
+        self.push(Inbound::Closed { source }).ok();
+        self.push(Inbound::Opened { source, name, kind, lateness }).ok();
+        self.push(Inbound::Listening { source, on: self.book.tally().listening }).ok();
+    }
+
     /// Changes counters that only the source itself knows.
     pub fn tally(&self, change: impl FnOnce(&mut Tally)) {
         change(&mut self.book.tally());

@@ -240,7 +240,8 @@ impl Work {
     fn hold_as_before(&mut self) {
         let held = self.pipeline.look().rules.into_iter().filter(|rule| rule.quarantined);
         let rules: Vec<Arc<str>> = held.map(|rule| rule.name).collect();
-        self.quarantine(&rules, "it was at the last stop");
+        // The engine holds them already.
+        self.hold(&rules, "it was at the last stop");
     }
 
     /// Quarantines the rules of components that died too often.
@@ -293,10 +294,18 @@ impl Work {
         since
     }
 
-    /// Takes rules out of service that are not already; of one plugin's this is one change.
+    /// Takes rules out of service that are not already.
     fn quarantine(&mut self, rules: &[Arc<str>], why: &str) {
+        for rule in self.hold(rules, why) {
+            self.pipeline.step(Arrived::Quarantine { rule, on: true }, None);
+        }
+    }
+
+    /// Notes since when rules are out of service that were not, and gives them; of one plugin's this
+    /// is one change.
+    fn hold(&mut self, rules: &[Arc<str>], why: &str) -> Vec<Arc<str>> {
         let (now, ruleset) = (self.clock.now(), self.pipeline.sequencer().ruleset().clone());
-        let mut held = Vec::new();
+        let (mut held, mut fresh) = (Vec::new(), Vec::new());
         for rule in rules {
             let guest = ruleset.find(rule).and_then(|index| ruleset.rule(index).guest());
             let plugin = guest.map(|guest| guest.plugin.clone());
@@ -305,7 +314,7 @@ impl Work {
             };
             tracing::error!(%rule, backoff = %quarantine.backoff, "rule quarantined: {why}");
             held.push(((rule.clone(), quarantine), plugin));
-            self.pipeline.step(Arrived::Quarantine { rule: rule.clone(), on: true }, None);
+            fresh.push(rule.clone());
         }
         for (plugin, held) in by_plugin(held) {
             let longest = held.iter().map(|(_, quarantine)| *quarantine).max_by_key(|q| q.until);
@@ -314,6 +323,7 @@ impl Work {
             let change = PluginChange::Quarantined { why: why.to_owned(), until, backoff, rules };
             self.strikes.changes().publish(&plugin, change);
         }
+        fresh
     }
 
     /// Another version of a rule is not held back for what the one before did, and must be held

@@ -31,6 +31,7 @@ mod watch;
 pub mod board;
 pub mod facts;
 pub mod figures;
+mod health;
 pub mod reload;
 mod shown;
 

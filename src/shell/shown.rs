@@ -41,6 +41,7 @@ pub fn source_status(source: &Tallied, overview: &Overview) -> SourceStatus {
     let report = overview.sources.iter().find(|report| report.source == source.id);
     let state = match report.map(|report| report.standing) {
         _ if !source.tally.open => SourceState::Disconnected,
+        _ if source.tally.blocked.is_some() => SourceState::Blocked,
         Some(Standing::Holding) => SourceState::Live,
         Some(Standing::CatchingUp) => SourceState::CatchingUp,
         Some(Standing::Silent | Standing::Idle) | None => SourceState::Idle,
@@ -66,10 +67,9 @@ pub fn source_status(source: &Tallied, overview: &Overview) -> SourceStatus {
         late: late.filter(|(of, _)| *of == source.id).map(|(_, count)| count).sum(),
         watermark: report.map(|report| report.mark).filter(|mark| mark.nanos() > i64::MIN / 2),
         last_batch: source.tally.last_batch,
-        last_error: source
-            .tally
-            .last_defects
-            .back()
-            .map(|defect| format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt)),
+        last_error: source.tally.blocked.clone().or_else(|| {
+            let defect = source.tally.last_defects.back()?;
+            Some(format!("line {}: {} in `{}`", defect.line, defect.what, defect.excerpt))
+        }),
     }
 }

@@ -1,11 +1,15 @@
 //! The sources that the settings name, one after the other.
 
+use std::sync::Arc;
+
 use crate::config::settings::{self, Settings};
 use crate::kernel::model::{Duration, Limits};
 
+use super::decoders::Decoders;
+use super::decoders::socket::Socket;
 use super::inlet::SourceKind;
 use super::source::decode::decoder;
-use super::source::lines_tcp::{self, LinesTcp};
+use super::source::lines_tcp::{self, Framing, LinesTcp};
 use super::source::statsd_udp::{self, StatsdUdp};
 use super::source::stream::{self, Stream};
 use super::source::{Running, StartError, Surroundings, host};
@@ -27,9 +31,14 @@ impl Source {
 }
 
 /// Every source that the settings name; and why one could not start.
-pub fn start(settings: &Settings, around: &Surroundings) -> (Vec<Source>, Option<String>) {
+pub fn start(
+    settings: &Settings,
+    around: &Surroundings,
+    decoders: &Arc<Decoders>,
+) -> (Vec<Source>, Option<String>) {
     let mut sources = Vec::new();
-    for (name, start) in wanted(settings) {
+    let of_plugins = settings.sources.plugin.iter().flat_map(|source| of_plugin(source, decoders));
+    for (name, start) in wanted(settings).into_iter().chain(of_plugins) {
         match start(around) {
             Ok(running) => sources.push(Source { name, running }),
             Err(error) => return (sources, Some(error.to_string())),
@@ -89,6 +98,46 @@ fn wanted(settings: &Settings) -> Vec<(String, Start)> {
     all
 }
 
+/// The sockets of one plugin.
+fn of_plugin(source: &settings::PluginSource, decoders: &Arc<Decoders>) -> Vec<(String, Start)> {
+    let mut sockets: Vec<(String, Start)> = Vec::new();
+    if let Some(listen) = source.udp {
+        let name = format!("{}-udp", source.name());
+        let (socket, setting) = (opens(source, &name, decoders), "[[sources.plugin]] udp");
+        let start = move |_: &Surroundings| statsd_udp::listen(listen, setting, socket);
+        sockets.push((name, Box::new(start)));
+    }
+    if let Some(listen) = source.tcp {
+        let name = format!("{}-tcp", source.name());
+        let tcp = LinesTcp {
+            name: name.as_str().into(),
+            kind: SourceKind::Plugin,
+            listen,
+            setting: "[[sources.plugin]] tcp".to_owned(),
+            lateness: source.lateness,
+            framing: match source.framing {
+                settings::Framing::Lines => Framing::Lines,
+                settings::Framing::Length => Framing::Length,
+            },
+            connections_max: lines_tcp::CONNECTIONS_MAX,
+        };
+        let socket = opens(source, &name, decoders);
+        sockets.push((name, Box::new(move |_: &Surroundings| lines_tcp::listen(&tcp, socket))));
+    }
+    sockets
+}
+
+/// What opens the way from a socket to its plugin.
+fn opens(
+    source: &settings::PluginSource,
+    name: &str,
+    decoders: &Arc<Decoders>,
+) -> impl FnOnce() -> std::io::Result<Socket> + use<> {
+    let (plugin, name, lateness) = (source.plugin.clone(), name.to_owned(), source.lateness);
+    let decoders = decoders.clone();
+    move || decoders.open_socket(&plugin, &name, lateness)
+}
+
 type Tcp = (String, SourceKind, std::net::SocketAddr, String, Option<Duration>, settings::Format);
 
 fn tcp_source(tcp: Tcp, limits: &Limits) -> Start {
@@ -96,6 +145,7 @@ fn tcp_source(tcp: Tcp, limits: &Limits) -> Start {
     let decoder = decoder(format, limits);
     let connections_max = lines_tcp::CONNECTIONS_MAX;
     let name = name.into();
-    let lines = LinesTcp { name, kind, listen, setting, lateness, connections_max };
+    let framing = Framing::Lines;
+    let lines = LinesTcp { name, kind, listen, setting, lateness, framing, connections_max };
     Box::new(move |around| lines_tcp::start(around, lines, decoder))
 }

@@ -15,6 +15,7 @@ mod instance;
 mod kit;
 mod live;
 mod loopback;
+mod plugin_sources;
 mod plugins;
 mod random;
 mod recording;

@@ -68,7 +68,8 @@ pub fn evil(options: &Options) -> Result<(), String> {
             .sum();
         println!(
             "evil act={act} samples={samples} cpu_s_per_M={:.3} samples_per_s={:.0} \
-             resident_mib={resident_mib:.0} deaths={deaths} faults={faults} neighbours_alerts={alerts}",
+             resident_mib={resident_mib:.0} deaths={deaths} faults={faults} \
+             neighbours_alerts={alerts}",
             cpu_s / samples as f64 * 1e6,
             samples as f64 / wall_s,
         );

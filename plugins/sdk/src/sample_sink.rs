@@ -15,7 +15,7 @@ pub trait SampleSink: Sized + 'static {
     /// Which samples it wants, and how.
     fn describe(&self) -> SampleTerms;
 
-    /// Announces series before their first row.
+    /// Announces series, each once in the life of an instance and before its first row.
     fn intern(&mut self, added: Vec<Series>);
 
     /// These series will not come again unless announced anew.
@@ -29,7 +29,8 @@ pub trait SampleSink: Sized + 'static {
         None
     }
 
-    /// Takes over saved state; a failure means a cold start.
+    /// Takes over saved state, after the series that the instance before knew were announced; a
+    /// failure means a cold start.
     fn restore(&mut self, _state: Snapshot) -> Result<(), Failure> {
         Err(Failure::new("state", "this sink keeps no state"))
     }

@@ -22,6 +22,7 @@ pub fn check(file: File<'_>, written: &Settings, settings: &Settings) -> Result<
     let complaint = exposed(settings)
         .or_else(|| grants_in_reach(settings))
         .or_else(|| names_clash(settings))
+        .or_else(|| sources_clash(settings))
         .or_else(|| zero(settings));
     let Some(Complaint { path, what, help }) = complaint else { return Ok(()) };
     // A value that a flag or a variable replaced must not be blamed on the file.
@@ -86,6 +87,40 @@ fn names_clash(settings: &Settings) -> Option<Complaint> {
         return Some(Complaint { path, what, help: help.into() });
     }
     None
+}
+
+/// A source's name stands for one source in metrics, and a plugin's socket needs an address.
+fn sources_clash(settings: &Settings) -> Option<Complaint> {
+    let place = |kind: &str, at: usize, key: &str| {
+        vec!["sources".to_owned(), kind.to_owned(), at.to_string(), key.to_owned()]
+    };
+    let mut seen: BTreeSet<String> =
+        ["host", "statsd-udp", "statsd-tcp", "stdin"].map(str::to_owned).into();
+    let of_tcp = settings.sources.tcp.iter().enumerate();
+    let mut names: Vec<(Vec<String>, String)> = of_tcp
+        .filter_map(|(at, source)| Some((place("tcp", at, "name"), source.name.clone()?)))
+        .collect();
+    for (at, source) in settings.sources.plugin.iter().enumerate() {
+        if source.udp.is_none() && source.tcp.is_none() {
+            return Some(Complaint {
+                path: place("plugin", at, "plugin"),
+                what: format!("nothing comes in for `{}`", source.plugin),
+                help: "give `udp` or `tcp` an address; what is posted needs no entry here".into(),
+            });
+        }
+        let key = if source.name.is_some() { "name" } else { "plugin" };
+        let listens = [("udp", source.udp), ("tcp", source.tcp)].into_iter();
+        let listens = listens.filter(|(_, address)| address.is_some());
+        names.extend(listens.map(|(transport, _)| {
+            (place("plugin", at, key), format!("{}-{transport}", source.name()))
+        }));
+    }
+    let (path, name) = names.into_iter().find(|(_, name)| !seen.insert(name.clone()))?;
+    Some(Complaint {
+        path,
+        what: format!("two sources are named `{name}`"),
+        help: "a name stands for one source; give one of them another `name`".into(),
+    })
 }
 
 /// A limit of nothing would refuse everything, which nobody means.

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::kernel::model::{Duration, Limits};
 
-pub use plugins::SampleSinks;
+pub use plugins::{Framing, PluginSource, SampleSinks};
 pub use read::{File, Overrides, parse_address, parse_shards};
 
 /// Checked settings. All paths are resolved.
@@ -73,6 +73,7 @@ pub struct Sources {
     pub host: HostSource,
     pub statsd: StatsdSource,
     pub tcp: Vec<TcpSource>,
+    pub plugin: Vec<PluginSource>,
     pub file: Vec<FileSource>,
     pub stdin: Option<StdinSource>,
 }

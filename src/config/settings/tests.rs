@@ -130,7 +130,7 @@ error: unknown field `https`, expected one of `http`, `names`, `token_file`
     check_error(
         "\n\n[sources.hots]\n",
         r#"
-error: unknown field `hots`, expected one of `host`, `statsd`, `tcp`, `file`, `stdin`
+error: unknown field `hots`, expected one of `host`, `statsd`, `tcp`, `plugin`, `file`, `stdin`
  --> watchfire.toml:3:10
   |
 3 | [sources.hots]
@@ -414,7 +414,7 @@ fn what_the_example_file_hides_reads_too() {
         .map(|line| if is_hidden(line) { line[2..].to_owned() } else { line.to_owned() })
         .collect();
     let settings = read(&shown.join("\n"));
-    assert_eq!((settings.sources.tcp.len(), settings.sources.file.len()), (1, 1));
+    assert_eq!((settings.sources.tcp.len(), settings.sources.plugin.len()), (1, 1));
     assert_eq!((settings.sinks.file.len(), settings.sinks.webhook.len()), (1, 1));
     assert_eq!(settings.engine.shards, 4);
 }

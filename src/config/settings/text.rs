@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::{Bus, Engine, Format, LogFormat, ReloadMode, SampleSinks};
+use super::{Bus, Engine, Format, Framing, LogFormat, ReloadMode, SampleSinks};
 use crate::config::suggest;
 use crate::kernel::model::Duration;
 
@@ -91,6 +91,15 @@ pub fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::E
 pub fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
     let text = String::deserialize(deserializer)?;
     LogFormat::parse(&text).ok_or_else(|| one_of(&text, "log format", &LogFormat::NAMES))
+}
+
+pub fn framing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Framing, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.as_str() {
+        "lines" => Ok(Framing::Lines),
+        "length" => Ok(Framing::Length),
+        _ => Err(one_of(&text, "framing", &["lines", "length"])),
+    }
 }
 
 pub fn reload_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ReloadMode, D::Error> {

@@ -15,6 +15,16 @@ impl Granted {
         format!("the guest must ask for `{refused}` in its `needs`; then grant it: {lines}")
     }
 
+    /// That something is not granted, and the cure.
+    pub fn refusal(&self, refused: &Request) -> String {
+        let what = match refused {
+            Request::Http(_) => "host",
+            Request::Secret(_) => "secret",
+            Request::File(_) => "file",
+        };
+        format!("the {what} is not granted; {}", self.cure(refused))
+    }
+
     /// How the operator lets a guest connect to private addresses.
     pub fn cure_of_private(&self) -> String {
         format!("grant the address itself, or set `private_addresses = true` {}", self.table())
@@ -63,7 +73,8 @@ mod tests {
         for (refused, cure) in [
             (
                 "http:https://b.org",
-                "grant it in grants.toml: `http = [\"https://b.org\"]` under `[grants.\"ops chat\"]`",
+                "grant it in grants.toml: `http = [\"https://b.org\"]` under \
+                 `[grants.\"ops chat\"]`",
             ),
             (
                 "http:https://b.org:8443",

@@ -141,8 +141,7 @@ impl Cap {
         if self.0.granted.secrets.contains_key(name) {
             return Ok(Secretive(vec![Part::Secret(name.to_owned())]));
         }
-        let cure = self.0.granted.cure(&Request::Secret(name.into()));
-        Failure::rejected(format!("the secret is not granted; {cure}")).throw()
+        Failure::rejected(self.0.granted.refusal(&Request::Secret(name.into()))).throw()
     }
 }
 
@@ -233,8 +232,7 @@ impl Files {
         if self.0.granted.files.iter().any(taken) {
             return Ok(());
         }
-        let cure = self.0.granted.cure(&Request::File(name.into()));
-        Err(Failure::rejected(format!("the file is not granted; {cure}")))
+        Err(Failure::rejected(self.0.granted.refusal(&Request::File(name.into()))))
     }
 
     fn open(&self, name: &str) -> Result<File, Failure> {

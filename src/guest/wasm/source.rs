@@ -85,6 +85,10 @@ impl SourceOpener for SourceComponent {
         let live = apart(resume).map_err(|stop| Fault::new(stop.words()))?;
         Ok(Box::new(OpenSource { live, saved: self.saved.clone(), plugin: self.plugin.clone() }))
     }
+
+    fn held_until(&self, now: Now) -> Option<Now> {
+        self.plugin.strikes.may_open(&self.plugin.name, now).err().map(|held| held.until)
+    }
 }
 
 impl fmt::Debug for SourceComponent {

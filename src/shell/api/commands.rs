@@ -68,6 +68,8 @@ pub enum IngestError {
     Blocked { why: String, cure: String },
     /// The plugin takes other content types.
     ContentType { takes: Vec<String> },
+    /// The plugin died too often, and is left alone for so long.
+    Held { retry_after: Duration },
     /// We are stopping.
     Closed,
 }

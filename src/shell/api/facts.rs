@@ -255,6 +255,8 @@ pub enum SourceState {
     Idle,
     CatchingUp,
     Disconnected,
+    /// The plugin that reads it is missing, or left alone for a while.
+    Blocked,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -119,6 +119,12 @@ fn refused(error: IngestError) -> Problem {
             let detail = "The plugin takes other content types.";
             Problem::new(Trouble::Unsupported, detail, format!("One of {}.", takes.join(", ")))
         }
+        IngestError::Held { retry_after } => {
+            let detail =
+                "The plugin that reads this died too often, and is left alone for a while.";
+            let hint = "`watchfire plugin list` shows how it died.";
+            Problem::new(Trouble::Unavailable, detail, hint).retry_after(retry_after)
+        }
         IngestError::Closed => {
             let hint = "Send it again when it is back.";
             Problem::new(Trouble::Unavailable, "Watchfire is stopping.", hint)

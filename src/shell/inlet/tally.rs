@@ -21,7 +21,7 @@ pub enum SourceKind {
     Embedded,
     /// A guest that is asked on a period.
     Probe,
-    /// Posted bytes that a guest reads.
+    /// Bytes that a guest reads, posted or from a socket.
     Plugin,
 }
 
@@ -58,6 +58,8 @@ pub struct SourceStatus {
 pub struct Tally {
     pub open: bool,
     pub listening: bool,
+    /// Why it takes nothing in just now, and what to do.
+    pub blocked: Option<String>,
     /// When the newest batch was read.
     pub last_batch: Option<Now>,
     pub batches: u64,

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::{Running, UNPOISONED};
 use crate::config::catalog::Scan;
 use crate::guest::grant::{Grants, Request};
-use crate::shell::decoders::Blocked;
-use crate::shell::plugins::{self, Access, Accesses, Entry};
+use crate::shell::plugins::{self, Access, Accesses, Entry, Lock};
 use crate::shell::probes::DeclaredProbe;
 use crate::shell::sample_sinks::DeclaredSampleSink;
 use crate::shell::sink::hub::Change;
@@ -66,19 +65,20 @@ impl Running {
             match granting.decide("source", name, asked, &live.settings) {
                 Standing::Granted { .. } => sources.push(live.clone()),
                 Standing::Blocked { why, cure } => {
-                    blocked.insert(name.clone(), Blocked { why, cure });
+                    blocked.insert(name.clone(), Lock { why, cure });
                 }
             }
         }
-        self.guests.decoders.apply(sources, blocked);
+        // First, since another version may be opened at once, and is not held back for the one
+        // before.
+        self.tell(plugins::entries(scan, &granting.accesses), scan);
+        self.guests.decoders.apply(sources, &blocked);
         self.guests.probes.apply(probes);
         if let Some(wants) = self.guests.samples.apply(samples) {
             let samples = self.guests.samples.clone();
             self.judge.tap(wants, Arc::new(move |tapped| samples.offer(tapped)));
         }
-        let changes = self.hub.apply(sinks);
-        self.tell(plugins::entries(scan, &granting.accesses), scan);
-        changes
+        self.hub.apply(sinks)
     }
 
     /// Tells what happened to plugins since the last look.

@@ -1,6 +1,8 @@
 //! One source's decoder in front of its inlet.
 
+use std::future::{Future, ready};
 use std::sync::{Arc, Mutex};
+use std::time::Duration as StdDuration;
 
 use crate::kernel::model::{Batch, Defect, Duration, EventTime, Now, RefusalCounts};
 use crate::shell::clock::Clock;
@@ -30,6 +32,48 @@ pub trait Decode: Send + 'static {
     fn evictions(&mut self) -> u64;
 }
 
+/// How often it is asked whether somebody is there to decode, while nobody is.
+const READY_PAUSE: StdDuration = StdDuration::from_millis(100);
+
+/// Takes what a socket's source read, decodes it and hands it on.
+pub trait Take: Send + Sync + 'static {
+    fn inlet(&self) -> &Inlet;
+
+    fn now(&self) -> Now;
+
+    /// False while nobody is there to decode: senders who can wait do, what others send is shed.
+    fn is_ready(&self) -> bool;
+
+    /// Takes it in at once, or not at all.
+    fn offer(&self, read: Pieces<'_>, permit: InFlight, arrival: Now) -> Result<bool, Stopped>;
+
+    /// Takes it in, once there is room in front of the decoder.
+    fn pass(
+        &self,
+        read: Pieces<'_>,
+        permit: InFlight,
+        arrival: Now,
+    ) -> impl Future<Output = Result<(), Stopped>> + Send;
+
+    /// Returns when all that was taken in is handed on.
+    fn finish(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Payloads that are complete in themselves, end to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Pieces<'a> {
+    pub bytes: &'a [u8],
+    /// Where each of them ends.
+    pub ends: &'a [usize],
+}
+
+impl<'a> Pieces<'a> {
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(self.ends).map(move |(start, end)| &self.bytes[start..*end])
+    }
+}
+
 /// What became of the bytes: what a sender who waits for an answer is told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Taken {
@@ -43,7 +87,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    fn of(batch: &Batch) -> Taken {
+    pub fn of(batch: &Batch) -> Taken {
         Taken {
             samples: batch.rows() as u64,
             refused: batch.refused.clone(),
@@ -105,6 +149,54 @@ impl<D: Decode> Feed<D> {
         let taken = Taken::of(&batch);
         self.inlet.deliver(batch, permit).map(|()| taken)
     }
+}
+
+impl<D: Decode> Take for Feed<D> {
+    fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn offer(&self, read: Pieces<'_>, permit: InFlight, arrival: Now) -> Result<bool, Stopped> {
+        let decode = |decoder: &mut D| read.iter().for_each(|piece| decoder.decode(piece));
+        Feed::pass(self, permit, arrival, decode).map(|_| true)
+    }
+
+    fn pass(
+        &self,
+        read: Pieces<'_>,
+        permit: InFlight,
+        arrival: Now,
+    ) -> impl Future<Output = Result<(), Stopped>> + Send {
+        ready(self.offer(read, permit, arrival).map(drop))
+    }
+
+    fn finish(&self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+}
+
+/// While this waits for room nobody reads: that is what makes the sender wait.
+pub async fn pass<T: Take>(feed: &T, payload: &[u8]) -> Result<(), Stopped> {
+    let arrival = feed.now();
+    let permit = feed.inlet().reserve(payload.len()).await?;
+    let read = Pieces { bytes: payload, ends: &[payload.len()] };
+    feed.pass(read, permit, arrival).await
+}
+
+/// Reads once somebody is there to decode: until then the sender waits.
+pub async fn when_ready<T: Take, R>(feed: &T, read: impl Future<Output = R>) -> R {
+    while !feed.is_ready() {
+        tokio::time::sleep(READY_PAUSE).await;
+    }
+    read.await
 }
 
 #[cfg(test)]

@@ -18,9 +18,11 @@ use tracing::{debug, warn};
 use crate::kernel::model::{Defect, Duration as Lateness};
 use crate::shell::inlet::{SourceKind, Stopped};
 
+use super::feed::{pass, when_ready};
+use super::frames::read_frames;
 use super::line_buffer::LineBuffer;
 use super::running::{Stop, passed_on};
-use super::{Decode, Feed, Running, StartError, Surroundings};
+use super::{Decode, Feed, Running, StartError, Surroundings, Take};
 
 #[derive(Clone, Debug)]
 pub struct LinesTcp {
@@ -33,8 +35,18 @@ pub struct LinesTcp {
     pub setting: String,
     /// `None`: the default for what it turns out to send.
     pub lateness: Option<Lateness>,
+    pub framing: Framing,
     /// Further connections are closed at once. A connection costs 8 to 72 KiB.
     pub connections_max: usize,
+}
+
+/// How a stream is cut into payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Whole lines, as many as one read brought.
+    Lines,
+    /// Each payload comes after its length in bytes, four bytes with the highest first.
+    Length,
 }
 
 /// Enough for a fleet's agents; at [`LinesTcp::connections_max`]'s largest cost, 72 MiB.
@@ -54,21 +66,34 @@ pub fn start<D: Decode>(
     settings: LinesTcp,
     decoder: D,
 ) -> Result<Running, StartError> {
+    let LinesTcp { name, kind, lateness, .. } = &settings;
+    let open = || Ok(Feed::open(around, name, *kind, *lateness, decoder));
+    listen(&settings, open)
+}
+
+/// As [`start`], for whatever takes the payloads; it is opened once the socket is there.
+pub fn listen<T: Take>(
+    settings: &LinesTcp,
+    open: impl FnOnce() -> io::Result<T>,
+) -> Result<Running, StartError> {
     let failed =
         |error: io::Error| StartError::listen(settings.listen, "tcp", &settings.setting, &error);
     let listener = std::net::TcpListener::bind(settings.listen).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(listener).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let LinesTcp { name, kind, lateness, connections_max, .. } = settings;
-    let feed = Arc::new(Feed::open(around, &name, kind, lateness, decoder));
-    feed.inlet().listening(true);
-    Ok(Running::spawn(Some(address), |stop| accept(listener, feed, connections_max, stop)))
+    let (framing, connections_max) = (settings.framing, settings.connections_max);
+    let feed = Arc::new(open().map_err(failed)?);
+    feed.inlet().listening(feed.is_ready());
+    Ok(Running::spawn(Some(address), move |stop| {
+        accept(listener, feed, framing, connections_max, stop)
+    }))
 }
 
-async fn accept<D: Decode>(
+async fn accept<T: Take>(
     listener: TcpListener,
-    feed: Arc<Feed<D>>,
+    feed: Arc<T>,
+    framing: Framing,
     connections_max: usize,
     mut stop: Stop,
 ) {
@@ -97,7 +122,10 @@ async fn accept<D: Decode>(
                 let (feed, stop) = (Arc::clone(&feed), stop.clone());
                 connections.spawn(async move {
                     // An error says that the engine has stopped, and with it every source.
-                    read_lines(stream, &feed, stop).await.ok();
+                    match framing {
+                        Framing::Lines => read_lines(stream, &*feed, stop).await.ok(),
+                        Framing::Length => read_frames(stream, &*feed, stop).await.ok(),
+                    };
                 });
             }
             Err(error) => {
@@ -112,15 +140,16 @@ async fn accept<D: Decode>(
     while let Some(ended) = connections.join_next().await {
         passed_on(ended);
     }
+    feed.finish().await;
     feed.inlet().tally(|tally| tally.connections = 0);
 }
 
 /// Reads until the stream ends, fails or shall stop. A begun line is complete when its sender
 /// closed the connection after it; when it was cut off in any other way it is a defect, for half
 /// of `load=123` may well read as another value.
-async fn read_lines<D: Decode>(
+async fn read_lines<T: Take>(
     mut stream: impl AsyncRead + Unpin,
-    feed: &Feed<D>,
+    feed: &T,
     mut stop: Stop,
 ) -> Result<(), Stopped> {
     let mut lines = LineBuffer::new(feed.inlet().limits().line_bytes_max);
@@ -128,7 +157,7 @@ async fn read_lines<D: Decode>(
         let read = tokio::select! {
             biased;
             () = stop.asked() => break,
-            read = stream.read_buf(lines.space()) => read,
+            read = when_ready(feed, stream.read_buf(lines.space())) => read,
         };
         match read {
             Ok(0) => {
@@ -155,13 +184,6 @@ async fn read_lines<D: Decode>(
         feed.inlet().defect(feed.now(), Defect::new(0, what, lines.begun()));
     }
     Ok(())
-}
-
-/// While this waits for room nobody reads: that is what makes the sender wait.
-async fn pass<D: Decode>(feed: &Feed<D>, lines: &[u8]) -> Result<(), Stopped> {
-    let arrival = feed.now();
-    let permit = feed.inlet().reserve(lines.len()).await?;
-    feed.pass(permit, arrival, |decoder| decoder.decode(lines)).map(drop)
 }
 
 #[cfg(test)]

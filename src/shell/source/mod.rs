@@ -21,6 +21,7 @@ pub mod statsd_udp;
 pub mod stream;
 
 mod feed;
+mod frames;
 mod line_buffer;
 mod running;
 
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::inlet::Gate;
 
-pub use feed::{Decode, Feed, Taken};
+pub use feed::{Decode, Feed, Pieces, Take, Taken};
 pub use running::Running;
 
 /// What every source is given to work with.

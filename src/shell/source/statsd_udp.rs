@@ -1,5 +1,6 @@
-//! StatsD over UDP. A datagram's sender cannot be made to wait, so the kernel's buffer is large,
-//! all waiting datagrams are drained into one batch, and what finds no room is shed and counted.
+//! Datagrams, as StatsD sends them. A sender cannot be made to wait, so the kernel's buffer is
+//! large, all waiting datagrams are drained into one batch, and what finds no room is shed and
+//! counted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use crate::kernel::model::Duration as Lateness;
 use crate::shell::inlet::{Full, SourceKind, Stopped};
 
 use super::running::Stop;
-use super::{Decode, Feed, Running, StartError, Surroundings};
+use super::{Decode, Feed, Pieces, Running, StartError, Surroundings, Take};
 
 #[derive(Clone, Debug)]
 pub struct StatsdUdp {
@@ -49,14 +50,23 @@ pub fn start<D: Decode>(
     settings: StatsdUdp,
     decoder: D,
 ) -> Result<Running, StartError> {
-    let failed =
-        |error: io::Error| StartError::listen(settings.listen, "udp", &settings.setting, &error);
-    let socket = bind(settings.listen).map_err(failed)?;
+    let StatsdUdp { name, listen: address, setting, lateness } = settings;
+    let open = || Ok(Feed::open(around, &name, SourceKind::StatsdUdp, lateness, decoder));
+    listen(address, &setting, open)
+}
+
+/// As [`start`], for whatever takes the datagrams; it is opened once the socket is there.
+pub fn listen<T: Take>(
+    address: SocketAddr,
+    setting: &str,
+    open: impl FnOnce() -> io::Result<T>,
+) -> Result<Running, StartError> {
+    let failed = |error: io::Error| StartError::listen(address, "udp", setting, &error);
+    let socket = bind(address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    let StatsdUdp { name, lateness, .. } = settings;
-    let feed = Feed::open(around, &name, SourceKind::StatsdUdp, lateness, decoder);
-    feed.inlet().listening(true);
-    Ok(Running::spawn(Some(address), |stop| receive(socket, feed, stop)))
+    let taker = open().map_err(failed)?;
+    taker.inlet().listening(taker.is_ready());
+    Ok(Running::spawn(Some(address), |stop| receive(socket, taker, stop)))
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -68,7 +78,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-async fn receive<D: Decode>(socket: UdpSocket, feed: Feed<D>, mut stop: Stop) {
+async fn receive<T: Take>(socket: UdpSocket, feed: T, mut stop: Stop) {
     let mut waiting = Waiting::default();
     let mut losses = Losses::of(&socket, &feed);
     let mut checks = interval(CHECK_PERIOD);
@@ -95,27 +105,26 @@ async fn receive<D: Decode>(socket: UdpSocket, feed: Feed<D>, mut stop: Stop) {
         tokio::task::coop::consume_budget().await;
     }
     losses.check(&feed);
+    feed.finish().await;
     feed.inlet().listening(false);
 }
 
 /// Makes one batch of what was drained, or sheds it: waiting for room would only move the loss to
 /// the kernel, where nobody knows how many samples it was.
-fn pass<D: Decode>(feed: &Feed<D>, waiting: &Waiting) -> Result<(), Stopped> {
+fn pass<T: Take>(feed: &T, waiting: &Waiting) -> Result<(), Stopped> {
     if waiting.ends.is_empty() {
         return Ok(());
     }
-    match feed.inlet().admit(waiting.bytes()) {
-        Ok(permit) => {
-            let decode =
-                |decoder: &mut D| waiting.datagrams().for_each(|each| decoder.decode(each));
-            feed.pass(permit, feed.now(), decode).map(drop)
-        }
-        Err(Full) => {
-            let samples = waiting.datagrams().map(lines).sum();
-            feed.inlet().shed(waiting.ends.len() as u64, samples);
-            Ok(())
-        }
+    let read = waiting.read();
+    let taken = match feed.inlet().admit(waiting.bytes()) {
+        Ok(permit) => feed.is_ready() && feed.offer(read, permit, feed.now())?,
+        Err(Full) => false,
+    };
+    if !taken {
+        let samples = read.iter().map(lines).sum();
+        feed.inlet().shed(waiting.ends.len() as u64, samples);
     }
+    Ok(())
 }
 
 /// Lines with something on them: how many samples a datagram holds, near enough for what is not
@@ -155,9 +164,8 @@ impl Waiting {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| &self.buffer[start..*end])
+    fn read(&self) -> Pieces<'_> {
+        Pieces { bytes: &self.buffer, ends: &self.ends }
     }
 }
 
@@ -169,12 +177,12 @@ struct Losses {
 }
 
 impl Losses {
-    fn of<D: Decode>(socket: &UdpSocket, feed: &Feed<D>) -> Losses {
+    fn of<T: Take>(socket: &UdpSocket, feed: &T) -> Losses {
         let shed = feed.inlet().status().tally.shed_datagrams;
         Losses { inode: inode(socket), lost: 0, shed }
     }
 
-    fn check<D: Decode>(&mut self, feed: &Feed<D>) {
+    fn check<T: Take>(&mut self, feed: &T) {
         let name = &**feed.inlet().name();
         let lost = self.inode.and_then(lost_by_kernel).unwrap_or(self.lost);
         if lost > self.lost {
@@ -191,7 +199,7 @@ impl Losses {
             let count = shed - self.shed;
             warn!(
                 source = name,
-                "{count} datagrams were shed, for samples came faster than rules judged them"
+                "{count} datagrams were shed, for samples came faster than they were taken"
             );
         }
         (self.lost, self.shed) = (lost, shed);

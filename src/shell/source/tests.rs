@@ -21,8 +21,9 @@ fn check(transport: &str, listen: SocketAddr) -> String {
         )
     } else {
         let (kind, connections_max) = (SourceKind::StatsdTcp, 1);
+        let framing = lines_tcp::Framing::Lines;
         let settings =
-            lines_tcp::LinesTcp { name, kind, listen, setting, lateness, connections_max };
+            lines_tcp::LinesTcp { name, kind, listen, setting, lateness, framing, connections_max };
         lines_tcp::start(&around, settings, decoder)
     };
     let text = started.err().expect("it cannot start").to_string();

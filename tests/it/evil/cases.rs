@@ -8,6 +8,8 @@ pub struct Case {
     /// Of `bad.wasm`.
     pub bytes: Vec<u8>,
     pub settings: String,
+    /// With these settings it is there first, does nothing wrong, and gathers state.
+    pub before: Option<&'static str>,
     /// A line of its grant.
     pub grant: String,
     pub told: Vec<Told>,
@@ -18,6 +20,8 @@ pub struct Case {
 pub enum Told {
     /// On its file, and nothing of it is live.
     Finding(&'static str),
+    /// In the report of the reload that brought it.
+    Report(&'static str),
     /// On its page, and counted.
     Death(&'static str),
     /// A field of its page and the least that it says.
@@ -26,12 +30,14 @@ pub enum Told {
     RuleError(&'static str),
     /// As the sink's last error.
     Sink(&'static str),
+    /// So many events at least, by the sink.
+    Delivered(f64),
     /// As what keeps the sink from running.
     Blocked(&'static str),
     Log(&'static str),
 }
 
-use Told::{AtLeast, Blocked, Death, Finding, Log, RuleError, Sink};
+use Told::{AtLeast, Blocked, Death, Delivered, Finding, Log, Report, RuleError, Sink};
 
 /// What the log says once a component's rules are held back.
 const QUARANTINE: &str = "the component bad died too often";
@@ -47,7 +53,7 @@ pub fn all(world: &World) -> Vec<Case> {
 }
 
 fn case(name: &'static str, bytes: Vec<u8>, settings: String, told: Vec<Told>) -> Case {
-    Case { name, bytes, settings, grant: String::new(), told }
+    Case { name, bytes, settings, before: None, grant: String::new(), told }
 }
 
 fn files() -> Vec<Case> {
@@ -159,10 +165,25 @@ fn rules() -> Vec<Case> {
         rule("a log flood", "log_flood", vec![AtLeast("log_lines_left_out", 1.0)]),
         rule("a state that outgrows its cap", "huge_state", vec![AtLeast("rows", 9.0)]),
     ];
-    // It dies once, and its successor cannot take the state over.
-    let settings = "act = \"panic\"\nin = \"restore\"\n".to_owned();
-    all.push(case("a restore that panics", guest("evil"), settings, vec![AtLeast("rows", 9.0)]));
+    all.extend(heirs(
+        "evil",
+        "act = \"behave\"\n",
+        vec![
+            ("fail", vec![Report("restore failed (data): does not like these rows")]),
+            ("panic", vec![Log("so the one before it is back: `bad` died in restore: panicked")]),
+        ],
+    ));
     all
+}
+
+/// Guests that take the place of a good one and do not take over what it saved.
+fn heirs(guest_name: &str, before: &'static str, told: Vec<(&str, Vec<Told>)>) -> Vec<Case> {
+    let heir = |(act, told)| {
+        let settings = format!("act = \"{act}\"\nin = \"restore\"\n");
+        let name = "an heir that refuses the state";
+        Case { before: Some(before), ..case(name, guest(guest_name), settings, told) }
+    };
+    told.into_iter().map(heir).collect()
 }
 
 fn sinks() -> Vec<Case> {
@@ -171,7 +192,7 @@ fn sinks() -> Vec<Case> {
         case(name, guest("evil_sink"), settings, told)
     };
     let dies = |says| vec![Death(says), Sink("died in deliver")];
-    vec![
+    let mut all = vec![
         sink(
             "a sink that spins",
             "spin",
@@ -209,7 +230,28 @@ fn sinks() -> Vec<Case> {
             "describe",
             vec![Finding("a batch holds 1 to")],
         ),
-    ]
+    ];
+    all.extend(heirs(
+        "evil_sink",
+        "",
+        vec![
+            (
+                "panic",
+                vec![
+                    Log("so the one before it is back: `bad` died in restore: panicked"),
+                    Delivered(1.0),
+                ],
+            ),
+            (
+                "spin",
+                vec![
+                    Log("so the one before it is back: `bad` died in restore: ran past"),
+                    Delivered(1.0),
+                ],
+            ),
+        ],
+    ));
+    all
 }
 
 /// Sinks that want out: to hosts, addresses and secrets that nobody granted them.

@@ -129,15 +129,19 @@ impl World {
     pub fn live_through(&mut self, case: &Case) -> Vec<String> {
         let site = &self.bad.instance.site;
         site.write("grants.toml", &grants(&self.bad.hook, &case.grant));
+        if let Some(before) = case.before {
+            drop_into(&site.path("plugins"), "bad", &case.bytes, before);
+            self.reload();
+            self.feed(BATCHES);
+        }
+        let site = &self.bad.instance.site;
         drop_into(&site.path("plugins"), "bad", &case.bytes, &case.settings);
         let logged = self.bad.instance.site.read("log").len();
         let report = self.reload();
         // What is not live can do nothing more, however long one waits.
         let loads = !matches!(case.told[..], [Told::Finding(_)]);
         for batch in 0..if loads { BATCHES } else { 1 } {
-            let samples = self.samples(batch);
-            self.clean.feed(&samples);
-            self.bad.feed(&samples);
+            self.feed(batch);
         }
         let told = case.told.iter().map(|told| self.check(told, &report, logged));
         let mut wrong: Vec<String> = told.filter_map(Result::err).collect();
@@ -157,6 +161,12 @@ impl World {
         }
         self.cases += 1;
         wrong.into_iter().map(|wrong| format!("{}: {wrong}", case.name)).collect()
+    }
+
+    fn feed(&self, batch: u64) {
+        let samples = self.samples(batch);
+        self.clean.feed(&samples);
+        self.bad.feed(&samples);
     }
 
     fn reload(&self) -> Value {
@@ -200,6 +210,7 @@ impl World {
                 let mut words = findings.flatten().map(|finding| finding["message"].to_string());
                 right(words.any(|words| words.contains(says)), report)
             }
+            Told::Report(says) => right(report.to_string().contains(says), report),
             Told::Death(says) => {
                 let death = || self.plugin()["last_death"].as_str().map(str::to_owned);
                 let death = seen_soon(death).unwrap_or_default();
@@ -220,6 +231,10 @@ impl World {
                 let error = sink["last_error"].as_str().unwrap_or_default();
                 let blocked = sink["state"] == "blocked";
                 right(error.contains(says) && blocked == matches!(told, Told::Blocked(_)), &sink)
+            }
+            Told::Delivered(least) => {
+                let sink = instance.sink("bad");
+                right(sink["delivered"].as_f64() >= Some(*least), &sink)
             }
             Told::Log(says) => {
                 let fresh = || instance.site.read("log").split_off(logged);

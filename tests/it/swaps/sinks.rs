@@ -22,14 +22,17 @@ const KEYS: u64 = 7;
 /// The next event of one of the alerts.
 fn event(number: u64) -> Event {
     let key = Labels::new([("host", (number % KEYS).to_string())]);
-    let kind = if number / KEYS % 2 == 0 { Kind::Fired } else { Kind::Resolved };
+    let kind = if (number / KEYS).is_multiple_of(2) { Kind::Fired } else { Kind::Resolved };
     let at = EventTime::from_nanos(1_700_000_000_000_000_000 + number as i64);
     let own = Event::own("hot", key, kind, Level::Warning, at, String::new());
     Event { notify: vec!["hook".into()], ..own.numbered(number / KEYS + 1) }
 }
 
-/// Of every delivery the alerts, as key, place within the alert and identity.
-fn delivered(hook: &Receiver) -> Vec<Vec<(String, u64, String)>> {
+/// An event that arrived: key, place within its alert, identity.
+type Arrived = (String, u64, String);
+
+/// Of every delivery its events.
+fn delivered(hook: &Receiver) -> Vec<Vec<Arrived>> {
     let alerts = |(request, status): (Message, u16)| {
         assert!(status == 200 || status == 503, "{status}");
         let body = request.json();
@@ -44,7 +47,7 @@ fn delivered(hook: &Receiver) -> Vec<Vec<(String, u64, String)>> {
 }
 
 /// Publishes events while a sink is replaced; every `refused`th request is turned away once.
-fn run(refused: usize) -> (Vec<Vec<(String, u64, String)>>, u64) {
+fn run(refused: usize) -> (Vec<Vec<Arrived>>, u64) {
     let turned_away = AtomicUsize::new(0);
     let hook = Receiver::start(move |_, number| {
         let again = refused > 0 && number % refused == refused - 1;
@@ -95,7 +98,7 @@ fn run(refused: usize) -> (Vec<Vec<(String, u64, String)>>, u64) {
     (delivered(&hook), published)
 }
 
-fn in_order(deliveries: &[Vec<(String, u64, String)>]) {
+fn in_order(deliveries: &[Vec<Arrived>]) {
     let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
     for (key, seq, _) in deliveries.iter().flatten() {
         let before = newest.entry(key).or_default();

@@ -9,7 +9,9 @@ mod recorder;
 mod stage;
 
 mod probe;
+mod samples;
 mod sink;
+mod source;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,8 @@ use crate::shell::load;
 /// Try a component in the real host: a rule by its story, a sink by alerts, a probe by asking
 ///
 /// A rule runs by NAME.story beside NAME.wasm. A sink is given the alerts in NAME.alerts.jsonl, or
-/// two made-up ones; a probe measures once. Everything is granted, but a server on this machine
+/// two made-up ones; a sample sink those in NAME.samples.jsonl; a source reads NAME.payload; a
+/// probe measures once. Everything is granted, but a server on this machine
 /// stands in for all hosts and shows what was asked of it. Settings are those in NAME.toml, as in a
 /// running instance.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,11 +44,18 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// A rule's story [default: NAME.story beside the file]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["alerts", "status", "body"])]
+    #[arg(long, value_name = "FILE")]
+    #[arg(conflicts_with_all = ["alerts", "samples", "payload", "status", "body"])]
     pub story: Option<PathBuf>,
     /// Alerts for a sink [default: NAME.alerts.jsonl beside the file]
     #[arg(long, value_name = "FILE")]
     pub alerts: Option<PathBuf>,
+    /// Samples for a sample sink, as JSON lines [default: NAME.samples.jsonl beside the file]
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
+    /// What a source reads [default: NAME.payload beside the file]
+    #[arg(long, value_name = "FILE")]
+    pub payload: Option<PathBuf>,
     /// The status that the stand-in server answers with
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = statuses())]
     pub status: u16,
@@ -53,6 +63,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub body: Option<PathBuf>,
 }
+
+/// 2026-01-01T00:00:00Z: the same in every test.
+const NOW: i64 = 1_767_225_600_000_000_000;
 
 /// Statuses that end an exchange; the ones below 200 do not.
 fn statuses() -> RangedI64ValueParser<u16> {
@@ -70,10 +83,18 @@ pub fn test(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         writeln!(out, "{}", load::render(&scan.findings))?;
         return Ok(Exit::Findings);
     }
-    match (scan.sinks.first(), scan.probes.first()) {
-        (Some(live), _) => sink::test(live, args, &answer(args)?, out),
-        (None, Some(live)) => probe::test(live, &answer(args)?, out),
-        (None, None) => story(args, out),
+    if let Some(live) = scan.sinks.first() {
+        return sink::test(live, args, &answer(args)?, out);
+    }
+    if let Some(live) = scan.sample_sinks.first() {
+        return samples::test(live, args, &answer(args)?, out);
+    }
+    if let Some(live) = scan.probes.first() {
+        return probe::test(live, &answer(args)?, out);
+    }
+    match scan.sources.first() {
+        Some(live) => source::test(live, args, out),
+        None => story(args, out),
     }
 }
 

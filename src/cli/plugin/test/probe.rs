@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::NOW;
 use super::recorder::Answer;
 use super::stage::Stage;
 use crate::cli::exit::{Exit, Failure};
@@ -9,9 +10,6 @@ use crate::cli::output::printable;
 use crate::config::catalog::LiveProbe;
 use crate::guest::probe::Reading;
 use crate::kernel::model::{Labels, Now};
-
-/// 2026-01-01T00:00:00Z: the same in every test.
-const NOW: i64 = 1_767_225_600_000_000_000;
 
 pub fn test(live: &LiveProbe, answer: &Answer, out: &mut dyn Write) -> Result<Exit, Failure> {
     let probe = &live.probe;
@@ -41,7 +39,8 @@ pub fn test(live: &LiveProbe, answer: &Answer, out: &mut dyn Write) -> Result<Ex
     Ok(Exit::Ok)
 }
 
-fn line(reading: &Reading) -> String {
+/// As Prometheus writes it.
+pub fn line(reading: &Reading) -> String {
     let pairs = reading.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let labels = Labels::new(pairs);
     format!("{}{labels} {}", reading.metric, reading.value)

@@ -60,7 +60,7 @@ fn events(args: &Args) -> Result<Vec<Arc<Event>>, Failure> {
 }
 
 /// Whether an attempt delivered, and how it went in words.
-fn words(outcome: &Outcome) -> (bool, String) {
+pub fn words(outcome: &Outcome) -> (bool, String) {
     match outcome {
         Outcome::Delivered { note: None } => (true, "delivered".to_owned()),
         Outcome::Delivered { note: Some(note) } => (true, format!("delivered ({note})")),

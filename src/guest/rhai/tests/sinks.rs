@@ -162,7 +162,7 @@ fn secrets_are_used_and_never_seen() {
     let outcome = attempt(caught, granted.clone(), folder.path());
     let cure = granted.cure(&Request::Secret("OTHER".into()));
     let note = format!("0 the secret is not granted; {cure}");
-    assert_eq!(outcome, Outcome::Delivered { note: Some(note.into()) });
+    assert_eq!(outcome, Outcome::Delivered { note: Some(note) });
     let outcome = attempt("|alerts, cap| cap.secret(\"OTHER\")", granted, folder.path());
     assert_eq!(outcome, Outcome::Rejected { why: format!("the secret is not granted; {cure}") });
 }

@@ -122,11 +122,19 @@ impl RuleInstance for Counter {
 
 /// The rule `w` over ten seconds of `m`, and the component behind it.
 fn counted(version: u64, after: u64) -> (Arc<Ruleset>, Arc<Mutex<Vec<String>>>) {
+    counted_by(Reduction::Max, version, after)
+}
+
+fn counted_by(
+    first: Reduction,
+    version: u64,
+    after: u64,
+) -> (Arc<Ruleset>, Arc<Mutex<Vec<String>>>) {
     let reduced = |reduction| Column::Reduced { input: 0, reduction };
     let guest = GuestRule {
         plugin: "counting".into(),
         index: 0,
-        reads: [reduced(Reduction::Max), reduced(Reduction::Count)].into(),
+        reads: [reduced(first), reduced(Reduction::Count)].into(),
         highest: Level::Warning,
     };
     let rule = rule("w", "m").by(&["host"]).sliding("10s", "10s").version(version);
@@ -157,6 +165,21 @@ fn all_windows_of_a_pane_end_are_judged_in_one_call() {
     let lines = run_lines(&mut machine, FEED, usize::MAX, false);
     assert_eq!(*calls.lock().expect("one thread"), ["2 rows", "2 rows"]);
     assert_eq!(lines, ["20s fired warning {host=a} 2", "20s fired warning {host=b} 2"]);
+}
+
+#[test]
+fn windows_at_rest_come_in_the_same_call_as_those_that_burn() {
+    let feed = "
+        1s m{host=a} 5 | 2s m{host=b} 6 | 11s m{host=a} 7 | 12s m{host=b} 8 | 13s m{host=c} 5
+        21s m{host=a} 9 | 22s m{host=b} 5 | 23s m{host=c} 5 | 31s m{host=a} 5";
+    // Maxima are kept group by group, means all together.
+    for first in [Reduction::Max, Reduction::Mean] {
+        let (ruleset, calls) = counted_by(first, 1, 2);
+        let mut machine = started(1, ruleset);
+        let lines = run_lines(&mut machine, feed, usize::MAX, false);
+        assert_eq!(*calls.lock().expect("one thread"), ["2 rows", "3 rows", "3 rows"]);
+        assert_eq!(lines.len(), 3, "a and b at 20 s, c at 30 s: {lines:?}");
+    }
 }
 
 #[test]

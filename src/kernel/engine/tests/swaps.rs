@@ -190,3 +190,31 @@ fn a_set_that_was_made_ready_is_adopted_like_any_other() {
     let lines = run_lines(&mut machine, "1s cpu{host=a} 50", 9, false);
     assert_eq!(lines, ["1s fired critical {host=a} 50"]);
 }
+
+#[test]
+fn an_edit_to_an_increase_counts_from_what_the_rule_heard_before() {
+    let window = |reads, limit, version| {
+        let rule = rule("load", "cpu").by(&["host"]).sliding("30s", "10s");
+        rule.when(reduced_over(reads, limit)).version(version).make()
+    };
+    check(
+        vec![
+            (vec![window("max", 1e9, 1)], "1s cpu{host=a} 10 | 2s cpu{host=a} 20"),
+            (vec![window("increase", 25.0, 2)], "3s cpu{host=a} 50 | 11s up{} 1"),
+        ],
+        "10s fired critical {host=a} 30",
+    );
+    // The series was known when the rule came, but the rule heard nothing of it.
+    let before = "1s cpu{host=a} 10 | 2s cpu{host=a} 20";
+    check(
+        vec![
+            (vec![hot(1e9, 1).make()], before),
+            (vec![hot(1e9, 1).make(), window("max", 1e9, 1)], "2s up{} 1"),
+            (
+                vec![hot(1e9, 1).make(), window("increase", 5.0, 2)],
+                "3s cpu{host=a} 50 | 5s cpu{host=a} 60 | 11s up{} 1",
+            ),
+        ],
+        "10s fired critical {host=a} 10",
+    );
+}

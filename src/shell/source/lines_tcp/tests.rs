@@ -19,6 +19,7 @@ fn settings(listen: SocketAddr) -> LinesTcp {
         listen,
         setting: "[sources.lines] tcp".to_owned(),
         lateness: None,
+        framing: Framing::Lines,
         connections_max: 2,
     }
 }
