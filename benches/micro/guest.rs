@@ -150,9 +150,10 @@ fn plugin(name: &str, settings: &Value) -> Arc<dyn RulePlugin> {
     let host = WasmHost::new(WasmLimits::default()).expect("a host");
     match load(name, &bytes(name), settings, &host).expect("it loads").component {
         Component::Rules { plugin, .. } => plugin,
-        Component::Sink(_) | Component::Probe(_) | Component::Source(_) => {
-            panic!("{name} is a rule")
-        }
+        Component::Sink(_)
+        | Component::SampleSink(_)
+        | Component::Probe(_)
+        | Component::Source(_) => panic!("{name} is a rule"),
     }
 }
 
