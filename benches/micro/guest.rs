@@ -153,9 +153,7 @@ fn plugin(name: &str, settings: &Value) -> Arc<dyn RulePlugin> {
         Component::Sink(_)
         | Component::SampleSink(_)
         | Component::Probe(_)
-        | Component::Source(_) => {
-            panic!("{name} is a rule")
-        }
+        | Component::Source(_) => panic!("{name} is a rule"),
     }
 }
 

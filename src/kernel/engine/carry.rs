@@ -51,7 +51,11 @@ impl RuleRun {
             return None;
         }
         self.quarantined = false;
-        self.rouse_all(context.latest);
+        // Such rules have no groups at rest, and their members go on following records.
+        let follows_on = self.follows && fresh.run.follows && !edit.reselects && lost.is_none();
+        if !follows_on {
+            self.rouse_all(context.latest);
+        }
         if edit.reselects {
             std::mem::swap(self, &mut *fresh.run);
             return self.reselect(context, &mut fresh.run, lost);
@@ -60,7 +64,9 @@ impl RuleRun {
         if lost.is_some() {
             self.keep_anew(fresh.run.dense.take());
         }
-        self.follow(context.latest);
+        if !follows_on {
+            self.follow(context.latest);
+        }
         let old = fresh.run.rule.clone();
         self.refresh_groups(context, &old, lost.is_some());
         self.realign();
