@@ -1,6 +1,6 @@
 //! Series enter and leave the groups of a rule; groups open.
 
-use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
+use crate::kernel::model::{Labels, Series, SeriesId};
 use crate::kernel::rule::{Shape, State};
 use crate::kernel::shard::OVERFLOW;
 use crate::kernel::window::GroupWindow;
@@ -65,30 +65,6 @@ impl RuleRun {
             let known = self.group_of.len().max(member as usize + 1);
             self.group_of.resize(known, NO_GROUP);
             self.group_of[member as usize] = group;
-        }
-    }
-
-    /// Looks anew at whether members follow their series' records.
-    pub fn follow(&mut self, latest: &LatestTable) {
-        self.follows = self.follows_records();
-        self.group_of.clear();
-        if self.follows {
-            for (number, member) in self.members.iter() {
-                self.group_of.resize(number as usize, NO_GROUP);
-                self.group_of.push(member.group);
-            }
-            let known: Vec<(u32, SeriesId)> =
-                self.members.iter().map(|(number, member)| (number, member.id)).collect();
-            for (number, id) in known {
-                self.begin_after(number, latest.said(id));
-            }
-        }
-    }
-
-    /// What its series had said by a time a member did not hear, or knows already.
-    pub fn begin_after(&mut self, member: u32, since: EventTime) {
-        if self.follows {
-            self.members[member].recent.since = since;
         }
     }
 

@@ -12,6 +12,7 @@ mod dense;
 mod each;
 mod emit;
 mod figures;
+mod follow;
 pub mod fresh;
 pub mod group;
 mod guest;

@@ -97,19 +97,6 @@ impl RuleRun {
         }
     }
 
-    /// The same where samples are folded past their members, but are noted in their group.
-    fn sync_members(&mut self, latest: &LatestTable, number: u32) {
-        let Some(group) = self.groups.get(number) else { return };
-        for member in &group.members {
-            let member = &mut self.members[*member];
-            let known = &latest[member.id];
-            if member.recent.since < known.at {
-                (member.recent.last, member.live) = (Some((known.at, known.value)), true);
-                member.recent.heard = member.recent.heard.max(known.heard);
-            }
-        }
-    }
-
     /// From here on the group sees each of its samples, until it [rests](RuleRun::rest) again.
     pub fn rouse(&mut self, latest: &mut LatestTable, number: u32) {
         self.sync(latest, number);

@@ -9,9 +9,7 @@ use crate::kernel::sequence::Rows;
 
 use crate::kernel::window::across;
 
-use crate::kernel::window::{
-    Folded, GroupWindow, Placed, WindowSpec, Work, hash_of_label, hash_of_value,
-};
+use crate::kernel::window::{Folded, GroupWindow, Work, hash_of_label, hash_of_value};
 
 use super::emit;
 use super::group::Silence;
@@ -37,7 +35,7 @@ type Bases = [(u8, Reduction)];
 
 /// So many groups are asked for at once before the first of them is worked on: what waits for
 /// memory then waits for all of them together.
-const AT_ONCE: usize = 16;
+pub const AT_ONCE: usize = 16;
 
 impl RuleRun {
     pub fn window_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
@@ -56,71 +54,6 @@ impl RuleRun {
             }
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
-        }
-    }
-
-    /// Whether a sample leaves nothing behind but in its group: what its series said last lies in
-    /// the series' record, and [`RuleRun::sync`] brings it over when somebody asks.
-    pub fn follows_records(&self) -> bool {
-        let plain = |spec: &WindowSpec| !spec.reads_previous() && !spec.tells_members_apart();
-        matches!(self.rule.shape, Shape::Sliding { .. })
-            && self.dense.is_none()
-            && self.specs.len() == 1
-            && self.specs.iter().all(plain)
-            && self.rule.across.is_none()
-            && self.share.is_none()
-            && self.rule.declared.distinct.is_none()
-    }
-
-    fn follow_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
-        for (at, (row, member)) in inbox.iter().enumerate() {
-            if at % AT_ONCE == 0 {
-                let next = inbox[at..].iter().take(AT_ONCE);
-                self.warm(Work::Fold, next.map(|(_, member)| self.group_of[*member as usize]));
-            }
-            let number = self.group_of[*member as usize];
-            let group = self.groups.get_mut(number);
-            let Some(group) = group.filter(|group| group.awake && group.wake != EventTime::MAX)
-            else {
-                context.position = rows.position[*row as usize];
-                self.fold_row(context, rows, (*row as usize, *member), None);
-                continue;
-            };
-            let row = *row as usize;
-            let sample = Folded {
-                at: rows.at[row],
-                position: rows.position[row],
-                member: 0,
-                value: rows.value[row],
-                share_hit: false,
-                distinct_hash: 0,
-                previous: None,
-            };
-            group.recent.heard = group.recent.heard.max(sample.at).max(context.watermark);
-            group.recent.source = context.source.or(group.recent.source);
-            let placed = group.recent.windows[0].fold(&self.specs[0], &sample);
-            self.stats.samples += 1;
-            if placed != Placed::Open || group.more.late.is_some() || group.more.quiet.is_some() {
-                context.position = sample.position;
-                self.settle_fold(context, number, sample.at, placed);
-            }
-        }
-    }
-
-    /// What a sample's place in its window says of the group.
-    fn settle_fold(
-        &mut self,
-        context: &mut Context<'_>,
-        number: u32,
-        at: EventTime,
-        placed: Placed,
-    ) {
-        match placed {
-            Placed::Open => {
-                self.on_time(context, number);
-                self.end_absence(context, number, at);
-            }
-            Placed::LateInWindow | Placed::LateGone => self.late(context, number, at),
         }
     }
 
@@ -308,21 +241,6 @@ impl RuleRun {
             self.judge_groups(context, &table, &changed, bounds);
         }
         self.table = table;
-    }
-
-    /// Reads a little of each group and its windows and makes nothing of it.
-    fn warm(&self, work: Work, numbers: impl Iterator<Item = u32>) {
-        let mut seen = 0;
-        for number in numbers {
-            if let Some(group) = self.groups.get(number) {
-                seen ^= group.recent.heard.nanos().cast_unsigned()
-                    ^ group.wake.nanos().cast_unsigned()
-                    ^ u64::from(group.awake)
-                    ^ u64::from(group.more.faults_in_row)
-                    ^ group.recent.windows.first().map_or(0, |window| window.touch(work));
-            }
-        }
-        std::hint::black_box(seen);
     }
 
     fn bounds(&self, number: u32, end: EventTime) -> Option<Bounds> {

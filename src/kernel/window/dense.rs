@@ -12,19 +12,18 @@
 //! its own samples alone: not on other groups, the number of shards, or when the store was made.
 
 mod cell;
+mod saved;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
 use super::pane::Placed;
 use super::spec::{Parts, WindowSpec};
-use super::sum::Sum;
 use crate::kernel::model::{Duration, EventTime};
 use crate::kernel::rule::Shape;
 use crate::kernel::rule::view::Reduction;
 
 use cell::Cell;
+pub use saved::PanePart;
 
 /// Windows of more panes are kept group by group, where empty panes take no room.
 const PANES_MAX: i64 = 64;
@@ -64,14 +63,6 @@ pub struct Dense {
     changed: Vec<bool>,
     /// Columns to be used again.
     spare: Vec<Vec<Cell>>,
-}
-
-/// One group's part of one pane, for a restart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PanePart {
-    end: EventTime,
-    sum: Sum,
-    count: u32,
 }
 
 impl Dense {
@@ -268,60 +259,6 @@ impl Dense {
         }
         self.beginning[group] = Cell::default();
         self.changed[group] = false;
-    }
-
-    /// What a group holds, for [`Dense::put_back`].
-    pub fn take_out(&self, group: u32) -> Vec<PanePart> {
-        let part = |(index, pane): (usize, &Pane)| {
-            let Cell { sum, count } = pane.cells[group as usize];
-            let later = self.panes.get(index + 1).filter(|later| {
-                let block = self.block_of(pane.number);
-                block < self.block && block == self.block_of(later.number)
-            });
-            let later = later.map_or(0, |later| later.cells[group as usize].count);
-            (count > later).then_some(PanePart { end: pane.end, sum, count })
-        };
-        let ahead = self.ahead.iter().filter_map(|(number, cells)| {
-            let Cell { sum, count } = *cells.get(&group)?;
-            Some(PanePart { end: self.end_of(*number), sum, count })
-        });
-        self.panes.iter().enumerate().filter_map(part).chain(ahead).collect()
-    }
-
-    /// Gives a group without samples those of another store. Ends up to `closed` were judged.
-    pub fn put_back(&mut self, group: u32, closed: EventTime, parts: &[PanePart]) {
-        self.make_room(group);
-        if closed != EventTime::MIN {
-            self.catch_up(closed);
-        }
-        for part in parts {
-            let PanePart { sum, count, .. } = *part;
-            if closed + self.length < part.end {
-                let number = self.number_of(part.end);
-                self.ahead.entry(number).or_default().insert(group, Cell { sum, count });
-                continue;
-            }
-            let index = self.pane_of(part.end);
-            self.panes[index].cells[group as usize] = Cell { sum, count };
-        }
-        let group = group as usize;
-        self.changed[group] = true;
-        self.begin_anew(group);
-        // In full blocks it also needs the panes that only other groups have samples in.
-        let mut later = Cell::default();
-        for index in (0..self.full()).rev() {
-            let number = self.panes[index].number;
-            if index + 1 < self.panes.len()
-                && !self.same_block(number, self.panes[index + 1].number)
-            {
-                later = Cell::default();
-            }
-            let cell = &mut self.panes[index].cells[group];
-            if cell.count < later.count {
-                *cell = later;
-            }
-            later = *cell;
-        }
     }
 
     /// Ends that were left out while nothing was held count as judged.
