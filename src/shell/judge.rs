@@ -301,8 +301,8 @@ impl Work {
         }
     }
 
-    /// Notes since when rules are out of service that were not, and gives them; of one plugin's this
-    /// is one change.
+    /// Notes since when rules are out of service that were not, and gives them; of one plugin's
+    /// this is one change.
     fn hold(&mut self, rules: &[Arc<str>], why: &str) -> Vec<Arc<str>> {
         let (now, ruleset) = (self.clock.now(), self.pipeline.sequencer().ruleset().clone());
         let (mut held, mut fresh) = (Vec::new(), Vec::new());
