@@ -40,7 +40,12 @@ impl Probe for Evil {
     fn collect(&mut self, _now: Timestamp) -> Result<Vec<Reading>, Failure> {
         let readings = match self.act {
             Act::Flood => 10_001,
-            Act::Spin | Act::Allocate | Act::Recurse | Act::Panic | Act::Sleep | Act::LogFlood
+            Act::Spin
+            | Act::Allocate
+            | Act::Recurse
+            | Act::Panic
+            | Act::Sleep
+            | Act::LogFlood
             | Act::NoPeriod => 0,
         };
         match self.act {

@@ -107,11 +107,7 @@ impl Evil {
             Act::Panic => panic!("out of spite"),
             Act::Sleep => acts::sleep(),
             Act::LogFlood => acts::log_flood(),
-            Act::Behave
-            | Act::HugeReceipts
-            | Act::HugeState
-            | Act::HugeRequest
-            | Act::NoBatch => {}
+            Act::Behave | Act::HugeReceipts | Act::HugeState | Act::HugeRequest | Act::NoBatch => {}
         }
     }
 
