@@ -32,8 +32,10 @@ impl Source for Evil {
         let mut offset = 0;
         for line in String::from_utf8_lossy(payload).split('\n') {
             assert!(line != "panic", "asked to");
-            while line == "spin" {
-                std::hint::black_box(line);
+            if line == "spin" {
+                loop {
+                    std::hint::black_box(line);
+                }
             }
             match line.split_once(' ').map(|(name, value)| (name, value.parse())) {
                 Some((name, Ok(value))) => out.push(reading(name, value)),
