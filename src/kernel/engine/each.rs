@@ -1,5 +1,7 @@
 //! Rules without a window: samples judged as they come, joins of inputs, folds over latest values.
 
+use smallvec::SmallVec;
+
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::{Bounds, Cause};
 use crate::kernel::model::{EventTime, Labels, Level, Series};
@@ -27,7 +29,7 @@ struct Judged {
 impl RuleRun {
     /// One input, every sample judged at its own time for its own series.
     pub fn each_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
-        let mut accepted = Vec::with_capacity(inbox.len());
+        let mut accepted: SmallVec<[Judged; 4]> = SmallVec::with_capacity(inbox.len());
         for (row, member) in inbox {
             let (row, member) = (*row as usize, *member);
             let (at, value) = (rows.at[row], rows.value[row]);
@@ -84,7 +86,8 @@ impl RuleRun {
             }
         }
         let (groups, members) = (&self.groups, &mut self.members);
-        let numbers: Vec<u32> = judged.iter().map(|row| members[row.member].group).collect();
+        let numbers = judged.iter().map(|row| members[row.member].group);
+        let numbers: SmallVec<[u32; 8]> = numbers.collect();
         let keys: Vec<&Labels> = if self.programs.reads_labels() {
             judged.iter().map(|row| &groups[members[row.member].group].key).collect()
         } else {

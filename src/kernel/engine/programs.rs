@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::kernel::model::{EventTime, Labels, Level};
 use crate::kernel::rule::program::{Dispute, Evaluator, Fault, Program, Threshold};
@@ -17,7 +17,7 @@ pub struct Programs {
     pub columns: Vec<Column>,
     levels: [Option<LevelPrograms>; 3],
     record: Option<Bound>,
-    /// Scratch for the levels after the first.
+    /// Scratch for what conditions say of rows.
     truth: Vec<bool>,
     reads_labels: bool,
     stateful: bool,
@@ -103,8 +103,9 @@ impl Table {
     }
 }
 
-/// What the conditions said of each row: the highest level that holds, or the fault.
-pub type Judgements = Vec<Result<Option<Level>, Fault>>;
+/// What the conditions said of each row: the highest level that holds, or the fault. Few rows are
+/// judged at once where most groups are at rest.
+pub type Judgements = SmallVec<[Result<Option<Level>, Fault>; 4]>;
 
 impl Programs {
     pub fn new(rule: &Rule) -> Programs {
@@ -237,21 +238,24 @@ impl Programs {
         states: &mut [&mut State],
     ) -> Judgements {
         let rows = table.rows();
-        let mut judgements: Judgements = vec![Ok(None); rows];
+        let mut judgements: Judgements = smallvec![Ok(None); rows];
+        let (mut truth, mut faults) = (std::mem::take(&mut self.truth), Vec::new());
         for level in Level::ALL {
             let Some(programs) = &mut self.levels[level.index()] else { continue };
-            let (mut truth, mut faults) = (Vec::with_capacity(rows), Vec::new());
+            truth.clear();
             programs.when.test(table, groups, states, &mut truth, &mut faults);
             assert_eq!(truth.len(), rows);
-            for (judgement, holds) in judgements.iter_mut().zip(truth) {
-                if holds && judgement.is_ok() {
+            for (judgement, holds) in judgements.iter_mut().zip(&truth) {
+                if *holds && judgement.is_ok() {
                     *judgement = Ok(Some(level));
                 }
             }
-            for (row, fault) in faults {
+            for (row, fault) in faults.drain(..) {
                 judgements[row as usize] = Err(fault);
             }
         }
+        truth.clear();
+        self.truth = truth;
         judgements
     }
 

@@ -1,5 +1,5 @@
-//! What one group holds of a rule's panes, taken out and put back: for a restart, and for a rule that
-//! goes on under another selector.
+//! What one group holds of a rule's panes, taken out and put back: for a restart, and for a rule
+//! that goes on under another selector.
 
 use serde::{Deserialize, Serialize};
 
