@@ -12,8 +12,8 @@ use crate::kernel::sequence::{Derived, Rows};
 use crate::kernel::window::across;
 
 use super::Context;
-use super::emit::{self, Facts};
-use super::figures::{all_values, main_value, named};
+use super::emit::{self, Facts, Values};
+use super::figures::{all_values, main_value};
 use super::programs::{Groups, Table};
 use super::run::RuleRun;
 
@@ -173,7 +173,7 @@ impl RuleRun {
             (group.verdict, group.recent.value) = (verdict, value);
             group.recent.judged = group.recent.judged.max(at);
         } else {
-            let facts = Facts { value, values: named(value), window: None };
+            let facts = Facts { value, values: Values::Value, window: None };
             emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
             if level.is_some() {
                 self.members[member].took_part = true;
@@ -410,7 +410,7 @@ impl RuleRun {
         };
         let names = self.rule.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
         let values = all_values(&self.programs.columns, &names, table, row);
-        let facts = Facts { value, values, window };
+        let facts = Facts { value, values: Values::All(values), window };
         emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
         self.reschedule(context, number);
     }
@@ -505,14 +505,5 @@ impl RuleRun {
         let group = &mut self.groups[number];
         emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
         self.reschedule(context, number);
-    }
-
-    /// What a verdict over these numbers, one for each column, was about.
-    pub fn facts_of(&self, numbers: Vec<f64>, window: Option<Bounds>) -> Facts {
-        let columns = numbers.into_iter().map(|number| vec![number]).collect();
-        let table = Table { columns, at: Vec::new() };
-        let names = self.rule.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
-        let value = main_value(&self.programs.columns, &table, 0);
-        Facts { value, values: all_values(&self.programs.columns, &names, &table, 0), window }
     }
 }

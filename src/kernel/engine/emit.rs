@@ -8,6 +8,7 @@ use crate::kernel::model::{EventTime, Level};
 use crate::kernel::rule::Rule;
 
 use super::Context;
+use super::figures::named;
 use super::group::Group;
 use super::output::{Emitted, FaultNote};
 
@@ -18,8 +19,18 @@ const REMINDERS_AT_ONCE_MAX: u32 = 1_000;
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub value: Option<f64>,
-    pub values: Vec<(Arc<str>, f64)>,
+    pub values: Values,
     pub window: Option<Bounds>,
+}
+
+/// The figures that were judged, by name. Most verdicts come to no event, so names are made late.
+#[derive(Clone, Debug, Default)]
+pub enum Values {
+    #[default]
+    None,
+    /// The value alone, as `value`.
+    Value,
+    All(Vec<(Arc<str>, f64)>),
 }
 
 /// Steps the group's alert by a verdict at `at` (never before an earlier judgement's time).
@@ -252,7 +263,11 @@ fn emit(
         key: group.key.clone(),
         labels: rule.labels.clone(),
         value: facts.value.filter(|value| value.is_finite()),
-        values: facts.values.clone(),
+        values: match &facts.values {
+            Values::None => Vec::new(),
+            Values::Value => named(facts.value),
+            Values::All(all) => all.clone(),
+        },
         window: facts.window,
         at,
         since,
