@@ -12,8 +12,8 @@ use crate::kernel::sequence::{Derived, Rows};
 use crate::kernel::window::across;
 
 use super::Context;
-use super::emit::{self, Facts, Values};
-use super::figures::{all_values, main_value};
+use super::emit;
+use super::figures::{Facts, Values, all_values, main_value};
 use super::programs::{Groups, Table};
 use super::run::RuleRun;
 

@@ -3,35 +3,17 @@
 use std::sync::Arc;
 
 use crate::kernel::alert::lifecycle::{self, Change, State, Verdict};
-use crate::kernel::event::{Bounds, Cause, Event, EventId, Fingerprint, Identity, Kind};
+use crate::kernel::event::{Cause, Event, EventId, Fingerprint, Identity, Kind};
 use crate::kernel::model::{EventTime, Level};
 use crate::kernel::rule::Rule;
 
 use super::Context;
-use super::figures::named;
+use super::figures::{Facts, Values, named};
 use super::group::Group;
 use super::output::{Emitted, FaultNote};
 
 /// More reminders of one alert that are due at one watermark step are left out.
 const REMINDERS_AT_ONCE_MAX: u32 = 1_000;
-
-/// What a verdict was about, for the event that may come of it.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    pub value: Option<f64>,
-    pub values: Values,
-    pub window: Option<Bounds>,
-}
-
-/// The figures that were judged, by name. Most verdicts come to no event, so names are made late.
-#[derive(Clone, Debug, Default)]
-pub enum Values {
-    #[default]
-    None,
-    /// The value alone, as `value`.
-    Value,
-    All(Vec<(Arc<str>, f64)>),
-}
 
 /// Steps the group's alert by a verdict at `at` (never before an earlier judgement's time).
 pub fn judge(

@@ -5,9 +5,25 @@ use std::sync::Arc;
 use crate::kernel::event::Bounds;
 use crate::kernel::rule::view::{Column, Reduction};
 
-use super::emit::{Facts, Values};
 use super::programs::Table;
-use super::run::RuleRun;
+
+/// What a verdict was about, for the event that may come of it.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub value: Option<f64>,
+    pub values: Values,
+    pub window: Option<Bounds>,
+}
+
+/// The figures that were judged, by name. Most verdicts come to no event, so names are made late.
+#[derive(Clone, Debug, Default)]
+pub enum Values {
+    #[default]
+    None,
+    /// The value alone, as `value`.
+    Value,
+    All(Vec<(Arc<str>, f64)>),
+}
 
 pub fn named(value: Option<f64>) -> Vec<(Arc<str>, f64)> {
     value.map(|value| (Arc::from("value"), value)).into_iter().collect()
@@ -59,16 +75,4 @@ pub fn all_values(
     }
     values.sort_by(|a, b| a.0.cmp(&b.0));
     values
-}
-
-impl RuleRun {
-    /// What a verdict over these numbers, one for each column, was about.
-    pub fn facts_of(&self, numbers: Vec<f64>, window: Option<Bounds>) -> Facts {
-        let columns = numbers.into_iter().map(|number| vec![number]).collect();
-        let table = Table { columns, at: Vec::new() };
-        let names = self.rule.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
-        let value = main_value(&self.programs.columns, &table, 0);
-        let values = all_values(&self.programs.columns, &names, &table, 0);
-        Facts { value, values: Values::All(values), window }
-    }
 }

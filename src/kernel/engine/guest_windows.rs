@@ -8,8 +8,8 @@ use crate::kernel::rule::program::{Fault, GuestVerdicts, WindowRows};
 use crate::kernel::rule::ruleset::RuleIndex;
 use crate::kernel::rule::succession::{Change, Succession};
 
-use super::emit::{self, Facts};
-use super::figures::main_value;
+use super::emit;
+use super::figures::{Facts, main_value};
 use super::guest::{Answer, Answers};
 use super::programs::Table;
 use super::run::RuleRun;

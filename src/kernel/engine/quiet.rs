@@ -6,7 +6,8 @@ use crate::kernel::event::Cause;
 use crate::kernel::model::{Duration, EventTime, Level};
 use crate::kernel::rule::{Judge, OnNoData, Shape};
 
-use super::emit::{self, Facts};
+use super::emit;
+use super::figures::Facts;
 use super::group::{Quiet, Silence};
 use super::run::RuleRun;
 use super::{Context, Phase};

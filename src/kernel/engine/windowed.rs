@@ -12,6 +12,7 @@ use crate::kernel::window::across;
 use crate::kernel::window::{Folded, GroupWindow, Work, hash_of_label, hash_of_value};
 
 use super::emit;
+use super::figures::{Facts, Values, all_values, main_value};
 use super::group::Silence;
 use super::programs::Table;
 use super::run::RuleRun;
@@ -126,6 +127,16 @@ impl RuleRun {
         if self.groups[number].wake == EventTime::MAX || self.is_session() {
             self.schedule(context, number);
         }
+    }
+
+    /// What a verdict over these numbers, one for each column, was about.
+    pub fn facts_of(&self, numbers: Vec<f64>, window: Option<Bounds>) -> Facts {
+        let columns = numbers.into_iter().map(|number| vec![number]).collect();
+        let table = Table { columns, at: Vec::new() };
+        let names = self.rule.inputs.iter().map(|input| input.name.clone()).collect::<Vec<_>>();
+        let value = main_value(&self.programs.columns, &table, 0);
+        let values = all_values(&self.programs.columns, &names, &table, 0);
+        Facts { value, values: Values::All(values), window }
     }
 
     pub fn is_session(&self) -> bool {
