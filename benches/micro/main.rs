@@ -13,6 +13,7 @@ mod data;
 mod format;
 
 mod condition;
+mod crowd;
 mod decode;
 mod guest;
 mod lifecycle;

@@ -1,4 +1,4 @@
-//! Rules without a window: samples judged as they come, joins of inputs, folds over latest values.
+//! Rules without a window: samples judged as they come, and folds over latest values.
 
 use smallvec::SmallVec;
 
@@ -51,7 +51,7 @@ impl RuleRun {
             if !self.is_suspended(group) && !self.quarantined {
                 accepted.push(Judged { row, member, before });
             } else {
-                self.schedule(context, group);
+                self.schedule_for(context, group, None);
             }
         }
         // Each row is judged as if later ones had not come yet.
@@ -63,9 +63,7 @@ impl RuleRun {
         for rows_at_once in accepted.chunks(chunk) {
             self.judge_rows(context, rows, rows_at_once);
         }
-        for (_, member) in inbox {
-            self.rest(context.latest, self.members[*member].group);
-        }
+        self.rest_all(context.latest, inbox.iter().map(|(_, member)| *member));
     }
 
     fn judge_rows(&mut self, context: &mut Context<'_>, rows: &Rows, judged: &[Judged]) {
@@ -156,7 +154,7 @@ impl RuleRun {
         (level, cause): (Option<Level>, Cause),
     ) {
         let number = self.members[member].group;
-        self.members[member].verdict = level;
+        self.involve(member, level, false);
         self.stats.last_judged = Some(at);
         self.revive(context, number, at);
         let verdict = if self.groups[number].members.len() == 1 {
@@ -175,13 +173,9 @@ impl RuleRun {
         } else {
             let facts = Facts { value, values: Values::Value, window: None };
             emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
-            if level.is_some() {
-                self.members[member].took_part = true;
-            }
+            self.involve(member, level, level.is_some());
             if self.groups[number].alert.is_idle() {
-                for member in self.groups[number].members.clone() {
-                    self.members[member].took_part = false;
-                }
+                self.end_parts(number);
             }
         }
         self.reschedule(context, number);
@@ -191,7 +185,7 @@ impl RuleRun {
     pub fn reschedule(&mut self, context: &Context<'_>, number: u32) {
         let group = &self.groups[number];
         if group.wake == EventTime::MAX || !group.alert.is_idle() || group.more.join.is_some() {
-            self.schedule(context, number);
+            self.schedule_for(context, number, None);
         }
     }
 
@@ -221,96 +215,8 @@ impl RuleRun {
         Ok(if lets_go { level } else { Some(firing) })
     }
 
-    /// The value of the series that decided the group's verdict.
-    fn worst_value(&self, group: u32, judged: u32, verdict: Verdict) -> Option<f64> {
-        let value = |member: u32| self.members[member].recent.last.map(|(_, value)| value);
-        let decides = |member: u32| {
-            let member = &self.members[member];
-            member.live && member.verdict == verdict.level()
-        };
-        if decides(judged) {
-            return value(judged);
-        }
-        // Of several the first by name, for members' own order depends on the run's history.
-        let deciding = self.groups[group].members.iter().copied().filter(|member| decides(*member));
-        let first = deciding.min_by(|a, b| self.members[*a].series.cmp(&self.members[*b].series));
-        first.and_then(value)
-    }
-
-    /// Several inputs: judged once for each event time.
-    pub fn join_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
-        for (row, member) in inbox {
-            let (row, member) = (*row as usize, *member);
-            let (at, value) = (rows.at[row], rows.value[row]);
-            context.position = rows.position[row];
-            self.hear(context, member, at, value);
-            let (number, input) = (self.members[member].group, self.members[member].input);
-            if self.rule.across.is_none()
-                && let Some(other) = self.second_series(number, member, input)
-            {
-                let own = &self.members[member].series;
-                let what = format!(
-                    "two series of one input meet in one group: {other} and {own}; add labels to \
-                     the join, or .across(..) to fold them"
-                );
-                self.fault(context, number, at, Fault::new(what));
-                continue;
-            }
-            let value = self.folded_input(number, input, value);
-            let join =
-                self.groups[number].more.join.as_mut().expect("a join's group keeps pendings");
-            if !join.add(input, at, value) {
-                self.late(context, number, at);
-                continue;
-            }
-            self.on_time(context, number);
-            self.judge_joins(context, number);
-        }
-    }
-
-    fn second_series(&self, group: u32, member: u32, input: u8) -> Option<Series> {
-        let others = self.groups[group].members.iter().filter(|other| **other != member);
-        let same = |other: &&u32| {
-            let other = &self.members[**other];
-            other.live && other.input == input
-        };
-        others.clone().find(same).map(|other| self.members[*other].series.clone())
-    }
-
-    /// With `across`, an input's value is the fold over its live series.
-    fn folded_input(&self, group: u32, input: u8, value: f64) -> f64 {
-        let Some(across) = self.rule.across else { return value };
-        let mut values = self.live_values(group, input);
-        across::fold(across, &mut values).unwrap_or(value)
-    }
-
-    fn live_values(&self, group: u32, input: u8) -> Vec<f64> {
-        let mut members: Vec<_> = self.groups[group]
-            .members
-            .iter()
-            .map(|member| &self.members[*member])
-            .filter(|member| member.live && member.input == input)
-            .collect();
-        members.sort_by(|a, b| a.series.cmp(&b.series));
-        members.iter().filter_map(|member| member.recent.last).map(|(_, value)| value).collect()
-    }
-
-    /// Judges every event time of a join that is ready.
-    pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
-        let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
-        let until = context.watermark - self.delay;
-        while let Some(join) = &mut self.groups[number].more.join
-            && let Some(at) = join.ready(until)
-        {
-            if let Some(values) = join.take(at, tolerance) {
-                self.judge_values(context, number, at, &values, None);
-            }
-        }
-        self.schedule(context, number);
-    }
-
     /// Judges a group on one number for each input.
-    fn judge_values(
+    pub fn judge_values(
         &mut self,
         context: &mut Context<'_>,
         number: u32,
@@ -455,7 +361,7 @@ impl RuleRun {
             self.first_pane(context, at);
             self.groups[number].stale = true;
             self.wake(number);
-            self.schedule(context, number);
+            self.schedule_for(context, number, None);
         }
     }
 
@@ -482,6 +388,17 @@ impl RuleRun {
             });
         }
         true
+    }
+
+    fn live_values(&self, group: u32, input: u8) -> Vec<f64> {
+        let mut members: Vec<_> = self.groups[group]
+            .members
+            .iter()
+            .map(|member| &self.members[*member])
+            .filter(|member| member.live && member.input == input)
+            .collect();
+        members.sort_by(|a, b| a.series.cmp(&b.series));
+        members.iter().filter_map(|member| member.recent.last).map(|(_, value)| value).collect()
     }
 
     /// Nothing changed since the last judgement: its verdict stands, and only an alert that does

@@ -9,7 +9,7 @@ use crate::kernel::sequence::Rows;
 use crate::kernel::window::{Folded, Placed, WindowSpec, Work};
 
 use super::Context;
-use super::group::NO_GROUP;
+use super::group::{Member, NO_GROUP};
 use super::latest::LatestTable;
 use super::run::RuleRun;
 use super::windowed::AT_ONCE;
@@ -123,12 +123,25 @@ impl RuleRun {
     pub fn sync_members(&mut self, latest: &LatestTable, number: u32) {
         let Some(group) = self.groups.get(number) else { return };
         for member in &group.members {
-            let member = &mut self.members[*member];
-            let known = &latest[member.id];
-            if member.recent.since < known.at {
-                (member.recent.last, member.live) = (Some((known.at, known.value)), true);
-                member.recent.heard = member.recent.heard.max(known.heard);
-            }
+            self.members[*member].catch_up(latest);
+        }
+    }
+
+    /// Brings one member up to what its series said since, if it follows its record.
+    pub fn sync_followed(&mut self, latest: &LatestTable, member: u32) {
+        if self.follows {
+            self.members[member].catch_up(latest);
+        }
+    }
+}
+
+impl Member {
+    /// Takes over from its series' record what it did not hear itself.
+    fn catch_up(&mut self, latest: &LatestTable) {
+        let known = &latest[self.id];
+        if self.recent.since < known.at {
+            (self.recent.last, self.live) = (Some((known.at, known.value)), true);
+            self.recent.heard = self.recent.heard.max(known.heard);
         }
     }
 }

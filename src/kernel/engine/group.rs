@@ -121,6 +121,10 @@ pub struct More {
     pub late: Option<Late>,
     /// What a guest said about its last verdict.
     pub message: Option<Box<str>>,
+    /// Of several members those that breach or took part in the episode (`crowd.rs`).
+    pub involved: Vec<u32>,
+    /// A member that kept the group from its rest.
+    pub restless: Option<u32>,
 }
 
 impl Plain for More {
@@ -132,6 +136,8 @@ impl Plain for More {
         faults_in_row: 0,
         late: None,
         message: None,
+        involved: Vec::new(),
+        restless: None,
     };
 }
 

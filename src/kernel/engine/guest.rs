@@ -51,9 +51,8 @@ impl RuleRun {
             Ok(answers) => self.settle_asked(context, rows, &asked, answers),
             Err(fault) => self.fault_all(context, &asked, rows, &fault),
         }
-        for asked in asked.iter().filter(|asked| asked.busy) {
-            self.rest(context.latest, self.members[asked.member].group);
-        }
+        let busy = asked.iter().filter(|asked| asked.busy);
+        self.rest_all(context.latest, busy.map(|asked| asked.member));
     }
 
     /// Enters a row into its group. False when it is not to be judged.
@@ -77,7 +76,7 @@ impl RuleRun {
         self.on_time(context, number);
         self.first_pane(context, at);
         self.wake(number);
-        self.schedule(context, number);
+        self.schedule_for(context, number, None);
         !self.is_suspended(number) && !self.quarantined
     }
 

@@ -1,45 +1,69 @@
 //! Joins of named inputs without a window: one judgement for each event time.
+//!
+//! An input of one series has spoken for a time when that series did. One that is folded across
+//! series is known when the watermark has passed: until then any of its series may still speak.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::model::{Duration, EventTime};
+use crate::kernel::model::{Duration, EventTime, Series};
+use crate::kernel::rule::program::Fault;
+use crate::kernel::sequence::Rows;
+use crate::kernel::window::across;
+
+use super::Context;
+use super::run::RuleRun;
 
 /// Event times that wait for the rest of their inputs; more are judged early rather than kept.
 const WAITING_MAX: usize = 1_000;
 
 /// What a group's inputs have said so far.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pendings {
-    /// By event time, what each input said at it.
-    waiting: BTreeMap<EventTime, Vec<Option<f64>>>,
-    /// Each input's newest value at or before the last judged time.
-    settled: Vec<Option<(EventTime, f64)>>,
+    inputs: u8,
+    /// By event time, what was said at it.
+    waiting: BTreeMap<EventTime, BTreeMap<Speaker, Said>>,
+    /// The newest value of each at or before the last judged time.
+    settled: BTreeMap<Speaker, (EventTime, Said)>,
     judged: Option<EventTime>,
+}
+
+/// An input's number; of inputs that are folded a series' [hash](super::group::Member::hash).
+type Speaker = u64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Said {
+    input: u8,
+    value: f64,
 }
 
 impl Pendings {
     pub fn new(inputs: usize) -> Pendings {
-        Pendings { waiting: BTreeMap::new(), settled: vec![None; inputs], judged: None }
+        let inputs = u8::try_from(inputs).expect("the loader bounds the inputs of a join");
+        Pendings { inputs, waiting: BTreeMap::new(), settled: BTreeMap::new(), judged: None }
+    }
+
+    /// Whether this goes on under a rule of so many inputs.
+    pub fn continues(&self, before: &Pendings) -> bool {
+        self.inputs == before.inputs
     }
 
     /// False when the time was judged already: the sample is late.
-    pub fn add(&mut self, input: u8, at: EventTime, value: f64) -> bool {
+    pub fn add(&mut self, (input, speaker): (u8, Speaker), at: EventTime, value: f64) -> bool {
         if self.judged.is_some_and(|judged| at <= judged) {
             return false;
         }
-        let inputs = self.settled.len();
-        let row = self.waiting.entry(at).or_insert_with(|| vec![None; inputs]);
-        row[input as usize] = Some(value);
+        self.waiting.entry(at).or_default().insert(speaker, Said { input, value });
         true
     }
 
-    /// The oldest waiting time that can be judged now: all its inputs spoke, or the watermark is
-    /// past it. Times are judged in order, so a complete one waits for an older one that is not.
-    pub fn ready(&self, watermark: EventTime) -> Option<EventTime> {
-        let (at, row) = self.waiting.first_key_value()?;
-        let complete = row.iter().all(Option::is_some);
+    /// The oldest waiting time that can be judged now: all its inputs spoke, which can be known of
+    /// inputs of one series only, or the watermark is past it. Times are judged in order, so a
+    /// complete one waits for an older one that is not.
+    pub fn ready(&self, watermark: EventTime, folds: bool) -> Option<EventTime> {
+        let (at, said) = self.waiting.first_key_value()?;
+        let complete = !folds && said.len() == usize::from(self.inputs);
         (complete || *at < watermark || self.waiting.len() > WAITING_MAX).then_some(*at)
     }
 
@@ -48,20 +72,80 @@ impl Pendings {
         self.waiting.first_key_value().map(|(at, _)| *at)
     }
 
-    /// Each input's newest value at or before `at` that is not older than `tolerance`; `None` when
-    /// an input has none. The time is done with.
-    pub fn take(&mut self, at: EventTime, tolerance: Duration) -> Option<Vec<f64>> {
-        let row = self.waiting.remove(&at)?;
-        for (settled, said) in self.settled.iter_mut().zip(row) {
-            if let Some(value) = said {
-                *settled = Some((at, value));
-            }
+    /// For each input the newest values, at or before `at` and not older than `tolerance`, of those
+    /// who speak for it, in an order that is the same on every machine. The time is done with.
+    pub fn take(&mut self, at: EventTime, tolerance: Duration) -> Vec<Vec<f64>> {
+        for (speaker, said) in self.waiting.remove(&at).unwrap_or_default() {
+            self.settled.insert(speaker, (at, said));
         }
         self.judged = Some(at);
-        let fresh = |settled: &Option<(EventTime, f64)>| {
-            settled.filter(|(time, _)| at.since(*time) <= tolerance).map(|(_, value)| value)
+        self.settled.retain(|_, (settled, _)| at.since(*settled) <= tolerance);
+        let mut values = vec![Vec::new(); usize::from(self.inputs)];
+        for (_, Said { input, value }) in self.settled.values() {
+            values[usize::from(*input)].push(*value);
+        }
+        values
+    }
+}
+
+impl RuleRun {
+    /// Several inputs: judged once for each event time.
+    pub fn join_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        let folds = self.rule.across.is_some();
+        for (row, member) in inbox {
+            let (row, member) = (*row as usize, *member);
+            let (at, value) = (rows.at[row], rows.value[row]);
+            context.position = rows.position[row];
+            self.hear(context, member, at, value);
+            let (number, input) = (self.members[member].group, self.members[member].input);
+            if !folds && let Some(other) = self.second_series(number, member, input) {
+                let own = &self.members[member].series;
+                let what = format!(
+                    "two series of one input meet in one group: {other} and {own}; add labels to \
+                     the join, or .across(..) to fold them"
+                );
+                self.fault(context, number, at, Fault::new(what));
+                continue;
+            }
+            let speaker = if folds { self.members[member].hash() } else { input.into() };
+            let join =
+                self.groups[number].more.join.as_mut().expect("a join's group keeps pendings");
+            if !join.add((input, speaker), at, value) {
+                self.late(context, number, at);
+                continue;
+            }
+            self.on_time(context, number);
+            self.judge_joins(context, number);
+        }
+    }
+
+    fn second_series(&self, group: u32, member: u32, input: u8) -> Option<Series> {
+        let others = self.groups[group].members.iter().filter(|other| **other != member);
+        let same = |other: &&u32| {
+            let other = &self.members[**other];
+            other.live && other.input == input
         };
-        self.settled.iter().map(fresh).collect()
+        others.clone().find(same).map(|other| self.members[*other].series.clone())
+    }
+
+    /// Judges every event time of a join that is ready.
+    pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
+        let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
+        let until = context.watermark - self.delay;
+        let across = self.rule.across;
+        let value = |mut said: Vec<f64>| match across {
+            Some(across) => across::fold(across, &mut said),
+            None => said.first().copied(),
+        };
+        while let Some(join) = &mut self.groups[number].more.join
+            && let Some(at) = join.ready(until, across.is_some())
+        {
+            let said = join.take(at, tolerance).into_iter();
+            if let Some(values) = said.map(value).collect::<Option<Vec<f64>>>() {
+                self.judge_values(context, number, at, &values, None);
+            }
+        }
+        self.schedule_for(context, number, None);
     }
 }
 
@@ -73,39 +157,61 @@ mod tests {
         EventTime::from_nanos(secs * 1_000_000_000)
     }
 
+    /// Two inputs of one series each.
+    fn add(pendings: &mut Pendings, input: u8, secs: i64, value: f64) -> bool {
+        pendings.add((input, input.into()), at(secs), value)
+    }
+
     #[test]
     fn a_time_is_ready_when_complete_or_passed() {
         let mut pendings = Pendings::new(2);
-        assert!(pendings.add(0, at(1), 10.0));
-        assert_eq!(pendings.ready(at(1)), None);
-        assert_eq!(pendings.ready(at(1).next()), Some(at(1)));
-        assert!(pendings.add(1, at(1), 20.0));
-        assert_eq!(pendings.ready(at(0)), Some(at(1)));
-        assert_eq!(pendings.take(at(1), Duration::ZERO), Some(vec![10.0, 20.0]));
-        assert!(!pendings.add(0, at(1), 11.0), "a judged time is late");
+        assert!(add(&mut pendings, 0, 1, 10.0));
+        assert_eq!(pendings.ready(at(1), false), None);
+        assert_eq!(pendings.ready(at(1).next(), false), Some(at(1)));
+        assert!(add(&mut pendings, 1, 1, 20.0));
+        assert_eq!(pendings.ready(at(0), false), Some(at(1)));
+        assert_eq!(pendings.take(at(1), Duration::ZERO), [[10.0], [20.0]]);
+        assert!(!add(&mut pendings, 0, 1, 11.0), "a judged time is late");
     }
 
     #[test]
     fn a_complete_time_waits_for_an_older_incomplete_one() {
         let mut pendings = Pendings::new(2);
-        pendings.add(0, at(1), 1.0);
-        pendings.add(0, at(2), 2.0);
-        pendings.add(1, at(2), 2.0);
-        assert_eq!(pendings.ready(at(1)), None);
-        assert_eq!(pendings.ready(at(1).next()), Some(at(1)));
-        assert_eq!(pendings.take(at(1), Duration::MAX), None, "input 1 has said nothing yet");
-        assert_eq!(pendings.ready(at(1)), Some(at(2)));
+        add(&mut pendings, 0, 1, 1.0);
+        add(&mut pendings, 0, 2, 2.0);
+        add(&mut pendings, 1, 2, 2.0);
+        assert_eq!(pendings.ready(at(1), false), None);
+        assert_eq!(pendings.ready(at(1).next(), false), Some(at(1)));
+        let said = pendings.take(at(1), Duration::MAX);
+        assert_eq!(said, [vec![1.0], vec![]], "input 1 has said nothing yet");
+        assert_eq!(pendings.ready(at(1), false), Some(at(2)));
     }
 
     #[test]
     fn a_value_counts_until_it_is_older_than_the_tolerance() {
         let mut pendings = Pendings::new(2);
-        pendings.add(1, at(0), 5.0);
-        pendings.add(0, at(0), 5.0);
+        add(&mut pendings, 1, 0, 5.0);
+        add(&mut pendings, 0, 0, 5.0);
         pendings.take(at(0), Duration::ZERO);
-        for (secs, expected) in [(60, Some(vec![1.0, 5.0])), (61, None)] {
-            pendings.add(0, at(secs), 1.0);
-            assert_eq!(pendings.take(at(secs), Duration::from_secs(60)), expected, "{secs}");
+        for (secs, expected) in [(60, vec![5.0]), (61, vec![])] {
+            add(&mut pendings, 0, secs, 1.0);
+            let said = pendings.take(at(secs), Duration::from_secs(60));
+            assert_eq!(said, [vec![1.0], expected], "{secs}");
         }
+    }
+
+    #[test]
+    fn a_folded_input_waits_for_the_watermark_and_reads_nothing_newer() {
+        let mut pendings = Pendings::new(2);
+        for (speaker, input, secs, value) in
+            [(7, 0, 1, 1.0), (9, 1, 1, 10.0), (7, 0, 2, 100.0), (8, 0, 1, 2.0)]
+        {
+            assert!(pendings.add((input, speaker), at(secs), value));
+            assert_eq!(pendings.ready(at(1), true), None);
+        }
+        assert_eq!(pendings.ready(at(1).next(), true), Some(at(1)));
+        assert_eq!(pendings.take(at(1), Duration::from_secs(5)), [vec![1.0, 2.0], vec![10.0]]);
+        let later = pendings.take(at(2), Duration::from_secs(5));
+        assert_eq!(later, [vec![100.0, 2.0], vec![10.0]]);
     }
 }

@@ -53,7 +53,7 @@ impl RuleRun {
         self.rouse(context.latest, group);
         let number = self.members.insert(member);
         self.enter_member(number, group);
-        self.schedule(context, group);
+        self.schedule_for(context, group, Some(number));
         number
     }
 
@@ -61,6 +61,7 @@ impl RuleRun {
     pub fn enter_member(&mut self, member: u32, group: u32) {
         self.members[member].group = group;
         self.groups[group].members.push(member);
+        self.list_entered(group, member);
         if self.follows {
             let known = self.group_of.len().max(member as usize + 1);
             self.group_of.resize(known, NO_GROUP);
@@ -111,10 +112,8 @@ impl RuleRun {
         if group != NO_GROUP {
             self.rouse(latest, group);
         }
-        let gone = self.members.remove(member);
-        if let Some(group) = self.groups.get_mut(gone.group) {
-            group.members.retain(|other| *other != member);
-        }
+        self.list_left(group, member);
+        self.members.remove(member);
     }
 
     /// The binding of a member's series that it stands for.

@@ -6,8 +6,10 @@
 //! Invariants: results depend on the sequence of inputs alone, not on how rows were batched; a
 //! fault in one rule or group leaves all others as they were.
 
+mod agenda;
 mod carry;
 mod classes;
+mod crowd;
 mod dense;
 mod each;
 mod emit;
@@ -20,6 +22,7 @@ mod guest_windows;
 pub mod join;
 mod latest;
 mod members;
+mod orders;
 pub mod output;
 mod plan;
 mod plugins;
@@ -40,9 +43,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::kernel::event::Cause;
 use crate::kernel::model::lookup::Lookup;
-use crate::kernel::model::{EventTime, Labels, Series, SeriesId, SourceId};
+use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
@@ -335,64 +337,6 @@ impl Engine {
         }
         self.latest.leave(id);
         self.plugins.forget(id);
-    }
-
-    /// A source was lost (`None`), or is listened to again since a time.
-    fn listen(
-        &mut self,
-        position: u64,
-        source: SourceId,
-        since: Option<EventTime>,
-        out: &mut Output,
-    ) {
-        self.position = position;
-        self.listening.sources.insert(source, since);
-        for rule in 0..self.runs.len() as u32 {
-            self.with_rule(rule, Some(source), out, |run, context| {
-                for group in run.groups.numbers() {
-                    run.sync(context.latest, group);
-                    if run.groups[group].recent.source == Some(source) {
-                        run.rouse(context.latest, group);
-                        run.schedule(context, group);
-                    }
-                }
-            });
-        }
-    }
-
-    fn forget(&mut self, position: u64, rule: &str, key: &Labels, out: &mut Output) {
-        self.position = position;
-        let Some(rule) = self.ruleset.find(rule) else { return };
-        let at = self.watermark;
-        self.with_rule(rule.0, None, out, |run, context| {
-            if let Some(group) = run.group_of(key) {
-                run.rouse(context.latest, group);
-                run.end_group(context, group, at, Cause::Forgotten);
-                run.drop_group(context, group);
-            }
-        });
-    }
-
-    fn quarantine(&mut self, position: u64, rule: &str, on: bool, out: &mut Output) {
-        self.position = position;
-        let Some(rule) = self.ruleset.find(rule) else { return };
-        let first = self.shard == 0;
-        self.with_rule(rule.0, None, out, |run, context| {
-            if run.quarantined == on {
-                return;
-            }
-            run.quarantined = on;
-            run.rouse_all(context.latest);
-            if first {
-                run.signal(context, run.unhealthy(), if on { 1 } else { -1 });
-            }
-            if !on {
-                for group in run.groups.numbers() {
-                    run.groups[group].end_faults();
-                    run.groups[group].stale = true;
-                }
-            }
-        });
     }
 }
 

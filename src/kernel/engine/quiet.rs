@@ -10,7 +10,7 @@ use super::emit;
 use super::figures::Facts;
 use super::group::{Quiet, Silence};
 use super::run::RuleRun;
-use super::{Context, Phase};
+use super::{Context, Listening, Phase};
 
 /// What a group's timer is for. In this order when due at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,17 +37,27 @@ fn reminder(fired_at: EventTime, repeat: Duration, reminders: u32) -> EventTime 
 
 impl RuleRun {
     /// The group's earliest timer.
-    pub fn next_deadline(&self, context: &Context<'_>, number: u32) -> Option<(EventTime, Timer)> {
+    pub fn next_deadline(&self, heard: &Listening, number: u32) -> Option<(EventTime, Timer)> {
+        self.deadline_among(heard, number, &self.groups[number].members)
+    }
+
+    /// The earliest timer of the group itself and of some of its members.
+    pub fn deadline_among(
+        &self,
+        listening: &Listening,
+        number: u32,
+        members: &[u32],
+    ) -> Option<(EventTime, Timer)> {
         let group = &self.groups[number];
+        let members = members.iter().map(|member| &self.members[*member]);
         let timing = &self.rule.timing;
-        let listening = context.listening.since(group.recent.source);
+        let listening = listening.since(group.recent.source);
         let from = |heard: EventTime, after: Duration| -> Option<EventTime> {
             listening.map(|since| heard.max(since) + after)
         };
         let join = group.more.join.as_ref().and_then(|join| join.due());
         let session = if self.is_session() {
-            let own = group.members.iter().filter_map(|member| {
-                let member = &self.members[*member];
+            let own = members.clone().filter_map(|member| {
                 Some((member.recent.window.as_deref()?, &self.specs[member.input as usize]))
             });
             let busy = group.recent.windows.iter().zip(&self.specs).chain(own);
@@ -57,8 +67,8 @@ impl RuleRun {
             None
         };
         let expire = if self.specs.is_empty() {
-            let live = group.members.iter().map(|member| &self.members[*member]);
-            live.filter(|member| member.live)
+            members
+                .filter(|member| member.live)
                 .map(|member| member.recent.heard)
                 .min()
                 .and_then(|heard| from(heard, timing.expire))
@@ -101,7 +111,7 @@ impl RuleRun {
     /// Runs every timer of the group that is due at or before `due`.
     pub fn quiet_due(&mut self, context: &mut Context<'_>, number: u32, due: EventTime) {
         context.phase = Phase::Due;
-        while let Some((at, timer)) = self.next_deadline(context, number) {
+        while let Some((at, timer)) = self.next_deadline(context.listening, number) {
             if at > due {
                 return;
             }
@@ -137,6 +147,7 @@ impl RuleRun {
                 member.recent.state = first_state.clone();
             }
         }
+        self.unlist_clear(number);
         let members = &self.groups[number].members;
         let any_live = members.iter().any(|member| self.members[*member].live);
         self.groups[number].stale = true;

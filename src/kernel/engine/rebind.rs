@@ -48,6 +48,7 @@ impl Engine {
         let mut all: Vec<(Binding, u32)> = known.collect();
         for (binding, member) in &all {
             let run = &mut self.runs[binding.rule.index()];
+            run.sync_followed(&self.latest, *member);
             run.rouse(&mut self.latest, run.members[*member].group);
         }
         all.extend(fresh);

@@ -5,11 +5,14 @@
 //! [`Latest`](super::latest::Latest) records and is brought over before anything looks at it.
 //! Everything that does more than judge a sample that is no breach must rouse the group first.
 
+use smallvec::SmallVec;
+
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::EventTime;
 use crate::kernel::rule::{Judge, Rule, Shape};
 
 use super::figures::main_column;
+use super::group::Member;
 use super::latest::{LatestTable, PLACES};
 use super::run::RuleRun;
 
@@ -99,10 +102,12 @@ impl RuleRun {
 
     /// From here on the group sees each of its samples, until it [rests](RuleRun::rest) again.
     pub fn rouse(&mut self, latest: &mut LatestTable, number: u32) {
+        if !self.groups.get(number).is_some_and(|group| group.at_rest) {
+            return;
+        }
         self.sync(latest, number);
-        if let Some(group) = self.groups.get_mut(number)
-            && std::mem::take(&mut group.at_rest)
-        {
+        if let Some(group) = self.groups.get_mut(number) {
+            group.at_rest = false;
             self.at_rest -= 1;
             if let Some(resting) = self.resting.get_mut(number as usize) {
                 *resting = false;
@@ -120,7 +125,19 @@ impl RuleRun {
 
     pub fn rouse_all(&mut self, latest: &mut LatestTable) {
         for number in self.groups.numbers() {
+            self.sync(latest, number);
             self.rouse(latest, number);
+        }
+    }
+
+    /// [Rests](RuleRun::rest) what it can of the groups of these members.
+    pub fn rest_all(&mut self, latest: &mut LatestTable, members: impl Iterator<Item = u32>) {
+        let mut groups: SmallVec<[u32; 8]> =
+            members.map(|member| self.members[member].group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        for number in groups {
+            self.rest(latest, number);
         }
     }
 
@@ -143,7 +160,7 @@ impl RuleRun {
         self.slim(number);
     }
 
-    fn is_calm(&self, latest: &LatestTable, number: u32) -> bool {
+    fn is_calm(&mut self, latest: &LatestTable, number: u32) -> bool {
         let Some(group) = self.groups.get(number) else { return false };
         let may = self.plain || self.guest && group.members.len() == 1 || self.closes_at_rest();
         may && !self.quarantined
@@ -155,15 +172,15 @@ impl RuleRun {
             && group.more.faults_in_row == 0
             && group.wake != EventTime::MAX
             && !group.members.is_empty()
-            && group.members.iter().all(|member| {
-                let member = &self.members[*member];
-                // A series that began anew has not said yet what its record says.
-                let heard_all =
-                    member.recent.last.is_some_and(|(at, _)| latest[member.id].at <= at);
-                member.live
-                    && member.verdict.is_none()
-                    && heard_all
-                    && usize::from(member.place) < PLACES
-            })
+            && self.all_calm(latest, number)
+    }
+}
+
+impl Member {
+    /// Nothing is going on in it that its series' record does not tell.
+    pub fn is_calm(&self, latest: &LatestTable) -> bool {
+        // A series that began anew has not said yet what its record says.
+        let heard_all = self.recent.last.is_some_and(|(at, _)| latest[self.id].at <= at);
+        self.live && self.verdict.is_none() && heard_all && usize::from(self.place) < PLACES
     }
 }

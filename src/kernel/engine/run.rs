@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
-use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::Cause;
 use crate::kernel::model::index::Index;
 use crate::kernel::model::{Duration, EventTime, Labels, Series, SourceId};
@@ -20,6 +19,7 @@ use crate::kernel::window::dense::Dense;
 use super::group::{Group, Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};
 use super::programs::{Programs, Table};
+use super::quiet::Timer;
 use super::slab::Slab;
 use super::{Context, Phase, emit};
 
@@ -200,10 +200,18 @@ impl RuleRun {
         let number = known.group;
         let group = &mut self.groups[number];
         group.recent.heard = group.recent.heard.max(heard);
-        group.recent.source = context.source.or(group.recent.source);
+        let before = group.recent.source;
+        group.recent.source = context.source.or(before);
+        let (listening, source) = (context.listening, group.recent.source);
+        if source != before && listening.since(source) != listening.since(before) {
+            // Its series expire by what this source was listened to: to be looked at with the next
+            // step, and not on each sample where sources take turns.
+            let now = context.watermark - self.delay;
+            self.put_on_agenda(number, Some((now, Timer::Expire)));
+        }
         if woke {
             // From now on it can expire, which may be before anything else is due.
-            self.schedule(context, number);
+            self.schedule_for(context, number, Some(member));
         }
         // A series that was silent for so long would have been forgotten; whether it was must not
         // depend on when somebody looked.
@@ -290,56 +298,6 @@ impl RuleRun {
         }
     }
 
-    /// The next time at which something is due, in the rule's own time.
-    pub fn next_due(&self) -> Option<EventTime> {
-        let pane = self.next_pane();
-        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
-        [pane, timer].into_iter().flatten().min()
-    }
-
-    fn next_pane(&self) -> Option<EventTime> {
-        let every = self.every?;
-        let holds = self.dense.as_ref().is_some_and(|dense| !dense.is_idle());
-        (holds || !self.awake.is_empty()).then(|| self.closed + every)
-    }
-
-    /// Runs everything due before `watermark` (the engine's), in the order of due times.
-    pub fn run_due(&mut self, context: &mut Context<'_>) {
-        let until = context.watermark - self.delay;
-        while let Some(due) = self.next_due().filter(|due| *due < until) {
-            if self.next_pane() == Some(due) {
-                self.closed = due;
-                self.close_panes(context, due);
-            } else {
-                self.run_timer(context, due);
-            }
-        }
-        self.catch_up(context.watermark);
-    }
-
-    fn run_timer(&mut self, context: &mut Context<'_>, due: EventTime) {
-        let Some(Reverse((_, group))) = self.timers.pop() else { return };
-        if self.groups.get(group).is_some_and(|group| group.wake == due) {
-            self.rouse(context.latest, group);
-            self.groups[group].wake = EventTime::MAX;
-            self.quiet_due(context, group, due);
-            if self.groups.get(group).is_some() {
-                self.schedule(context, group);
-                self.rest(context.latest, group);
-            }
-        }
-    }
-
-    /// Puts the group's next timer on the agenda unless an earlier entry is there.
-    pub fn schedule(&mut self, context: &Context<'_>, group: u32) {
-        let Some((due, _)) = self.next_deadline(context, group) else { return };
-        let known = &mut self.groups[group];
-        if due < known.wake {
-            known.wake = due;
-            self.timers.push(Reverse((due, group)));
-        }
-    }
-
     pub fn end_group(
         &mut self,
         context: &mut Context<'_>,
@@ -378,15 +336,6 @@ impl RuleRun {
         if group.key.get(OVERFLOW).is_some() {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, -1);
         }
-    }
-
-    /// The verdict of a group without a window: the highest of its live series.
-    pub fn group_verdict(&self, group: u32) -> Verdict {
-        let levels = self.groups[group].members.iter().map(|member| {
-            let member = &self.members[*member];
-            if member.live { member.verdict } else { None }
-        });
-        Verdict::of(levels.max().flatten())
     }
 
     /// Hands the rule its rows of a segment. The inbox is in row order.

@@ -244,8 +244,10 @@ impl RuleRun {
         if saved.state.is_some() && group.more.state.is_some() {
             group.more.state = saved.state.clone();
         }
-        if saved.join.is_some() && group.more.join.is_some() {
-            group.more.join = saved.join.clone();
+        if let Some((own, saved)) = group.more.join.as_mut().zip(saved.join.as_ref())
+            && own.continues(saved)
+        {
+            *own = saved.clone();
         }
         if let Some(dense) = self.dense.as_mut().filter(|_| continues) {
             dense.put_back(number, self.closed, &saved.panes);

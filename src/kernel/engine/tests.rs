@@ -6,6 +6,7 @@
 mod disputes;
 mod extremes;
 mod guests;
+mod joins;
 mod kit;
 mod labels;
 mod promises;

@@ -125,7 +125,7 @@ impl RuleRun {
             self.wake(number);
         }
         if self.groups[number].wake == EventTime::MAX || self.is_session() {
-            self.schedule(context, number);
+            self.schedule_for(context, number, Some(member));
         }
     }
 

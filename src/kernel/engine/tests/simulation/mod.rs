@@ -161,6 +161,9 @@ fn run(steps: &[Step], rules: &dyn Fn(usize) -> Vec<Arc<Rule>>, manner: Manner, 
             run.take(machine.step(arrived).events);
             assert!(watermark <= machine.sequencer.watermark(), "time never goes back");
             watermark = machine.sequencer.watermark();
+            for engine in &machine.engines {
+                engine.runs.iter().for_each(|run| run.check_groups(&engine.listening));
+            }
         }
         if let Step::Swap(to) = step {
             version = *to;
