@@ -108,11 +108,48 @@ struct EwmaAnomaly {
     declaration: Declaration,
     fading: Fading,
     remembered: Remembered,
+    bounds: Bounds,
+    tracks: SeriesTable<Track>,
+}
+
+/// What is too far off.
+#[derive(Clone, Copy)]
+struct Bounds {
     k: f64,
     floor: f64,
     warmup: u32,
     level: Level,
-    tracks: SeriesTable<Track>,
+}
+
+impl Bounds {
+    /// Judges each row and folds it in; `weight` is asked for the weight of a sample that comes so
+    /// long after the one before.
+    fn judge(
+        self,
+        rows: Columns<'_>,
+        tracks: &mut SeriesTable<Track>,
+        out: &mut Judgement,
+        mut weight: impl FnMut(Timestamp) -> f64,
+    ) {
+        let columns = rows.series.iter().zip(rows.at).zip(rows.value).enumerate();
+        for (row, ((series, &at), &value)) in columns {
+            let Some(track) = tracks.get_mut(*series) else {
+                out.hold(row);
+                continue;
+            };
+            let (off, stddev) = ((value - track.mean).abs(), track.variance.sqrt());
+            if off > self.k * stddev && off > self.floor && track.seen >= self.warmup {
+                let message = format!(
+                    "{value} is {off:.4} away from the mean {:.4} (stddev {stddev:.4})",
+                    track.mean
+                );
+                out.breach_because(row, self.level, message);
+            } else if track.seen < self.warmup {
+                out.hold(row);
+            }
+            track.take(weight(at.saturating_sub(track.at).max(0)), at, value);
+        }
+    }
 }
 
 impl Rule for EwmaAnomaly {
@@ -136,10 +173,12 @@ impl Rule for EwmaAnomaly {
             declaration,
             fading,
             remembered: Remembered { gone: 0, weight: fading.weight(0) },
-            k: settings.k,
-            floor: settings.floor,
-            warmup: settings.warmup.max(2),
-            level,
+            bounds: Bounds {
+                k: settings.k,
+                floor: settings.floor,
+                warmup: settings.warmup.max(2),
+                level,
+            },
             tracks: SeriesTable::default(),
         })
     }
@@ -162,30 +201,19 @@ impl Rule for EwmaAnomaly {
         rows: Columns<'_>,
         out: &mut Judgement,
     ) -> Result<(), Failure> {
-        let columns = rows.series.iter().zip(rows.at).zip(rows.value).enumerate();
-        for (row, ((series, &at), &value)) in columns {
-            let Some(track) = self.tracks.get_mut(*series) else {
-                out.hold(row);
-                continue;
-            };
-            if track.seen < self.warmup {
-                out.hold(row);
-            } else {
-                let off = (value - track.mean).abs();
-                let stddev = track.variance.sqrt();
-                if off > self.k * stddev && off > self.floor {
-                    let message = format!(
-                        "{value} is {off:.4} away from the mean {:.4} (stddev {stddev:.4})",
-                        track.mean
-                    );
-                    out.breach_because(row, self.level, message);
-                }
+        let EwmaAnomaly { bounds, tracks, remembered, .. } = self;
+        match self.fading {
+            Fading::Alpha(alpha) => bounds.judge(rows, tracks, out, |_| alpha),
+            fading @ Fading::HalfLife(_) => {
+                let mut last = *remembered;
+                bounds.judge(rows, tracks, out, |gone| {
+                    if gone != last.gone {
+                        last = Remembered { gone, weight: fading.weight(gone) };
+                    }
+                    last.weight
+                });
+                *remembered = last;
             }
-            let gone = at.saturating_sub(track.at).max(0);
-            if gone != self.remembered.gone {
-                self.remembered = Remembered { gone, weight: self.fading.weight(gone) };
-            }
-            track.take(self.remembered.weight, at, value);
         }
         Ok(())
     }

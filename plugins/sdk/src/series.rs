@@ -1,13 +1,15 @@
 //! State by series or group: found by the host's number, saved by its own name.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use crate::{Label, Series};
 
 const NO_SLOT: u32 = u32::MAX;
 
-/// Of a saved series and its value, about.
-const SAVED_BYTES: usize = 96;
+/// Of a series' saved name, and of its value: about.
+const NAME_BYTES: usize = 64;
+const VALUE_BYTES: usize = 40;
 
 /// What the host gives a number and announces once: a series, or a group of a rule.
 #[doc(hidden)]
@@ -47,17 +49,22 @@ pub struct Table<S, T> {
     values: Vec<T>,
     /// By slot, as the values are.
     series: Vec<S>,
+    /// What `save` writes of the series, from the first time until their number changes: states
+    /// are saved more often than series come and go.
+    names: OnceCell<Vec<u8>>,
 }
 
 impl<S, T> Default for Table<S, T> {
     fn default() -> Table<S, T> {
-        Table { slots: Vec::new(), values: Vec::new(), series: Vec::new() }
+        let (slots, values, series) = (Vec::new(), Vec::new(), Vec::new());
+        Table { slots, values, series, names: OnceCell::new() }
     }
 }
 
 impl<S: Announced, T: Default> Table<S, T> {
     /// Takes what the host announced; a series that is there already keeps its value.
     pub fn intern(&mut self, added: Vec<S>) {
+        self.names.take();
         for series in added {
             let id = series.id() as usize;
             if self.slots.len() <= id {
@@ -72,6 +79,7 @@ impl<S: Announced, T: Default> Table<S, T> {
     }
 
     pub fn forget(&mut self, removed: &[u32]) {
+        self.names.take();
         for id in removed {
             let Some(slot) = self.slot(*id) else { continue };
             self.slots[*id as usize] = NO_SLOT;
@@ -104,9 +112,16 @@ impl<S: Announced, T: Default> Table<S, T> {
     /// Writes every value under its series' name, for a snapshot that outlives the numbers.
     /// `write` appends a value's bytes.
     pub fn save(&self, write: impl Fn(&T, &mut Vec<u8>)) -> Vec<u8> {
-        let mut data = Vec::with_capacity(SAVED_BYTES * self.values.len());
-        for (series, value) in self.series.iter().zip(&self.values) {
-            put(&mut data, |data| identity(series, data));
+        let names = self.names.get_or_init(|| {
+            let mut names = Vec::with_capacity(NAME_BYTES * self.series.len());
+            for series in &self.series {
+                put(&mut names, |names| identity(series, names));
+            }
+            names
+        });
+        let mut data = Vec::with_capacity(names.len() + VALUE_BYTES * self.values.len() + 4);
+        put(&mut data, |data| data.extend_from_slice(names));
+        for value in &self.values {
             put(&mut data, |data| write(value, data));
         }
         data
@@ -117,9 +132,13 @@ impl<S: Announced, T: Default> Table<S, T> {
     pub fn restore(&mut self, data: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Option<()> {
         let mut saved = BTreeMap::new();
         let mut rest = data;
-        while !rest.is_empty() {
-            let name = take(&mut rest)?;
+        let mut names = take(&mut rest)?;
+        while !names.is_empty() {
+            let name = take(&mut names)?;
             saved.insert(name.to_vec(), read(take(&mut rest)?)?);
+        }
+        if !rest.is_empty() {
+            return None;
         }
         let mut name = Vec::new();
         for (series, own) in self.series.iter().zip(&mut self.values) {

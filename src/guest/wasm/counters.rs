@@ -3,24 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::moment::{Moment, Ticks};
 use crate::guest::changes::{self, OTHERS};
 use crate::kernel::model::Now;
 
 /// Of a version of a plugin, over all of its instances.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Into the guest, of every function.
-    pub calls: AtomicU64,
     /// Batches of samples or windows, payloads, measurements, and attempts to deliver.
     pub batches: AtomicU64,
     /// Samples, windows, alerts or readings in those.
     pub rows: AtomicU64,
     /// Of the rows that it judged, those in breach.
     pub verdicts: AtomicU64,
-    /// Nanoseconds inside calls, less those inside host functions.
-    pub busy_nanos: AtomicU64,
     /// Stores that had to be thrown away: traps and missed deadlines.
     pub traps: AtomicU64,
     /// Answers that broke a promise, and failures that a guest reported.
@@ -38,9 +36,52 @@ pub struct Counters {
     pub log_lines_left_out: AtomicU64,
     /// Additions to counters of its own past their number, or with a value or name that is none.
     pub counters_left_out: AtomicU64,
+    calls: Mutex<Calls>,
     memory: Memory,
     state: State,
     words: Mutex<Words>,
+}
+
+/// Calls of all instances: of those that are gone together, of the others each by itself.
+#[derive(Debug, Default)]
+struct Calls {
+    gone: Called,
+    open: Vec<Arc<Tally>>,
+}
+
+/// How often it was called, of every function, and how long it was inside, less the time inside
+/// host functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Called {
+    times: u64,
+    ticks: Ticks,
+}
+
+/// The calls of one instance. Only one thread at a time counts, so no step of it need be atomic:
+/// that would be a tenth of a short call.
+#[derive(Debug, Default)]
+pub struct Tally {
+    times: AtomicU64,
+    ticks: AtomicU64,
+}
+
+impl Tally {
+    /// One call more, which took so long.
+    pub fn count(&self, ticks: Ticks) {
+        self.times.store(self.times.load(Relaxed) + 1, Relaxed);
+        self.ticks.store(self.ticks.load(Relaxed) + ticks, Relaxed);
+    }
+
+    fn read(&self) -> Called {
+        Called { times: self.times.load(Relaxed), ticks: self.ticks.load(Relaxed) }
+    }
+}
+
+impl Called {
+    fn add(&mut self, other: Called) {
+        self.times += other.times;
+        self.ticks += other.ticks;
+    }
 }
 
 /// Of linear memory and tables of all instances there are, in bytes.
@@ -72,6 +113,44 @@ impl Counters {
     const OWN_MAX: usize = 64;
     const OWN_NAME_BYTES_MAX: usize = 128;
     const DENIED_HOSTS_MAX: usize = 16;
+
+    /// A new instance's own count.
+    pub(super) fn open(&self) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        self.all_calls().open.push(tally.clone());
+        tally
+    }
+
+    /// An instance is gone; its calls stay counted.
+    pub(super) fn close(&self, tally: &Arc<Tally>) {
+        let mut calls = self.all_calls();
+        let before = calls.open.len();
+        calls.open.retain(|open| !Arc::ptr_eq(open, tally));
+        if calls.open.len() < before {
+            calls.gone.add(tally.read());
+        }
+    }
+
+    /// Calls into the guest, of every function.
+    pub fn calls(&self) -> u64 {
+        self.called().times
+    }
+
+    /// Time inside calls, less that inside host functions.
+    pub fn busy(&self) -> Duration {
+        Moment::length(self.called().ticks)
+    }
+
+    fn called(&self) -> Called {
+        let calls = self.all_calls();
+        let mut called = calls.gone;
+        calls.open.iter().for_each(|tally| called.add(tally.read()));
+        called
+    }
+
+    fn all_calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// Adds to one of the guest's own counters.
     pub(super) fn add_own(&self, name: String, delta: f64) {
@@ -189,6 +268,23 @@ mod tests {
             counters.memory_moved(before, after);
             assert_eq!((counters.memory_bytes(), counters.memory_peak_bytes()), (now, peak));
         }
+    }
+
+    #[test]
+    fn calls_of_instances_that_are_gone_stay_counted() {
+        let counters = Counters::default();
+        let (first, second) = (counters.open(), counters.open());
+        for _ in 0..3 {
+            first.count(10);
+        }
+        second.count(5);
+        assert_eq!(counters.called(), Called { times: 4, ticks: 35 });
+        for _ in 0..2 {
+            counters.close(&first);
+            assert_eq!(counters.called(), Called { times: 4, ticks: 35 });
+        }
+        second.count(1);
+        assert_eq!(counters.called(), Called { times: 5, ticks: 36 });
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::store::Stop;
 use super::v0_1::bindings::{rule, window_rule};
 use super::v0_1::{HostState, labels_to, model, rules, window_evaluator};
 use crate::kernel::model::{Labels, Series};
+use crate::kernel::rule::program::GuestRows;
 
 /// Series or groups announced in one call; a new instance may have to learn of a million.
 const INTERN_MAX: usize = 4_096;
@@ -88,14 +89,6 @@ pub enum Declarations {
 /// A running instance.
 pub type Live = Instance<Judging>;
 
-/// Samples of one rule.
-#[derive(Clone, Copy)]
-pub struct Columns<'a> {
-    pub series: &'a [u32],
-    pub at: &'a [i64],
-    pub value: &'a [f64],
-}
-
 /// Windows of one rule.
 #[derive(Clone, Copy)]
 pub struct WindowColumns<'a> {
@@ -136,9 +129,9 @@ impl Instance<Judging> {
         self.store.call("forget", |store| guest.call_forget(store, removed))
     }
 
-    pub fn evaluate(&mut self, rule: u32, columns: Columns<'_>) -> Result<rules::Judgement, Stop> {
+    pub fn evaluate(&mut self, rule: u32, rows: &GuestRows) -> Result<rules::Judgement, Stop> {
         let guest = samples(&self.guest)?.watchfire_plugin_evaluator();
-        let Columns { series, at, value } = columns;
+        let GuestRows { series, at, value } = rows;
         self.store.ask("evaluate", |store| guest.call_evaluate(store, rule, series, at, value))
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
+use super::moment::{Moment, Ticks};
 use crate::guest::grant::GuestLimits;
 
 const MIB: usize = 1024 * 1024;
@@ -153,39 +154,39 @@ impl ResourceLimiter for MemoryLimit {
 pub struct Budget {
     call: Duration,
     wall: Duration,
-    began: Instant,
+    began: Moment,
     /// Spent inside host functions since `began`.
-    outside: Duration,
+    outside: Ticks,
 }
 
 impl Budget {
     pub fn new(limits: &Limits) -> Budget {
         let (call, wall) = (limits.call, limits.wall);
-        Budget { call, wall, began: Instant::now(), outside: Duration::ZERO }
+        Budget { call, wall, began: Moment::now(), outside: 0 }
     }
 
     pub fn restart(&mut self) {
-        self.began = Instant::now();
-        self.outside = Duration::ZERO;
+        self.began = Moment::now();
+        self.outside = 0;
     }
 
     /// What the guest itself used since the call began.
-    pub fn used(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.outside)
+    pub fn used(&self) -> Ticks {
+        Moment::now().since(self.began).saturating_sub(self.outside)
     }
 
     pub fn left(&self) -> Duration {
-        self.call.saturating_sub(self.used())
+        self.call.saturating_sub(Moment::length(self.used()))
     }
 
     /// What a host function may still wait for.
     pub fn wall_left(&self) -> Duration {
-        self.wall.saturating_sub(self.began.elapsed())
+        self.wall.saturating_sub(Moment::length(Moment::now().since(self.began)))
     }
 
     /// Takes the time since `entered` off the guest's account.
-    pub fn excuse(&mut self, entered: Instant) {
-        self.outside += entered.elapsed();
+    pub fn excuse(&mut self, entered: Moment) {
+        self.outside += Moment::now().since(entered);
     }
 }
 

@@ -20,6 +20,7 @@ pub mod error;
 pub mod inspect;
 pub mod limits;
 pub mod manifest;
+mod moment;
 pub mod strikes;
 
 mod answer;

@@ -10,13 +10,15 @@ use super::answer::{Asked, check};
 use super::declared::{self, Common, Levels};
 use super::engine::Compiled;
 use super::error::LoadError;
-use super::judge::{Columns, JudgingRecipe, Live, WindowColumns};
+use super::judge::{JudgingRecipe, Live, WindowColumns};
 use super::limits::cut;
 use super::shard::ShardInstance;
 use super::store::{Plugin, Stop};
 use super::v0_1::{level_from, rules};
 use crate::kernel::model::{Labels, Series, Version};
-use crate::kernel::rule::program::{Fault, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin};
+use crate::kernel::rule::program::{
+    Fault, GuestRows, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin,
+};
 use crate::kernel::rule::selector::NamePattern;
 use crate::kernel::rule::{Rule, Shape};
 
@@ -99,9 +101,9 @@ fn try_samples(
     let known: BTreeMap<u32, Series> = (0..).zip(rows.map(canned)).collect();
     live.intern(&known).map_err(died)?;
     for rule in 0..rules.len() as u32 {
-        let series = [2 * rule, 2 * rule + 1];
-        let columns = Columns { series: &series, at: &[TRIAL_AT; 2], value: &[0.0, 1.0] };
-        let answer = live.evaluate(rule, columns).map_err(died)?;
+        let series = vec![2 * rule, 2 * rule + 1];
+        let rows = GuestRows { series, at: vec![TRIAL_AT; 2], value: vec![0.0, 1.0] };
+        let answer = live.evaluate(rule, &rows).map_err(died)?;
         let asked = Asked::Rows(2);
         component.accept(rule, answer, &asked, &mut GuestVerdicts::default()).map_err(died)?;
         let answer = live.tick(rule, TRIAL_AT + 1).map_err(died)?;

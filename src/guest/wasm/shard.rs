@@ -11,13 +11,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::answer::Asked;
 use super::counters::Counters;
-use super::judge::{Columns, Live, WindowColumns};
+use super::judge::{Live, WindowColumns};
 use super::rule::RuleComponent;
 use super::store::Stop;
 use super::v0_1::{model, rules};
 use crate::guest::changes;
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
-use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, WindowRows};
+use crate::kernel::rule::program::{Fault, GuestRows, GuestVerdicts, RuleInstance, WindowRows};
 
 /// Rows between two checkpoints, where there are few series.
 const CHECKPOINT_ROWS: usize = 16_384;
@@ -41,6 +41,8 @@ pub struct ShardInstance {
     /// The state at the last checkpoint.
     saved: Option<model::Snapshot>,
     kept: Kept,
+    /// Columns of calls that need not be kept any more, to be filled again.
+    spare: Vec<GuestRows>,
 }
 
 /// What was announced to the guest.
@@ -82,7 +84,7 @@ struct Kept {
 }
 
 enum Call {
-    Evaluate { rule: u32, series: Vec<u32>, at: Vec<i64>, value: Vec<f64> },
+    Evaluate { rule: u32, rows: GuestRows },
     Tick { rule: u32, now: i64 },
     Windows { rule: u32, groups: Vec<u32>, ends: Vec<i64>, values: Vec<Vec<f64>> },
 }
@@ -90,9 +92,7 @@ enum Call {
 impl Call {
     fn make(&self, live: &mut Live) -> Result<rules::Judgement, Stop> {
         match self {
-            Call::Evaluate { rule, series, at, value } => {
-                live.evaluate(*rule, Columns { series, at, value })
-            }
+            Call::Evaluate { rule, rows } => live.evaluate(*rule, rows),
             Call::Tick { rule, now } => live.tick(*rule, *now),
             Call::Windows { rule, groups, ends, values } => {
                 live.evaluate_windows(*rule, WindowColumns { groups, ends, values })
@@ -110,7 +110,7 @@ impl Call {
 
     fn rows(&self) -> usize {
         match self {
-            Call::Evaluate { series, .. } => series.len(),
+            Call::Evaluate { rows, .. } => rows.series.len(),
             Call::Tick { .. } => 0,
             Call::Windows { groups, .. } => groups.len(),
         }
@@ -119,7 +119,7 @@ impl Call {
     /// The call without rows of series or groups that the guest was told to forget since.
     fn retain(&mut self, known: &Known) {
         match self {
-            Call::Evaluate { series, at, value, .. } => {
+            Call::Evaluate { rows: GuestRows { series, at, value }, .. } => {
                 let kept: Vec<bool> =
                     series.iter().map(|id| known.series.contains_key(id)).collect();
                 keep(series, &kept);
@@ -146,8 +146,8 @@ fn keep<T>(column: &mut Vec<T>, kept: &[bool]) {
 
 impl ShardInstance {
     pub fn new(component: RuleComponent, live: Live) -> ShardInstance {
-        let (known, kept) = (Known::default(), Kept::default());
-        ShardInstance { component, live: Some(live), known, saved: None, kept }
+        let (known, kept, spare) = (Known::default(), Kept::default(), Vec::new());
+        ShardInstance { component, live: Some(live), known, saved: None, kept, spare }
     }
 
     /// Runs `work` on a live instance; after a trap once more on a new one.
@@ -278,7 +278,13 @@ impl ShardInstance {
     fn checkpoint(&mut self, saved: Option<model::Snapshot>) {
         self.set_saved(saved);
         self.plugin_counters().saved(changes::now());
-        self.kept = Kept::default();
+        self.spare.clear();
+        for call in std::mem::take(&mut self.kept).calls {
+            if let Call::Evaluate { mut rows, .. } = call {
+                rows.clear();
+                self.spare.push(rows);
+            }
+        }
     }
 }
 
@@ -309,24 +315,20 @@ impl RuleInstance for ShardInstance {
         let _ = self.tell(|live| live.forget(&removed));
     }
 
+    fn spare_rows(&mut self) -> GuestRows {
+        self.spare.pop().unwrap_or_default()
+    }
+
     fn evaluate(
         &mut self,
         rule: u32,
-        series: &[SeriesId],
-        at: &[EventTime],
-        value: &[f64],
+        rows: GuestRows,
         out: &mut GuestVerdicts,
     ) -> Result<(), Fault> {
-        if series.is_empty() {
+        if rows.series.is_empty() {
             return Ok(());
         }
-        let call = Call::Evaluate {
-            rule,
-            series: series.iter().map(|id| id.0).collect(),
-            at: at.iter().map(|at| at.nanos()).collect(),
-            value: value.to_vec(),
-        };
-        self.judge(call, out).map_err(fault)
+        self.judge(Call::Evaluate { rule, rows }, out).map_err(fault)
     }
 
     fn tick(&mut self, rule: u32, now: EventTime, out: &mut GuestVerdicts) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
-use super::counters::Counters;
+use super::counters::{Counters, Tally};
 use super::engine::{TICK, WasmHost};
 use super::limits::{Budget, Limits, LogLimit, MemoryLimit, cut};
 use super::manifest::Kind;
@@ -135,11 +135,13 @@ pub struct GuestStore {
     call_ticks: u64,
     /// Of its memory, as the plugin's counters have it.
     counted_bytes: u64,
+    tally: Arc<Tally>,
 }
 
 impl Drop for GuestStore {
     fn drop(&mut self) {
         self.plugin.counters.memory_moved(self.counted_bytes, 0);
+        self.plugin.counters.close(&self.tally);
     }
 }
 
@@ -163,7 +165,8 @@ impl GuestStore {
         store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
         store.epoch_deadline_callback(past_deadline);
         let call_ticks = ticks(plugin.limits.call);
-        GuestStore { store, plugin: plugin.clone(), tail, now, call_ticks, counted_bytes: 0 }
+        let (plugin, tally) = (plugin.clone(), plugin.counters.open());
+        GuestStore { store, plugin, tail, now, call_ticks, counted_bytes: 0, tally }
     }
 
     pub fn plugin(&self) -> &Plugin {
@@ -204,14 +207,13 @@ impl GuestStore {
         run: impl FnOnce(&mut Store<HostState>) -> wasmtime::Result<R>,
     ) -> Result<R, Stop> {
         let counters = &self.plugin.counters;
-        counters.calls.fetch_add(1, Relaxed);
         let state = self.store.data_mut();
         let denied = state.memory.denied;
         state.budget.restart();
         self.store.set_epoch_deadline(self.call_ticks);
         let answer = run(&mut self.store);
         let state = self.store.data();
-        counters.busy_nanos.fetch_add(state.budget.used().as_nanos() as u64, Relaxed);
+        self.tally.count(state.budget.used());
         let bytes = state.memory.bytes() as u64;
         counters.memory_moved(std::mem::replace(&mut self.counted_bytes, bytes), bytes);
         // Most calls are denied nothing, and every atomic step is felt.

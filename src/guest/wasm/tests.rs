@@ -17,7 +17,7 @@ use super::*;
 use crate::kernel::event::{Cause, Event, EventId, Fingerprint, Kind};
 use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, Version};
 use crate::kernel::rule::Rule;
-use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, RulePlugin};
+use crate::kernel::rule::program::{Fault, GuestRows, GuestVerdicts, RuleInstance, RulePlugin};
 
 /// The bytes of a guest, by its file's name without `.wasm`.
 fn guest(name: &str) -> Arc<Vec<u8>> {
@@ -109,12 +109,13 @@ fn load_of(id: u32) -> Series {
 type Row = (u32, i64, f64);
 
 fn judge(instance: &mut dyn RuleInstance, rows: &[Row]) -> Result<GuestVerdicts, Fault> {
-    let series: Vec<SeriesId> = rows.iter().map(|row| SeriesId(row.0)).collect();
-    let at: Vec<EventTime> =
-        rows.iter().map(|row| EventTime::from_nanos(row.1 * 1_000_000_000)).collect();
-    let value: Vec<f64> = rows.iter().map(|row| row.2).collect();
+    let rows = GuestRows {
+        series: rows.iter().map(|row| row.0).collect(),
+        at: rows.iter().map(|row| row.1 * 1_000_000_000).collect(),
+        value: rows.iter().map(|row| row.2).collect(),
+    };
     let mut out = GuestVerdicts::default();
-    instance.evaluate(0, &series, &at, &value, &mut out)?;
+    instance.evaluate(0, rows, &mut out)?;
     Ok(out)
 }
 

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::counters::Counters;
 use super::limits::{Budget, LogLimit, MemoryLimit, cut};
+use super::moment::Moment;
 use crate::guest::http::{HttpError, HttpGate, HttpRequest, Part};
 use crate::kernel::event::{Cause, Event, Kind};
 use crate::kernel::model::{Labels, Level};
@@ -115,7 +116,7 @@ impl http::Host for HostState {
         }
         self.counters.requests.fetch_add(1, Relaxed);
         let host = host_of(&request);
-        let entered = Instant::now();
+        let entered = Moment::now();
         let answer = out.runtime.block_on(out.gate.send(request_from(request, left)));
         self.budget.excuse(entered);
         if matches!(answer, Err(HttpError::Denied(_))) {

@@ -38,14 +38,14 @@ impl RuleRun {
         if !asked.is_sorted_by_key(|asked| asked.row) {
             asked.sort_unstable_by_key(|asked| asked.row);
         }
-        let row_of = |asked: &Asked| asked.row as usize;
-        let series: Vec<SeriesId> = asked.iter().map(|asked| rows.series[row_of(asked)]).collect();
-        let at: Vec<EventTime> = asked.iter().map(|asked| rows.at[row_of(asked)]).collect();
-        let value: Vec<f64> = asked.iter().map(|asked| rows.value[row_of(asked)]).collect();
         let guest = self.guest_judge();
+        let mut columns = context.plugins.spare_rows(&guest.plugin);
+        let row_of = |asked: &Asked| asked.row as usize;
+        columns.series.extend(asked.iter().map(|asked| rows.series[row_of(asked)].0));
+        columns.at.extend(asked.iter().map(|asked| rows.at[row_of(asked)].nanos()));
+        columns.value.extend(asked.iter().map(|asked| rows.value[row_of(asked)]));
         let mut out = GuestVerdicts::default();
-        let told =
-            context.plugins.evaluate(&guest.plugin, guest.index, (&series, &at, &value), &mut out);
+        let told = context.plugins.evaluate(&guest.plugin, guest.index, columns, &mut out);
         self.stats.evaluations += asked.len() as u64;
         match told.and_then(|()| Answers::new(out, asked.len())) {
             Ok(answers) => self.settle_asked(context, rows, &asked, answers),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::model::{EventTime, Labels, Series, SeriesId};
-use crate::kernel::rule::program::{Fault, GuestVerdicts, RuleInstance, RulePlugin, WindowRows};
+use crate::kernel::rule::program::{
+    Fault, GuestRows, GuestVerdicts, RuleInstance, RulePlugin, WindowRows,
+};
 
 #[derive(Default)]
 pub struct Plugins(Vec<PluginRun>);
@@ -120,14 +122,21 @@ impl Plugins {
         self.ready(plugin)?.evaluate_windows(rule, windows, out)
     }
 
+    /// Empty columns for [`Plugins::evaluate`].
+    pub fn spare_rows(&mut self, plugin: &str) -> GuestRows {
+        let run = self.find(plugin);
+        let instance = run.and_then(|run| run.instance.as_mut().ok());
+        instance.map(|instance| instance.spare_rows()).unwrap_or_default()
+    }
+
     pub fn evaluate(
         &mut self,
         plugin: &str,
         rule: u32,
-        rows: (&[SeriesId], &[EventTime], &[f64]),
+        rows: GuestRows,
         out: &mut GuestVerdicts,
     ) -> Result<(), Fault> {
-        self.ready(plugin)?.evaluate(rule, rows.0, rows.1, rows.2, out)
+        self.ready(plugin)?.evaluate(rule, rows, out)
     }
 
     pub fn tick(

@@ -183,13 +183,14 @@ pub trait RuleInstance: Send {
 
     fn forget(&mut self, removed: &[SeriesId]);
 
-    /// Judges rows of the component's rule number `rule`. `out` comes cleared.
+    /// Empty columns for the next rows, with the room of some that were judged before.
+    fn spare_rows(&mut self) -> GuestRows;
+
+    /// Judges rows of the component's rule number `rule`; it may keep them. `out` comes cleared.
     fn evaluate(
         &mut self,
         rule: u32,
-        series: &[SeriesId],
-        at: &[EventTime],
-        value: &[f64],
+        rows: GuestRows,
         out: &mut GuestVerdicts,
     ) -> Result<(), Fault>;
 
@@ -215,6 +216,25 @@ pub trait RuleInstance: Send {
 
     /// Series and groups are interned first. An error means a cold start.
     fn restore(&mut self, state: &[u8]) -> Result<(), Fault>;
+}
+
+/// Samples of one rule: columns of equal length, as a component takes them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GuestRows {
+    /// Numbers of series.
+    pub series: Vec<u32>,
+    /// Nanoseconds since the epoch.
+    pub at: Vec<i64>,
+    pub value: Vec<f64>,
+}
+
+impl GuestRows {
+    /// Empties the columns, which keep their room.
+    pub fn clear(&mut self) {
+        self.series.clear();
+        self.at.clear();
+        self.value.clear();
+    }
 }
 
 /// Windows of one rule, a row each: columns of equal length.

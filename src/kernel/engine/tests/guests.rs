@@ -8,7 +8,7 @@ use super::kit::*;
 use crate::kernel::model::SeriesId;
 use crate::kernel::rule::GuestRule;
 use crate::kernel::rule::program::{
-    Fault, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin, WindowRows,
+    Fault, GuestRows, GuestVerdict, GuestVerdicts, RuleInstance, RulePlugin, WindowRows,
 };
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::rule::view::{Column, Reduction};
@@ -48,14 +48,10 @@ impl RuleInstance for Counter {
     fn forget(&mut self, _: &[SeriesId]) {
         unreachable!("a window rule is told of groups")
     }
-    fn evaluate(
-        &mut self,
-        _: u32,
-        _: &[SeriesId],
-        _: &[EventTime],
-        _: &[f64],
-        _: &mut GuestVerdicts,
-    ) -> Result<(), Fault> {
+    fn spare_rows(&mut self) -> GuestRows {
+        unreachable!("a window rule judges windows")
+    }
+    fn evaluate(&mut self, _: u32, _: GuestRows, _: &mut GuestVerdicts) -> Result<(), Fault> {
         unreachable!("a window rule judges windows")
     }
     fn tick(&mut self, _: u32, _: EventTime, _: &mut GuestVerdicts) -> Result<(), Fault> {
