@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use watchfire_plugin::http::{HttpError, Part, Request, Response, secret, text};
+use watchfire_plugin::http::{Filled, Request, text};
 use watchfire_plugin::{
     Alert, DeliveryError, Failure, Receipt, Sink, Terms, export_sink, parse_duration,
 };
@@ -36,18 +36,6 @@ struct Settings {
     headers: BTreeMap<String, Filled>,
     batch: Option<u32>,
     age: Option<String>,
-}
-
-/// A text that is written in the settings, or one that only the host knows.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Filled {
-    Text(String),
-    Secret {
-        secret: String,
-        #[serde(default)]
-        prefix: String,
-    },
 }
 
 fn default_line() -> String {
@@ -82,50 +70,8 @@ impl Sink for Webhook {
         for (name, value) in &self.settings.headers {
             request = request.header(name, value.parts());
         }
-        match request.send() {
-            Ok(response) => judge(&response).map(|()| Vec::new()),
-            Err(error) => Err(explain(error)),
-        }
-    }
-}
-
-impl Filled {
-    fn parts(&self) -> Vec<Part> {
-        match self {
-            Filled::Text(written) => vec![text(written)],
-            Filled::Secret { secret: name, prefix } if prefix.is_empty() => vec![secret(name)],
-            Filled::Secret { secret: name, prefix } => vec![text(prefix), secret(name)],
-        }
-    }
-}
-
-fn judge(response: &Response) -> Result<(), DeliveryError> {
-    let said = || {
-        let start = String::from_utf8_lossy(&response.body[..response.body.len().min(200)]);
-        format!("the server answered {}: {}", response.status, start.trim())
-    };
-    match response.status {
-        200..=299 => Ok(()),
-        408 | 429 | 500..=599 => Err(DeliveryError::Retry(retry_after(response))),
-        300..=399 | 401 | 403 | 404 => Err(DeliveryError::Misconfigured(said())),
-        _ => Err(DeliveryError::Rejected(said())),
-    }
-}
-
-/// In milliseconds; only the form in seconds is read, since a guest has no wall clock.
-fn retry_after(response: &Response) -> Option<u32> {
-    let (_, value) = response.headers.iter().find(|(name, _)| name == "retry-after")?;
-    value.trim().parse::<u32>().ok()?.checked_mul(1_000)
-}
-
-fn explain(error: HttpError) -> DeliveryError {
-    match error {
-        HttpError::Denied(why) | HttpError::Invalid(why) => DeliveryError::Misconfigured(why),
-        HttpError::TimedOut => DeliveryError::Other("the server took too long".to_owned()),
-        HttpError::Unreachable(why) | HttpError::Other(why) => DeliveryError::Other(why),
-        HttpError::TooLarge(cap) => {
-            DeliveryError::Other(format!("the server's answer is larger than {cap} bytes"))
-        }
+        request.send()?.accepted()?;
+        Ok(Vec::new())
     }
 }
 

@@ -25,6 +25,7 @@ pub mod strikes;
 
 mod answer;
 mod apart;
+mod attempts;
 mod cache;
 mod declared;
 mod declared_windows;

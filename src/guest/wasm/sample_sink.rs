@@ -7,16 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::runtime::Handle;
-
 use super::apart::apart;
+use super::attempts::{OpenGuest, not_delivered};
 use super::declared::selector;
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
 use super::manifest::Kind;
 use super::saved::SavedState;
-use super::sink::{batching, not_delivered, retry, terms};
+use super::sink::{batching, retry, terms};
 use super::store::{Plugin, Stop, settings_text};
 use super::v0_1::bindings::sample_sink::{SampleSink as Bindings, SampleSinkPre};
 use super::v0_1::{HostState, Out, labels_to, model, sample_delivery};
@@ -86,8 +85,8 @@ impl SampleOpener for SampleSinkComponent {
         let settings = settings_text(&env.settings);
         let (live, announced) =
             apart(|| self.resume(&settings, known)).map_err(|stop| Fault::new(stop.words()))?;
-        let (gate, saved) = (HttpGate::new(env.granted.clone()), self.saved.clone());
-        let sink = OpenSampleSink { live: Some(live), gate, saved, plugin: self.plugin.clone() };
+        let gate = HttpGate::new(env.granted.clone());
+        let sink = OpenSampleSink::new(live, gate, &self.saved, &self.plugin);
         Ok(OpenedSamples { sink: Box::new(sink), announced })
     }
 }
@@ -160,52 +159,14 @@ fn series((id, series): &Named) -> model::Series {
     model::Series { id: *id, metric, labels }
 }
 
-/// An open sink.
-struct OpenSampleSink {
-    /// `None` while an attempt runs, and after one that died or was abandoned.
-    live: Option<Live>,
-    gate: HttpGate,
-    saved: Arc<SavedState>,
-    plugin: Arc<Plugin>,
-}
+type OpenSampleSink = OpenGuest<Bindings>;
 
 impl DeliverSamples for OpenSampleSink {
     fn deliver(&mut self, attempt: SampleAttempt) -> SampleDelivery<'_> {
-        Box::pin(async move {
-            let Some(mut live) = self.live.take() else {
-                return Outcome::Faulted(Fault::new("the instance did not outlive an attempt"));
-            };
-            self.plugin.counters.batches.fetch_add(1, Relaxed);
-            self.plugin.counters.rows.fetch_add(attempt.batch.rows() as u64, Relaxed);
-            let out = Out { gate: self.gate.clone(), runtime: Handle::current() };
-            let saved = self.saved.clone();
-            let work = move || {
-                let outcome = try_once(&mut live, &attempt, out, &saved);
-                (live, outcome)
-            };
-            match tokio::task::spawn_blocking(work).await {
-                Ok((live, Ok(outcome))) => {
-                    self.live = Some(live);
-                    outcome
-                }
-                Ok((_, Err(stop))) => Outcome::Faulted(Fault::new(stop.words())),
-                Err(error) => {
-                    Outcome::Faulted(Fault::new(format!("the attempt's thread: {error}")))
-                }
-            }
-        })
+        let rows = attempt.batch.rows();
+        Box::pin(self.attempt(rows, move |live: &mut Live, out| {
+            let answer = live.deliver(&attempt, out)?;
+            Ok(answer.map_or_else(not_delivered, |()| Outcome::Delivered { note: None }))
+        }))
     }
-}
-
-fn try_once(
-    live: &mut Live,
-    attempt: &SampleAttempt,
-    out: Out,
-    saved: &Arc<SavedState>,
-) -> Result<Outcome, Stop> {
-    if let Err(error) = live.deliver(attempt, out)? {
-        return Ok(not_delivered(error));
-    }
-    live.keep_state(saved);
-    Ok(Outcome::Delivered { note: None })
 }

@@ -7,11 +7,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration as StdDuration;
-
-use tokio::runtime::Handle;
 
 use super::apart::apart;
+use super::attempts::{OpenGuest, not_delivered};
 use super::engine::{Compiled, WasmHost};
 use super::error::LoadError;
 use super::instance::Instance;
@@ -110,9 +108,8 @@ impl Opener for SinkComponent {
         let settings = settings_text(&env.settings);
         let resume = || Live::resume(&self.plugin, &self.pre, &settings, &self.saved);
         let live = apart(resume).map_err(|stop| Fault::new(stop.words()))?;
-        let (gate, saved) = (HttpGate::new(env.granted.clone()), self.saved.clone());
-        let plugin = self.plugin.clone();
-        Ok(Box::new(OpenSink { live: Some(live), gate, saved, plugin }))
+        let gate = HttpGate::new(env.granted.clone());
+        Ok(Box::new(OpenSink::new(live, gate, &self.saved, &self.plugin)))
     }
 }
 
@@ -148,57 +145,15 @@ impl Live {
     }
 }
 
-/// An open sink.
-struct OpenSink {
-    /// `None` while an attempt runs, and after one that died or was abandoned.
-    live: Option<Live>,
-    gate: HttpGate,
-    saved: Arc<SavedState>,
-    plugin: Arc<Plugin>,
-}
+type OpenSink = OpenGuest<Bindings>;
 
 impl Deliver for OpenSink {
     fn deliver<'a>(&'a mut self, key: &'a str, events: &'a [Arc<Event>]) -> Delivery<'a> {
         let key = key.to_owned();
         let alerts: Vec<delivery::Alert> = events.iter().map(|event| v0_1::alert(event)).collect();
-        Box::pin(async move {
-            let Some(mut live) = self.live.take() else {
-                return Outcome::Faulted(Fault::new("the instance did not outlive an attempt"));
-            };
-            self.plugin.counters.batches.fetch_add(1, Relaxed);
-            self.plugin.counters.rows.fetch_add(alerts.len() as u64, Relaxed);
-            let out = Out { gate: self.gate.clone(), runtime: Handle::current() };
-            let saved = self.saved.clone();
-            let attempt = tokio::task::spawn_blocking(move || {
-                let outcome = attempt(&mut live, &key, &alerts, out, &saved);
-                (live, outcome)
-            });
-            match attempt.await {
-                Ok((live, Ok(outcome))) => {
-                    self.live = Some(live);
-                    outcome
-                }
-                Ok((_, Err(stop))) => Outcome::Faulted(Fault::new(stop.words())),
-                Err(error) => {
-                    Outcome::Faulted(Fault::new(format!("the attempt's thread: {error}")))
-                }
-            }
-        })
+        let work = move |live: &mut Live, out| Ok(outcome(live.deliver(&key, &alerts, out)?));
+        Box::pin(self.attempt(events.len(), work))
     }
-}
-
-fn attempt(
-    live: &mut Live,
-    key: &str,
-    alerts: &[delivery::Alert],
-    out: Out,
-    saved: &Arc<SavedState>,
-) -> Result<Outcome, Stop> {
-    let outcome = outcome(live.deliver(key, alerts, out)?);
-    if matches!(outcome, Outcome::Delivered { .. }) {
-        live.keep_state(saved);
-    }
-    Ok(outcome)
 }
 
 fn outcome(attempt: Attempt) -> Outcome {
@@ -210,23 +165,5 @@ fn outcome(attempt: Attempt) -> Outcome {
             Outcome::Delivered { note: (!note.is_empty()).then_some(note) }
         }
         Err(error) => not_delivered(error),
-    }
-}
-
-/// Why a sink of either kind says that an attempt failed.
-pub fn not_delivered(error: sending::DeliveryError) -> Outcome {
-    use sending::DeliveryError;
-    let words = |why: String| cut(&why, 1024);
-    match error {
-        DeliveryError::Retry(after) => {
-            let millis = |millis| StdDuration::from_millis(u64::from(millis));
-            let after = after.map(|after| Duration::from_nanos(millis(after).as_nanos() as i64));
-            Outcome::Retry { after, why: "the sink asks to try again".to_owned() }
-        }
-        DeliveryError::Rejected(why) => Outcome::Rejected { why: words(why) },
-        DeliveryError::Misconfigured(why) => {
-            Outcome::Retry { after: None, why: format!("misconfigured: {}", words(why)) }
-        }
-        DeliveryError::Other(why) => Outcome::Retry { after: None, why: words(why) },
     }
 }

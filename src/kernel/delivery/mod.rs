@@ -15,6 +15,7 @@
 
 pub mod attempt;
 pub mod backoff;
+pub mod connection;
 pub mod limiter;
 pub mod outbox;
 pub mod own;

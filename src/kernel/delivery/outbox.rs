@@ -24,19 +24,16 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use ports::{Action, Counts, Input, Link, Reason};
+pub use ports::{Action, Counts, Input, Reason};
 
 use super::attempt::{End, Outcome, Settled, key_of};
-use super::backoff::Backoff;
+use super::connection::{Connection, Link};
 use super::limiter::Limiter;
 use super::own;
 use super::policy::Policy;
 use crate::kernel::event::Event;
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::program::Fault;
-
-/// A receiver may ask for a longer wait than any backoff, but not silence its sink for good.
-pub const AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// How many steps the drain of a full `max_pending` is spread over: a throttled sink gets this
 /// fraction of `max_pending` in each base interval.
@@ -50,12 +47,7 @@ pub struct Outbox {
     numbered: u64,
     /// Taken from the queue and not settled: in flight, or waiting to be tried again.
     batch: Option<Batch>,
-    work: Work,
-    link: Link,
-    instance: Instance,
-    /// Failures in a row, of attempts and of openings.
-    failures: u32,
-    backoff: Backoff,
+    connection: Connection,
     limiter: Limiter,
     /// A flush is on until every event up to this number is settled.
     flush: Option<u64>,
@@ -79,25 +71,6 @@ struct Batch {
     attempts: u32,
 }
 
-/// What the caller is doing for us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    Idle,
-    /// A stale opening is of a version that was swapped or parked meanwhile.
-    Opening {
-        stale: bool,
-    },
-    Attempting,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Instance {
-    None,
-    Open,
-    /// To be closed as soon as its attempt in flight ended.
-    Stale,
-}
-
 impl Outbox {
     pub fn new(sink: &str, policy: Policy, seed: u64, now: Now) -> Outbox {
         Outbox {
@@ -106,11 +79,7 @@ impl Outbox {
             queue: VecDeque::new(),
             numbered: 0,
             batch: None,
-            work: Work::Idle,
-            link: Link::Disconnected { until: now },
-            instance: Instance::None,
-            failures: 0,
-            backoff: Backoff::seeded(seed),
+            connection: Connection::new(seed, now),
             limiter: Limiter::default(),
             flush: None,
             counts: Counts::default(),
@@ -128,7 +97,7 @@ impl Outbox {
             Input::Attempted(outcome) => self.attempted(now, outcome, &mut actions),
             Input::Flush => self.begin_flush(now),
             Input::Swap(policy) => self.swap(now, policy),
-            Input::Park => self.park(),
+            Input::Park => self.connection.park(),
             Input::Discard { why } => self.discard(now, &why, &mut actions),
         }
         self.advance(now, &mut actions);
@@ -139,12 +108,12 @@ impl Outbox {
     /// anything. Always later than the newest step.
     pub fn next_wake(&self) -> Option<(Now, Reason)> {
         let summary = self.limiter.held_until().map(|until| (until, Reason::Summary));
-        let sending = if self.work == Work::Idle { self.next_attempt() } else { None };
+        let sending = if self.connection.is_idle() { self.next_attempt() } else { None };
         [summary, sending].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     pub fn link(&self) -> Link {
-        self.link
+        self.connection.link
     }
 
     pub fn counts(&self) -> Counts {
@@ -153,11 +122,11 @@ impl Outbox {
 
     /// Events that are neither settled nor in flight.
     pub fn queued(&self) -> usize {
-        self.queue.len() + if self.work == Work::Attempting { 0 } else { self.batched() }
+        self.queue.len() + if self.connection.is_attempting() { 0 } else { self.batched() }
     }
 
     pub fn in_flight(&self) -> usize {
-        if self.work == Work::Attempting { self.batched() } else { 0 }
+        if self.connection.is_attempting() { self.batched() } else { 0 }
     }
 
     pub fn last_error(&self) -> Option<&(Now, String)> {
@@ -180,64 +149,42 @@ impl Outbox {
     }
 
     fn opened(&mut self, now: Now, result: Result<(), Fault>, actions: &mut Vec<Action>) {
-        let Work::Opening { stale } = self.work else {
-            panic!("an answer to an Open that was never asked for");
-        };
-        self.work = Work::Idle;
-        match result {
-            Ok(()) if stale => actions.push(Action::Close),
-            Ok(()) => {
-                self.instance = Instance::Open;
-                // With a batch to try again, only its delivery proves that the sink is back.
-                if self.batch.is_none() {
-                    self.link = Link::Streaming;
-                }
-            }
-            Err(fault) => {
-                self.counts.faults += 1;
-                self.last_error = Some((now, format!("could not be opened: {fault}")));
-                if !stale {
-                    self.disconnect(now, None);
-                }
-            }
+        let fault = result.err();
+        let (base, unproven) = (self.policy.retry.base, self.batch.is_some());
+        if self.connection.opened(now, fault.is_none(), unproven, base) {
+            actions.push(Action::Close);
+        }
+        if let Some(fault) = fault {
+            self.counts.faults += 1;
+            self.last_error = Some((now, format!("could not be opened: {fault}")));
         }
     }
 
     fn attempted(&mut self, now: Now, outcome: Outcome, actions: &mut Vec<Action>) {
-        assert!(self.work == Work::Attempting, "an answer to an Attempt that was never asked for");
-        self.work = Work::Idle;
+        self.connection.attempted();
         let mut batch = self.batch.take().expect("a batch is kept while it is attempted");
         batch.attempts += 1;
         match outcome {
             Outcome::Delivered { note } => {
                 self.counts.delivered += batch.events.len() as u64;
                 self.last_delivered = Some(now);
-                self.answered();
+                self.connection.answered();
                 let Batch { events, attempts, .. } = batch;
                 let end = End::Delivered { note };
                 actions.push(Action::Settled(Settled { events, end, attempts }));
             }
             Outcome::Rejected { why } => {
                 self.last_error = Some((now, why.clone()));
-                self.answered();
+                self.connection.answered();
                 self.bury(batch.events, batch.attempts, why, actions);
             }
             Outcome::Retry { after, why } => self.failed(now, batch, after, why, actions),
             Outcome::Faulted(fault) => {
                 self.counts.faults += 1;
                 self.failed(now, batch, None, fault.to_string(), actions);
-                self.instance = Instance::None;
+                self.connection.lose();
                 actions.push(Action::Close);
             }
-        }
-    }
-
-    /// The other side spoke to us, so the connection is good.
-    fn answered(&mut self) {
-        self.failures = 0;
-        match self.link {
-            Link::Disconnected { .. } | Link::Connecting => self.link = Link::Streaming,
-            Link::Streaming | Link::Throttled { .. } | Link::Parked => {}
         }
     }
 
@@ -250,7 +197,7 @@ impl Outbox {
         actions: &mut Vec<Action>,
     ) {
         self.last_error = Some((now, why.clone()));
-        self.disconnect(now, after);
+        self.connection.disconnect(now, self.policy.retry.base, after);
         if batch.attempts >= self.policy.retry.attempts {
             let why = format!("gave up after {} attempts: {why}", batch.attempts);
             self.bury(batch.events, batch.attempts, why, actions);
@@ -260,51 +207,18 @@ impl Outbox {
         }
     }
 
-    /// A failure of a version that is being replaced says nothing about the new one, which is tried
-    /// at once; a parked sink tries nothing.
-    fn disconnect(&mut self, now: Now, after: Option<Duration>) {
-        if self.link == Link::Parked || self.instance == Instance::Stale {
-            return;
-        }
-        let wait = self.backoff.wait(self.policy.retry.base, self.failures);
-        let asked = after.unwrap_or(Duration::ZERO).min(AFTER_MAX);
-        self.failures = self.failures.saturating_add(1);
-        self.link = Link::Disconnected { until: now + wait.max(asked) };
-    }
-
     fn begin_flush(&mut self, now: Now) {
         self.flush = Some(self.numbered);
-        if let Link::Disconnected { .. } = self.link {
-            self.link = Link::Disconnected { until: now };
-        }
+        self.connection.hurry(now);
     }
 
     fn swap(&mut self, now: Now, policy: Policy) {
         self.policy = policy;
-        self.failures = 0;
-        self.retire();
-        if self.work != Work::Attempting || self.link == Link::Parked {
-            self.link = Link::Disconnected { until: now };
-        }
-    }
-
-    fn park(&mut self) {
-        self.retire();
-        self.link = Link::Parked;
-    }
-
-    /// Marks what is open, or being opened, as no longer wanted.
-    fn retire(&mut self) {
-        if self.instance == Instance::Open {
-            self.instance = Instance::Stale;
-        }
-        if let Work::Opening { .. } = self.work {
-            self.work = Work::Opening { stale: true };
-        }
+        self.connection.swap(now);
     }
 
     fn discard(&mut self, now: Now, why: &str, actions: &mut Vec<Action>) {
-        if self.work != Work::Attempting
+        if !self.connection.is_attempting()
             && let Some(batch) = self.batch.take()
         {
             self.bury(batch.events, batch.attempts, why.to_owned(), actions);
@@ -324,33 +238,14 @@ impl Outbox {
         self.end_hold(now);
         // Here too, so that what came after the flush is not hurried by it.
         self.end_flush(actions);
-        if self.work == Work::Idle {
-            self.connect(now, actions);
-        }
-        if self.work == Work::Idle && self.instance == Instance::Open {
+        let wanted = self.connection.advance(now);
+        actions.extend(wanted.close.then_some(Action::Close));
+        actions.extend(wanted.open.then_some(Action::Open));
+        if self.connection.is_ready() {
             self.pace(now);
             self.send(now, actions);
         }
         self.end_flush(actions);
-    }
-
-    /// Closes what is stale, and opens what is due.
-    fn connect(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.instance == Instance::Stale {
-            self.instance = Instance::None;
-            actions.push(Action::Close);
-        }
-        match self.link {
-            Link::Parked => return,
-            Link::Disconnected { until } if now < until => return,
-            Link::Disconnected { .. } => self.link = Link::Connecting,
-            Link::Connecting | Link::Streaming | Link::Throttled { .. } => {}
-        }
-        if self.instance == Instance::None {
-            self.link = Link::Connecting;
-            self.work = Work::Opening { stale: false };
-            actions.push(Action::Open);
-        }
     }
 
     /// Throttles a backlog over `max_pending`; lifts it when one batch is left.
@@ -360,10 +255,12 @@ impl Outbox {
             until: now + self.policy.retry.base,
             left: self.policy.max_pending.div_ceil(THROTTLE_STEPS).max(1),
         };
-        match self.link {
-            Link::Streaming if backlog > self.policy.max_pending => self.link = next,
-            Link::Throttled { .. } if backlog <= self.batch_max() => self.link = Link::Streaming,
-            Link::Throttled { until, .. } if until <= now => self.link = next,
+        match self.connection.link {
+            Link::Streaming if backlog > self.policy.max_pending => self.connection.link = next,
+            Link::Throttled { .. } if backlog <= self.batch_max() => {
+                self.connection.link = Link::Streaming
+            }
+            Link::Throttled { until, .. } if until <= now => self.connection.link = next,
             Link::Disconnected { .. }
             | Link::Connecting
             | Link::Streaming
@@ -373,7 +270,7 @@ impl Outbox {
     }
 
     fn send(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let open = match self.link {
+        let open = match self.connection.link {
             Link::Connecting | Link::Streaming => true,
             Link::Throttled { left, .. } => left > 0 || self.is_flushing(),
             Link::Disconnected { .. } | Link::Parked => false,
@@ -385,10 +282,10 @@ impl Outbox {
             self.batch = self.form_batch(now, actions);
         }
         let Some(batch) = &self.batch else { return };
-        if let Link::Throttled { left, .. } = &mut self.link {
+        if let Link::Throttled { left, .. } = &mut self.connection.link {
             *left = left.saturating_sub(batch.events.len());
         }
-        self.work = Work::Attempting;
+        self.connection.attempt();
         self.counts.attempts += 1;
         actions.push(Action::Attempt { key: batch.key.clone(), events: batch.events.clone() });
     }
@@ -427,14 +324,14 @@ impl Outbox {
             (None, waiting) => waiting.map(|waiting| waiting.number),
         };
         let settled = oldest.is_none_or(|oldest| oldest > until) && self.limiter.unspoken() == 0;
-        if settled || self.link == Link::Parked {
+        if settled || self.connection.is_parked() {
             self.flush = None;
             actions.push(Action::Flushed);
         }
     }
 
     fn next_attempt(&self) -> Option<(Now, Reason)> {
-        let (paced, reason) = match self.link {
+        let (paced, reason) = match self.connection.link {
             Link::Parked => return None,
             Link::Disconnected { until } => return Some((until, Reason::Backoff)),
             Link::Throttled { until, left: 0 } => (Some(until), Reason::Throttle),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::kernel::delivery::SampleCounts;
-use crate::kernel::delivery::outbox::Link;
+use crate::kernel::delivery::connection::Link;
 use crate::kernel::model::{Now, Version};
 use crate::kernel::rule::Origin;
 use crate::shell::sink::status::SinkState;

@@ -13,7 +13,7 @@ use super::status::{Duty, SampleSinkStatus, state_of};
 use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::SinkEnv;
 use crate::kernel::delivery::SamplePolicy;
-use crate::kernel::delivery::outbox::Link;
+use crate::kernel::delivery::connection::Link;
 use crate::kernel::rule::selector::Selector;
 use crate::kernel::sequence::tap::Tapped;
 use crate::shell::sink::steady::Steady;

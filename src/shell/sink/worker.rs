@@ -20,7 +20,7 @@ use super::dead_letters::DeadLetters;
 use super::status::{SinkState, SinkStatus};
 use super::steady::Steady;
 use crate::guest::sink::{Outcome, Sink, SinkEnv};
-use crate::kernel::delivery::outbox::Link;
+use crate::kernel::delivery::connection::Link;
 use crate::kernel::delivery::{Action, End, Input, Outbox, Policy, Settled};
 use crate::kernel::event::{Event, EventId};
 use crate::kernel::model::{Duration, Now};

@@ -17,7 +17,6 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/guest/rhai/cap.rs", 471),
     ("src/guest/rhai/tests/findings.rs", 417),
     ("src/kernel/decode/tests.rs", 474),
-    ("src/kernel/delivery/outbox.rs", 487),
     ("src/kernel/delivery/outbox/tests.rs", 485),
     ("src/kernel/engine/classes.rs", 407),
     ("src/kernel/engine/each.rs", 487),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::kernel::delivery::attempt::{Outcome, Settled};
 use crate::kernel::delivery::policy::Policy;
 use crate::kernel::event::Event;
-use crate::kernel::model::Now;
 use crate::kernel::rule::program::Fault;
 
 /// What happened.
@@ -57,35 +56,6 @@ pub enum Reason {
     Throttle,
     /// The rate limit's hold ends in a summary.
     Summary,
-}
-
-/// The connection, as people see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// Nothing is tried before `until`.
-    Disconnected {
-        until: Now,
-    },
-    Connecting,
-    Streaming,
-    /// `left` more events may leave before `until`.
-    Throttled {
-        until: Now,
-        left: usize,
-    },
-    Parked,
-}
-
-impl Link {
-    pub fn name(self) -> &'static str {
-        match self {
-            Link::Disconnected { .. } => "disconnected",
-            Link::Connecting => "connecting",
-            Link::Streaming => "streaming",
-            Link::Throttled { .. } => "throttled",
-            Link::Parked => "parked",
-        }
-    }
 }
 
 /// What happened so far. Events, unless another unit is named.

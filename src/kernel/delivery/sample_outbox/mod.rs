@@ -21,8 +21,7 @@ use std::sync::Arc;
 pub use ports::{SampleAction, SampleBatch, SampleCounts, SampleInput, SamplePolicy};
 
 use super::attempt::Outcome;
-use super::backoff::Backoff;
-use super::outbox::{AFTER_MAX, Link};
+use super::connection::{Connection, Link};
 use crate::kernel::event::EventId;
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::program::Fault;
@@ -42,12 +41,7 @@ pub struct SampleOutbox {
     /// Batches so far; with the seed, what their keys are made of.
     batches: u64,
     seed: u64,
-    work: Work,
-    link: Link,
-    instance: Instance,
-    /// Failures in a row, of attempts and of openings.
-    failures: u32,
-    backoff: Backoff,
+    connection: Connection,
     /// A flush is on until every row up to this number is settled.
     flush: Option<u64>,
     counts: SampleCounts,
@@ -64,22 +58,6 @@ struct Pending {
     faults: u32,
 }
 
-/// What the caller is doing for us. A stale opening is of a version that was swapped or parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Work {
-    Idle,
-    Opening { stale: bool },
-    Attempting,
-}
-
-/// A stale one is closed as soon as its attempt in flight ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Instance {
-    None,
-    Open,
-    Stale,
-}
-
 impl SampleOutbox {
     pub fn new(policy: SamplePolicy, wants: Vec<Selector>, seed: u64, now: Now) -> SampleOutbox {
         SampleOutbox {
@@ -88,11 +66,7 @@ impl SampleOutbox {
             batch: None,
             batches: 0,
             seed,
-            work: Work::Idle,
-            link: Link::Disconnected { until: now },
-            instance: Instance::None,
-            failures: 0,
-            backoff: Backoff::seeded(seed),
+            connection: Connection::new(seed, now),
             flush: None,
             counts: SampleCounts::default(),
             last_error: None,
@@ -119,10 +93,10 @@ impl SampleOutbox {
     /// When `Tick` is due at the latest; `None` when only an answer or an offer can change
     /// anything. Always later than the newest step.
     pub fn next_wake(&self) -> Option<Now> {
-        if self.work != Work::Idle {
+        if !self.connection.is_idle() {
             return None;
         }
-        match self.link {
+        match self.connection.link {
             Link::Parked => None,
             Link::Disconnected { until } | Link::Throttled { until, .. } => Some(until),
             Link::Connecting | Link::Streaming => {
@@ -132,7 +106,7 @@ impl SampleOutbox {
     }
 
     pub fn link(&self) -> Link {
-        self.link
+        self.connection.link
     }
 
     pub fn counts(&self) -> SampleCounts {
@@ -167,35 +141,23 @@ impl SampleOutbox {
     }
 
     fn opened(&mut self, now: Now, result: Result<bool, Fault>, actions: &mut Vec<SampleAction>) {
-        let Work::Opening { stale } = self.work else {
-            panic!("an answer to an Open that was never asked for");
-        };
-        self.work = Work::Idle;
+        let (base, unproven) = (self.policy.retry.base, self.batch.is_some());
+        if self.connection.opened(now, result.is_ok(), unproven, base) {
+            actions.push(SampleAction::Close);
+            return;
+        }
         match result {
-            Ok(_) if stale => actions.push(SampleAction::Close),
-            Ok(announced) => {
-                if !announced {
-                    self.queue.names.forget_announcements();
-                }
-                self.instance = Instance::Open;
-                // With a batch to try again, only its delivery proves that the sink is back.
-                if self.batch.is_none() {
-                    self.link = Link::Streaming;
-                }
-            }
+            Ok(true) => {}
+            Ok(false) => self.queue.names.forget_announcements(),
             Err(fault) => {
                 self.counts.faults += 1;
                 self.last_error = Some((now, format!("could not be opened: {fault}")));
-                if !stale {
-                    self.disconnect(now, None);
-                }
             }
         }
     }
 
     fn attempted(&mut self, now: Now, outcome: Outcome, actions: &mut Vec<SampleAction>) {
-        assert!(self.work == Work::Attempting, "an answer to an Attempt that was never asked for");
-        self.work = Work::Idle;
+        self.connection.attempted();
         let mut pending = self.batch.take().expect("a batch is kept while it is attempted");
         pending.attempts += 1;
         match outcome {
@@ -203,34 +165,25 @@ impl SampleOutbox {
                 self.counts.delivered += pending.batch.rows() as u64;
                 self.last_delivered = Some(now);
                 self.queue.settle(&pending.batch);
-                self.answered();
+                self.connection.answered();
             }
             Outcome::Rejected { why } => {
                 self.bury(now, &pending, why);
-                self.answered();
+                self.connection.answered();
             }
             Outcome::Retry { after, why } => self.failed(now, pending, after, why),
             Outcome::Faulted(fault) => {
                 self.counts.faults += 1;
                 pending.faults += 1;
                 self.failed(now, pending, None, fault.to_string());
-                self.instance = Instance::None;
+                self.connection.lose();
                 actions.push(SampleAction::Close);
             }
         }
     }
 
-    /// The other side spoke to us, so the connection is good.
-    fn answered(&mut self) {
-        self.failures = 0;
-        match self.link {
-            Link::Disconnected { .. } | Link::Connecting => self.link = Link::Streaming,
-            Link::Streaming | Link::Throttled { .. } | Link::Parked => {}
-        }
-    }
-
     fn failed(&mut self, now: Now, pending: Pending, after: Option<Duration>, why: String) {
-        self.disconnect(now, after);
+        self.connection.disconnect(now, self.policy.retry.base, after);
         if pending.faults >= FAULTS_MAX {
             self.bury(now, &pending, format!("it ended {} instances: {why}", pending.faults));
         } else if pending.attempts >= self.policy.retry.attempts {
@@ -243,56 +196,27 @@ impl SampleOutbox {
         }
     }
 
-    /// A failure of a version that is being replaced says nothing about the new one, which is tried
-    /// at once; a parked sink tries nothing.
-    fn disconnect(&mut self, now: Now, after: Option<Duration>) {
-        if self.link == Link::Parked || self.instance == Instance::Stale {
-            return;
-        }
-        let wait = self.backoff.wait(self.policy.retry.base, self.failures);
-        let asked = after.unwrap_or(Duration::ZERO).min(AFTER_MAX);
-        self.failures = self.failures.saturating_add(1);
-        self.link = Link::Disconnected { until: now + wait.max(asked) };
-    }
-
     fn begin_flush(&mut self, now: Now) {
         self.flush = Some(self.queue.numbered());
-        if let Link::Disconnected { .. } = self.link {
-            self.link = Link::Disconnected { until: now };
-        }
+        self.connection.hurry(now);
     }
 
     fn swap(&mut self, now: Now, policy: SamplePolicy, wants: Vec<Selector>) {
         self.policy = policy;
         self.queue.choose(wants);
         self.refuse_oldest();
-        self.failures = 0;
-        self.retire();
-        if self.work != Work::Attempting || self.link == Link::Parked {
-            self.link = Link::Disconnected { until: now };
-        }
+        self.connection.swap(now);
     }
 
     /// A parked outbox is offered nothing, so what it knows of the sequencer's numbers goes stale.
     fn park(&mut self) {
         self.queue.choose(Vec::new());
-        self.retire();
-        self.link = Link::Parked;
-    }
-
-    /// Marks what is open, or being opened, as no longer wanted.
-    fn retire(&mut self) {
-        if self.instance == Instance::Open {
-            self.instance = Instance::Stale;
-        }
-        if let Work::Opening { .. } = self.work {
-            self.work = Work::Opening { stale: true };
-        }
+        self.connection.park();
     }
 
     /// Whatever waits is dead, except an attempt in flight.
     fn discard(&mut self) {
-        if self.work != Work::Attempting
+        if !self.connection.is_attempting()
             && let Some(pending) = self.batch.take()
         {
             self.counts.dead += pending.batch.rows() as u64;
@@ -304,38 +228,21 @@ impl SampleOutbox {
     /// Moves as far as possible without an answer from outside.
     fn advance(&mut self, now: Now, actions: &mut Vec<SampleAction>) {
         self.end_flush(actions);
-        if self.work == Work::Idle {
-            self.connect(now, actions);
+        let wanted = self.connection.advance(now);
+        actions.extend(wanted.close.then_some(SampleAction::Close));
+        if wanted.open {
+            // Those that are gone are not among the known ones.
+            self.queue.names.take_gone();
+            actions.push(SampleAction::Open { known: self.queue.names.announced() });
         }
-        if self.work == Work::Idle && self.instance == Instance::Open {
+        if self.connection.is_ready() {
             self.send(now, actions);
         }
         self.end_flush(actions);
     }
 
-    /// Closes what is stale, and opens what is due.
-    fn connect(&mut self, now: Now, actions: &mut Vec<SampleAction>) {
-        if self.instance == Instance::Stale {
-            self.instance = Instance::None;
-            actions.push(SampleAction::Close);
-        }
-        match self.link {
-            Link::Parked => return,
-            Link::Disconnected { until } if now < until => return,
-            Link::Disconnected { .. } => self.link = Link::Connecting,
-            Link::Connecting | Link::Streaming | Link::Throttled { .. } => {}
-        }
-        if self.instance == Instance::None {
-            self.link = Link::Connecting;
-            self.work = Work::Opening { stale: false };
-            // Those that are gone are not among the known ones.
-            self.queue.names.take_gone();
-            actions.push(SampleAction::Open { known: self.queue.names.announced() });
-        }
-    }
-
     fn send(&mut self, now: Now, actions: &mut Vec<SampleAction>) {
-        match self.link {
+        match self.connection.link {
             Link::Connecting | Link::Streaming | Link::Throttled { .. } => {}
             Link::Disconnected { .. } | Link::Parked => return,
         }
@@ -343,7 +250,7 @@ impl SampleOutbox {
             self.form_batch();
         }
         let Some(pending) = &self.batch else { return };
-        self.work = Work::Attempting;
+        self.connection.attempt();
         self.counts.attempts += 1;
         let removed = self.queue.names.take_gone();
         let added = self.queue.names.announce(&pending.batch.series);
@@ -369,7 +276,7 @@ impl SampleOutbox {
     fn end_flush(&mut self, actions: &mut Vec<SampleAction>) {
         let Some(until) = self.flush else { return };
         let oldest = self.batch.as_ref().map_or(self.queue.first(), |pending| pending.oldest);
-        if oldest >= until || self.link == Link::Parked {
+        if oldest >= until || self.connection.is_parked() {
             self.flush = None;
             actions.push(SampleAction::Flushed);
         }
