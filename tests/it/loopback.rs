@@ -133,13 +133,18 @@ impl Receiver {
 
 /// Asks until there is an answer. `what` is waited for, in words for the failure.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    seen_soon(ask).unwrap_or_else(|| panic!("{what}: not within {PATIENCE:?}"))
+}
+
+/// As [`wait_for`]; `None` when patience ran out.
+pub fn seen_soon<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || begun.elapsed() > PATIENCE {
             return answer;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         // Between two looks only, so that looking does not use up the machine.
         std::thread::sleep(Duration::from_millis(10));
     }

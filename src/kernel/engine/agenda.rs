@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use crate::kernel::model::EventTime;
 
 use super::Context;
-use super::quiet::Timer;
 use super::run::RuleRun;
 
 impl RuleRun {
@@ -51,8 +50,9 @@ impl RuleRun {
 
     /// Puts the group's next timer on the agenda unless an earlier entry is there.
     pub fn schedule(&mut self, context: &Context<'_>, group: u32) {
-        let due = self.next_deadline(context.listening, group);
-        self.put_on_agenda(group, due);
+        if let Some((due, _)) = self.next_deadline(context.listening, group) {
+            self.put_on_agenda(group, due);
+        }
     }
 
     /// As [`RuleRun::schedule`] after something happened to the group and to at most one member:
@@ -61,12 +61,13 @@ impl RuleRun {
         if self.groups[group].wake == EventTime::MAX {
             return self.schedule(context, group);
         }
-        let due = self.deadline_among(context.listening, group, member.as_slice());
-        self.put_on_agenda(group, due);
+        if let Some((due, _)) = self.deadline_among(context.listening, group, member.as_slice()) {
+            self.put_on_agenda(group, due);
+        }
     }
 
-    pub fn put_on_agenda(&mut self, group: u32, deadline: Option<(EventTime, Timer)>) {
-        let Some((due, _)) = deadline else { return };
+    /// Looks at the group's timers at this time, unless that is done earlier already.
+    pub fn put_on_agenda(&mut self, group: u32, due: EventTime) {
         let known = &mut self.groups[group];
         if due < known.wake {
             known.wake = due;

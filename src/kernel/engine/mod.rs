@@ -20,6 +20,7 @@ pub mod group;
 mod guest;
 mod guest_windows;
 pub mod join;
+mod joined;
 mod latest;
 mod members;
 mod orders;

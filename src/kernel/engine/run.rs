@@ -19,7 +19,6 @@ use crate::kernel::window::dense::Dense;
 use super::group::{Group, Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};
 use super::programs::{Programs, Table};
-use super::quiet::Timer;
 use super::slab::Slab;
 use super::{Context, Phase, emit};
 
@@ -207,7 +206,7 @@ impl RuleRun {
             // Its series expire by what this source was listened to: to be looked at with the next
             // step, and not on each sample where sources take turns.
             let now = context.watermark - self.delay;
-            self.put_on_agenda(number, Some((now, Timer::Expire)));
+            self.put_on_agenda(number, now);
         }
         if woke {
             // From now on it can expire, which may be before anything else is due.

@@ -1,14 +1,14 @@
 //! A clean instance and one that lives through every case, with a server that both post to.
 
 use std::fmt::{Display, Write};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use super::cases::{Case, Told};
 use crate::guests::{drop_into, guest};
 use crate::instance::{Instance, Site};
-use crate::loopback::{Message, Receiver, get, post};
+use crate::loopback::{Message, Receiver, get, post, seen_soon};
 
 /// The neighbours: a threshold and a count of samples in Rhai, and a rule for the bad sink.
 const RULES: &str = r#"
@@ -36,9 +36,6 @@ quiet = \"1ms\"
 const BATCHES: u64 = 3;
 const HOSTS: u64 = 12;
 const SAMPLES_A_HOST: u64 = 15;
-
-/// How long a page may be behind what happened, on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one instance may need more than another for all that its guests did, in MiB.
 const EXTRA_MIB_MAX: u64 = 160;
@@ -255,17 +252,5 @@ impl World {
     pub fn memory_is_bounded(&self) {
         let peaks = (self.clean.instance.peak_mib(), self.bad.instance.peak_mib());
         assert!(peaks.1 < peaks.0 + EXTRA_MIB_MAX, "peaks in MiB, clean and not: {peaks:?}");
-    }
-}
-
-/// Asks again for a while; what is not there then will not come.
-fn seen_soon<T>(ask: impl Fn() -> Option<T>) -> Option<T> {
-    let begun = Instant::now();
-    loop {
-        let answer = ask();
-        if answer.is_some() || begun.elapsed() > PATIENCE {
-            return answer;
-        }
-        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,0 +1,70 @@
+//! Joins of named inputs without a window: one judgement for each event time.
+
+use crate::kernel::model::Series;
+use crate::kernel::rule::program::Fault;
+use crate::kernel::sequence::Rows;
+use crate::kernel::window::across;
+
+use super::Context;
+use super::run::RuleRun;
+
+impl RuleRun {
+    /// Several inputs: judged once for each event time.
+    pub fn join_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        let folds = self.rule.across.is_some();
+        for (row, member) in inbox {
+            let (row, member) = (*row as usize, *member);
+            let (at, value) = (rows.at[row], rows.value[row]);
+            context.position = rows.position[row];
+            self.hear(context, member, at, value);
+            let (number, input) = (self.members[member].group, self.members[member].input);
+            if !folds && let Some(other) = self.second_series(number, member, input) {
+                let own = &self.members[member].series;
+                let what = format!(
+                    "two series of one input meet in one group: {other} and {own}; add labels to \
+                     the join, or .across(..) to fold them"
+                );
+                self.fault(context, number, at, Fault::new(what));
+                continue;
+            }
+            let speaker = if folds { self.members[member].hash() } else { input.into() };
+            let join =
+                self.groups[number].more.join.as_mut().expect("a join's group keeps pendings");
+            if !join.add((input, speaker), at, value) {
+                self.late(context, number, at);
+                continue;
+            }
+            self.on_time(context, number);
+            self.judge_joins(context, number);
+        }
+    }
+
+    fn second_series(&self, group: u32, member: u32, input: u8) -> Option<Series> {
+        let others = self.groups[group].members.iter().filter(|other| **other != member);
+        let same = |other: &&u32| {
+            let other = &self.members[**other];
+            other.live && other.input == input
+        };
+        others.clone().find(same).map(|other| self.members[*other].series.clone())
+    }
+
+    /// Judges every event time of a join that is ready.
+    pub fn judge_joins(&mut self, context: &mut Context<'_>, number: u32) {
+        let tolerance = self.rule.tolerance.unwrap_or(self.rule.timing.expire);
+        let until = context.watermark - self.delay;
+        let across = self.rule.across;
+        let value = |mut said: Vec<f64>| match across {
+            Some(across) => across::fold(across, &mut said),
+            None => said.first().copied(),
+        };
+        while let Some(join) = &mut self.groups[number].more.join
+            && let Some(at) = join.ready(until, across.is_some())
+        {
+            let said = join.take(at, tolerance).into_iter();
+            if let Some(values) = said.map(value).collect::<Option<Vec<f64>>>() {
+                self.judge_values(context, number, at, &values, None);
+            }
+        }
+        self.schedule_for(context, number, None);
+    }
+}
