@@ -43,7 +43,7 @@ pub struct Connection {
     work: Work,
     instance: Instance,
     /// Failures in a row, of attempts and of openings.
-    failures: u32,
+    pub(super) failures: u32,
     backoff: Backoff,
 }
 

@@ -137,7 +137,7 @@ impl World {
                     8 => Outcome::Rejected { why },
                     _ => Outcome::Faulted(fault),
                 };
-                let failures = self.outbox.failures;
+                let failures = self.outbox.connection.failures;
                 let waits = matches!(outcome, Outcome::Retry { .. } | Outcome::Faulted(_));
                 self.step(Input::Attempted(outcome));
                 if let Link::Disconnected { until } = self.outbox.link()
