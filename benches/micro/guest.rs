@@ -101,7 +101,7 @@ fn ewma_native(bencher: Bencher<'_, '_>, rows: usize) {
 fn load_compiled(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().expect("a folder");
     let host = WasmHost::new(WasmLimits::default()).expect("a host");
-    host.keep_compiled_in(&folder.path().join("compiled"));
+    host.keep_compiled_in(&folder.path().join("compiled")).expect("a folder of our own");
     let (bytes, settings) = (bytes("threshold"), threshold());
     let load = || load("threshold", &bytes, &settings, &host).expect("it loads");
     drop(load());

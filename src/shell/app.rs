@@ -247,7 +247,10 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let wasm =
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     wasm.set_own_limits(places.limits());
-    wasm.keep_compiled_in(&data.join("compiled"));
+    let compiled = data.join("compiled");
+    if let Err(error) = wasm.keep_compiled_in(&compiled) {
+        tracing::warn!(folder = %compiled.display(), %error, "compiled plugins are not kept");
+    }
     wasm.keep_states_in(&data.join("plugin-state"));
     let wasm = Arc::new(wasm);
     let catalog = Catalog::new(settings.reload.remove_after, wasm.clone());

@@ -15,6 +15,10 @@ use super::folders;
 pub fn scan(paths: &[PathBuf]) -> Result<Scan, String> {
     let folders: Vec<Folder> = paths.iter().map(|path| folder(path)).collect();
     let wasm = Arc::new(WasmHost::new(WasmLimits::default())?);
+    if let Some(folder) = cache_folder() {
+        // Without it a command takes longer, which is all.
+        let _ = wasm.keep_compiled_in(&folder.join("compiled"));
+    }
     let mut catalog = Catalog::new(Duration::ZERO, wasm);
     let mut scan = catalog.scan(&folders, Now::from_nanos(0), true);
     for folder in &folders {
@@ -31,6 +35,14 @@ pub fn scan(paths: &[PathBuf]) -> Result<Scan, String> {
         }
     }
     Ok(scan)
+}
+
+/// Where this user's programs keep what they can make anew, after the XDG Base Directory
+/// Specification.
+fn cache_folder() -> Option<PathBuf> {
+    let path = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?;
+    Some(caches.join("watchfire"))
 }
 
 fn folder(path: &Path) -> Folder {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::ScopedJoinHandle;
@@ -83,16 +84,13 @@ impl WasmHost {
         *self.own_limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// Keeps compiled code in this folder from now on, which must be nobody else's. Without one
-    /// everything is compiled at each start.
-    pub fn keep_compiled_in(&self, folder: &Path) {
-        match Cache::open(folder) {
-            Ok(cache) => drop(self.cache.set(cache)),
-            Err(error) => {
-                let folder = folder.display();
-                tracing::warn!(%folder, %error, "compiled plugins are not kept");
-            }
-        }
+    /// Keeps compiled code in this folder from now on, which must be nobody else's. Without one,
+    /// or where it cannot be had, everything is compiled at each start.
+    pub fn keep_compiled_in(&self, folder: &Path) -> io::Result<()> {
+        let cache = Cache::open(folder)?;
+        // A second folder is of no use: what is compiled is in the first.
+        let _ = self.cache.set(cache);
+        Ok(())
     }
 
     /// How often plugins died of late.

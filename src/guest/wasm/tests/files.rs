@@ -98,7 +98,7 @@ fn what_an_earlier_host_compiled_is_taken_over() {
     let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
     let run = || {
         let host = host_with(Duration::from_secs(20));
-        host.keep_compiled_in(&kept);
+        host.keep_compiled_in(&kept).expect("a folder of our own");
         let loaded = rules("threshold", settings.clone(), &host).expect("good settings");
         let mut instance = loaded.instance(&[0]);
         print(&judge(&mut *instance, &[(0, 1, 2.0)]).expect("good rows"))
