@@ -5,19 +5,16 @@
 
 use std::ops::Range;
 
-use crate::kernel::model::{EventTime, Labels};
+use crate::kernel::model::EventTime;
 use crate::kernel::rule::program::Threshold;
 use crate::kernel::rule::ruleset::Binding;
 use crate::kernel::rule::succession::Succession;
-use crate::kernel::rule::view::Column;
 use crate::kernel::sequence::Rows;
 
-use super::latest::{LatestTable, PLACES};
-use super::output::{DisputeNote, Output};
-use super::plan::{Line, Plan};
-use super::programs::Groups;
-use super::run::RuleRun;
-use super::{Bound, Engine};
+use super::Engine;
+use super::output::Output;
+use super::plan::Plan;
+use super::stretch::Around;
 
 /// Series that are bound to the same inputs of the same rules.
 pub struct Class {
@@ -61,24 +58,6 @@ impl Class {
             plan.renumber(succession);
         }
     }
-}
-
-/// Scratch space for the stretch at hand.
-#[derive(Default)]
-pub struct Stretch {
-    number: u32,
-    classes: Vec<u32>,
-    rules: Vec<u32>,
-    /// Rows older than what their series said last.
-    late: Vec<u32>,
-    /// The columns of the class at hand, once somebody wants them.
-    gathered: bool,
-    at: Vec<EventTime>,
-    value: Vec<f64>,
-    marks: Vec<bool>,
-    disputes: Vec<DisputeNote>,
-    /// Some rule has rows of a group of several series that must be seen one by one.
-    crowded: bool,
 }
 
 impl Engine {
@@ -262,146 +241,5 @@ impl Engine {
             latest.heard = latest.heard.max(at.max(mark));
             latest.source = rows.source.or(latest.source);
         }
-    }
-}
-
-/// A class's rows with what is known of their series.
-struct Around<'a> {
-    rows: &'a Rows,
-    mine: &'a [u32],
-    series: &'a [Option<Bound>],
-    latest: &'a LatestTable,
-}
-
-impl Around<'_> {
-    /// As [`Around::judge_plain`], where the conditions are known to be comparisons.
-    fn judge_line(&self, stretch: &mut Stretch, run: &mut RuleRun, line: &Line) -> u64 {
-        let mut handed = 0;
-        for row in self.mine {
-            let value = self.rows.value[*row as usize];
-            let breaches = line.thresholds.iter().any(|threshold| threshold.holds(value));
-            if breaches || self.is_busy(*row, line.place) {
-                let member = self.member(*row, line.place);
-                handed += u64::from(stretch.offer(run, line.binding, *row, member));
-            }
-        }
-        handed
-    }
-
-    /// Hands over the rows that breach, or fault, or whose group is busy; gives how many. Of
-    /// groups of several series they are only noted.
-    fn judge_plain(
-        &self,
-        stretch: &mut Stretch,
-        run: &mut RuleRun,
-        binding: Binding,
-        place: usize,
-    ) -> u64 {
-        stretch.gather(self.rows, self.mine);
-        // Under quarantine all groups are busy.
-        let marked = !run.quarantined
-            && stretch.mark(run, self.mine.iter().map(|row| self.member(*row, place)));
-        if !run.programs.is_confirmed() {
-            stretch.disputes.extend(run.disputes());
-        }
-        let mut handed = 0;
-        for (at, row) in self.mine.iter().enumerate() {
-            if marked && stretch.marks[at] || self.is_busy(*row, place) {
-                let member = self.member(*row, place);
-                handed += u64::from(stretch.offer(run, binding, *row, member));
-            }
-        }
-        // Rows that are handed over are counted when they are judged one by one.
-        handed
-    }
-
-    /// Hands over all rows; those of groups at rest only a component, or the window, is to see.
-    fn hand_all(&self, stretch: &mut Stretch, run: &mut RuleRun, binding: Binding, place: usize) {
-        for row in self.mine {
-            let member = self.member(*row, place);
-            if (run.guest || run.dense.is_some()) && !self.is_busy(*row, place) {
-                stretch.pass(run, binding, *row, member);
-            } else {
-                stretch.hand(run, binding, *row, member);
-            }
-        }
-    }
-
-    fn member(&self, row: u32, place: usize) -> u32 {
-        let id = self.rows.series[row as usize];
-        if place == 0 {
-            return self.latest[id].first;
-        }
-        self.series[id.index()].as_ref().expect("its class is bound").members[place]
-    }
-
-    fn is_busy(&self, row: u32, place: usize) -> bool {
-        let id = self.rows.series[row as usize];
-        place >= PLACES || self.latest[id].busy >> place & 1 == 1
-    }
-}
-
-impl Stretch {
-    /// Brings a class's rows together in columns, unless they are already.
-    fn gather(&mut self, rows: &Rows, mine: &[u32]) {
-        if std::mem::replace(&mut self.gathered, true) {
-            return;
-        }
-        self.at.clear();
-        self.value.clear();
-        self.at.extend(mine.iter().map(|row| rows.at[*row as usize]));
-        self.value.extend(mine.iter().map(|row| rows.value[*row as usize]));
-    }
-
-    /// Marks the gathered rows that breach, or fault; true when there is one.
-    fn mark(&mut self, run: &mut RuleRun, members: impl Iterator<Item = u32>) -> bool {
-        let RuleRun { programs, members: known, groups, .. } = run;
-        let value = &self.value;
-        let numbers = |_: usize, column: &Column| match column {
-            Column::Value { .. } => value.as_slice(),
-            Column::Label(_) => &[],
-            Column::Reduced { .. } | Column::Base { .. } => {
-                unreachable!("a rule without a window has no reductions")
-            }
-        };
-        if !programs.reads_labels() {
-            return programs.mark(numbers, &self.at, Groups::default(), &mut self.marks);
-        }
-        let nothing = Labels::empty();
-        let of: Vec<u32> = members.map(|member| known[member].group).collect();
-        let key = |number: &u32| groups.get(*number).map_or(&nothing, |group| &group.key);
-        let keys: Vec<&Labels> = of.iter().map(key).collect();
-        let groups = Groups { keys: &keys, numbers: &of };
-        programs.mark(numbers, &self.at, groups, &mut self.marks)
-    }
-
-    /// Hands a row to its rule unless all rows of its group have to be looked for, which is noted.
-    fn offer(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) -> bool {
-        let group = run.members[member].group;
-        if let Some(group) = run.groups.get_mut(group)
-            && group.members.len() > 1
-            && run.plain
-        {
-            group.recent.seen_in = self.number;
-            (run.crowded, self.crowded) = (true, true);
-            return false;
-        }
-        self.hand(run, binding, row, member);
-        true
-    }
-
-    /// Gives a rule a row of a group at rest.
-    fn pass(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) {
-        if run.passing.is_empty() {
-            self.rules.push(binding.rule.0);
-        }
-        run.passing.push((row, member));
-    }
-
-    fn hand(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) {
-        if run.inbox.is_empty() {
-            self.rules.push(binding.rule.0);
-        }
-        run.inbox.push((row, member));
     }
 }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::event::{Bounds, Cause};
 use crate::kernel::model::{EventTime, Labels, Level, Series};
-use crate::kernel::rule::program::Fault;
+use crate::kernel::rule::program::{Fault, Threshold};
 use crate::kernel::rule::view::Column;
 use crate::kernel::rule::{Judge, State};
 use crate::kernel::sequence::{Derived, Rows};
@@ -14,7 +14,7 @@ use crate::kernel::window::across;
 use super::Context;
 use super::emit;
 use super::figures::{Facts, Values, all_values, main_value};
-use super::programs::{Groups, Table};
+use super::programs::{Comparisons, Groups, Table};
 use super::run::RuleRun;
 
 /// A row that is to be judged: its place in the segment and its member.
@@ -26,32 +26,27 @@ struct Judged {
     before: Option<(EventTime, f64)>,
 }
 
+fn cause_of(level: Option<Level>, outside: bool) -> Cause {
+    match level {
+        _ if outside => Cause::OutsideHours,
+        Some(_) => Cause::Breach,
+        None => Cause::Clear,
+    }
+}
+
 impl RuleRun {
     /// One input, every sample judged at its own time for its own series.
     pub fn each_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
+        if self.plain
+            && let Some(comparisons) = self.programs.comparisons()
+        {
+            return self.compare_rows(context, rows, inbox, comparisons);
+        }
         let mut accepted: SmallVec<[Judged; 4]> = SmallVec::with_capacity(inbox.len());
         for (row, member) in inbox {
             let (row, member) = (*row as usize, *member);
-            let (at, value) = (rows.at[row], rows.value[row]);
-            context.position = rows.position[row];
-            let group = self.members[member].group;
-            if group != super::group::NO_GROUP {
-                self.rouse(context.latest, group);
-            }
-            if self.members[member].recent.last.is_some_and(|(last, _)| at < last) {
-                if group != super::group::NO_GROUP {
-                    self.late(context, group, at);
-                }
-                continue;
-            }
-            let before = self.members[member].recent.last;
-            self.hear(context, member, at, value);
-            let group = self.members[member].group;
-            self.on_time(context, group);
-            if !self.is_suspended(group) && !self.quarantined {
+            if let Some(before) = self.accept(context, rows, (row, member)) {
                 accepted.push(Judged { row, member, before });
-            } else {
-                self.schedule_for(context, group, None);
             }
         }
         // Each row is judged as if later ones had not come yet.
@@ -64,6 +59,65 @@ impl RuleRun {
             self.judge_rows(context, rows, rows_at_once);
         }
         self.rest_all(context.latest, inbox.iter().map(|(_, member)| *member));
+    }
+
+    /// As [`RuleRun::each_rows`], where nothing but values is asked for: no row need wait until
+    /// others have come.
+    fn compare_rows(
+        &mut self,
+        context: &mut Context<'_>,
+        rows: &Rows,
+        inbox: &[(u32, u32)],
+        comparisons: Comparisons,
+    ) {
+        for (row, member) in inbox {
+            let (row, member) = (*row as usize, *member);
+            if self.accept(context, rows, (row, member)).is_none() {
+                continue;
+            }
+            self.stats.evaluations += 1;
+            let (at, value) = (rows.at[row], rows.value[row]);
+            let holds = |of: &Option<Threshold>| of.is_some_and(|of| of.holds(value));
+            let level = comparisons.iter().rposition(holds).map(|at| Level::ALL[at]);
+            let outside = self.is_outside_hours(at);
+            let level = if outside { None } else { level };
+            self.settle_member(context, member, at, (level, cause_of(level, outside)));
+        }
+        self.rest_all(context.latest, inbox.iter().map(|(_, member)| *member));
+    }
+
+    /// Hears a row; gives the series' sample before it, unless the row is not to be judged.
+    fn accept(
+        &mut self,
+        context: &mut Context<'_>,
+        rows: &Rows,
+        (row, member): (usize, u32),
+    ) -> Option<Option<(EventTime, f64)>> {
+        let (at, value) = (rows.at[row], rows.value[row]);
+        context.position = rows.position[row];
+        let group = self.members[member].group;
+        if group != super::group::NO_GROUP {
+            self.rouse(context.latest, group);
+        }
+        let before = self.members[member].recent.last;
+        if before.is_some_and(|(last, _)| at < last) {
+            if group != super::group::NO_GROUP {
+                self.late(context, group, at);
+            }
+            return None;
+        }
+        self.hear(context, member, at, value);
+        let group = self.members[member].group;
+        self.on_time(context, group);
+        if self.is_suspended(group) || self.quarantined {
+            self.schedule_for(context, group, None);
+            return None;
+        }
+        Some(before)
+    }
+
+    fn is_outside_hours(&self, at: EventTime) -> bool {
+        self.rule.during.as_ref().is_some_and(|during| !during.holds(at))
     }
 
     fn judge_rows(&mut self, context: &mut Context<'_>, rows: &Rows, judged: &[Judged]) {
@@ -129,20 +183,13 @@ impl RuleRun {
             Ok(level) => level,
             Err(fault) => return self.fault(context, number, at, fault),
         };
-        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
+        let outside = self.is_outside_hours(at);
         let level = if outside { None } else { level };
         let level = match self.after_reset(number, Some(member), level, (table, row), outside) {
             Ok(level) => level,
             Err(fault) => return self.fault(context, number, at, fault),
         };
-        let cause = if outside {
-            Cause::OutsideHours
-        } else if level.is_some() {
-            Cause::Breach
-        } else {
-            Cause::Clear
-        };
-        self.settle_member(context, member, at, (level, cause));
+        self.settle_member(context, member, at, (level, cause_of(level, outside)));
     }
 
     /// Takes a series' new verdict into its group and steps the group's alert.
@@ -286,7 +333,7 @@ impl RuleRun {
         window: Option<Bounds>,
     ) {
         let at = table.at[row];
-        let outside = self.rule.during.as_ref().is_some_and(|during| !during.holds(at));
+        let outside = self.is_outside_hours(at);
         let judged = judgement.and_then(|level| {
             let level = if outside { None } else { level };
             self.after_reset(number, None, level, (table, row), outside)

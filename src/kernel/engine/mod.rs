@@ -36,6 +36,7 @@ mod slab;
 pub mod snapshot;
 mod spare;
 pub mod status;
+mod stretch;
 mod swap;
 mod windowed;
 
@@ -49,12 +50,13 @@ use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
-use classes::{Class, Stretch};
+use classes::Class;
 use fresh::Runs;
 use latest::LatestTable;
 use output::{FaultNote, Output, Phase};
 use plugins::Plugins;
 use run::RuleRun;
+use stretch::Stretch;
 
 pub struct Engine {
     shard: u32,

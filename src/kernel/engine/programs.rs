@@ -21,9 +21,13 @@ pub struct Programs {
     truth: Vec<bool>,
     reads_labels: bool,
     stateful: bool,
+    comparisons: Option<Comparisons>,
     /// Rows on which a native program was wrong, so far.
     pub disputed: u64,
 }
+
+/// By level, what a value is held against.
+pub type Comparisons = [Option<Threshold>; 3];
 
 struct LevelPrograms {
     when: Bound,
@@ -103,6 +107,21 @@ impl Table {
     }
 }
 
+fn comparisons(judge: &Judge) -> Option<Comparisons> {
+    match judge {
+        Judge::Levels(levels) => {
+            let mut of = [None; 3];
+            for (level, of) in levels.iter().zip(&mut of) {
+                let Some(level) = level else { continue };
+                *of = Some(level.when.threshold().filter(|_| level.reset.is_none())?);
+            }
+            Some(of)
+        }
+        Judge::Absent(_) => Some([None; 3]),
+        Judge::Guest(_) | Judge::Never => None,
+    }
+}
+
 /// What the conditions said of each row: the highest level that holds, or the fault. Few rows are
 /// judged at once where most groups are at rest.
 pub type Judgements = SmallVec<[Result<Option<Level>, Fault>; 4]>;
@@ -137,7 +156,14 @@ impl Programs {
         let reads_labels = programs.iter().any(|program| program.has_label_facts())
             || columns.iter().any(|column| matches!(column, Column::Label(_)));
         let (truth, stateful) = (Vec::new(), rule.state.is_some());
-        Programs { columns, levels, record, truth, reads_labels, stateful, disputed: 0 }
+        let (comparisons, disputed) = (comparisons(&rule.judge), 0);
+        Programs { columns, levels, record, truth, reads_labels, stateful, comparisons, disputed }
+    }
+
+    /// All that the rule asks of a value, when that is one comparison for each level and has been
+    /// confirmed.
+    pub fn comparisons(&self) -> Option<Comparisons> {
+        self.comparisons.filter(|_| self.is_confirmed())
     }
 
     /// Whether all conditions agreed with their references so far; see [`Evaluator::is_confirmed`].
