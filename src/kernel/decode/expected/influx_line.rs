@@ -7,7 +7,7 @@ use memchr::memchr2;
 
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
-use super::{Expected, Sample};
+use super::{Expected, Sample, past_key};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedInflux;
@@ -23,7 +23,7 @@ impl Expected for ExpectedInflux {
 
     #[inline(always)]
     fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
-        let (number, rest) = Decimal::cut(text.strip_prefix(key)?.strip_prefix(b"=")?)?;
+        let (number, rest) = Decimal::cut(past_key(text, key)?.strip_prefix(b"=")?)?;
         let (value, rest) = match rest {
             [b'i', rest @ ..] => (number.integer()?, rest),
             rest => (number.value()?, rest),

@@ -11,7 +11,7 @@ use memchr::memchr2;
 use super::super::decimal::Decimal;
 use super::super::json_lines::ends_in_time;
 use super::super::number::TimeUnit;
-use super::{Expected, Sample};
+use super::{Expected, Sample, past_key};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedJson;
@@ -30,7 +30,7 @@ impl Expected for ExpectedJson {
         if text.first() != Some(&b'{') {
             return None;
         }
-        let fields = text.strip_prefix(key)?;
+        let fields = past_key(text, key)?;
         let (ts, value, rest) = if let Some(rest) = fields.strip_prefix(b"\"ts\":") {
             let (ts, rest) = time(rest)?;
             let (value, rest) = number(past_comma(rest)?.strip_prefix(b"\"value\":")?)?;

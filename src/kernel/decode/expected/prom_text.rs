@@ -8,7 +8,7 @@ use memchr::memchr3;
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
 use super::super::prom_text::MILLIS_DIGITS_MIN;
-use super::{Expected, Sample};
+use super::{Expected, Sample, past_key};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedProm;
@@ -22,7 +22,7 @@ impl Expected for ExpectedProm {
 
     #[inline(always)]
     fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
-        let (value, rest) = Decimal::cut(text.strip_prefix(key)?.strip_prefix(b" ")?)?;
+        let (value, rest) = Decimal::cut(past_key(text, key)?.strip_prefix(b" ")?)?;
         let (at, rest) = match rest.strip_prefix(b" ") {
             Some(time) => {
                 let (time, rest) = Decimal::cut_long(time)?;
