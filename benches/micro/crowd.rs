@@ -19,6 +19,7 @@ const ROWS: usize = 5_000;
 
 /// While one series burns, all samples of its group are looked at one by one.
 const BURNING: &str = r#"rule("r").on("bad").by("job").when(|v| v > 98.0)"#;
+const STORM: &str = r#"rule("r").on("bad").by("job").when(|v| v > 45.0)"#;
 const QUANTILE: &str = r#"rule("r").on("bad").by("job").window("1m").when(|w| w.p99 > 1000.0)"#;
 const SUMS: &str = r#"rule("r").join(#{ bad: "bad", all: "all" }, "job").across("sum")
     .when(|v| v.bad / v.all > 2.0)"#;
@@ -26,6 +27,12 @@ const SUMS: &str = r#"rule("r").join(#{ bad: "bad", all: "all" }, "job").across(
 #[divan::bench(args = SIZES)]
 fn burning(bencher: Bencher<'_, '_>, series: usize) {
     rounds(bencher, BURNING, series);
+}
+
+/// Half of the series burn.
+#[divan::bench(args = SIZES)]
+fn storm(bencher: Bencher<'_, '_>, series: usize) {
+    rounds(bencher, STORM, series);
 }
 
 #[divan::bench(args = SIZES)]

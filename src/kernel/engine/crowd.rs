@@ -1,105 +1,139 @@
-//! Groups of many series: what the group as a whole says, without a walk over all of its series on
-//! each of their samples.
-//!
-//! Few series of a large group breach at a time. They, and those that took part in the alert's
-//! episode, are listed ([`More::involved`](super::group::More::involved)); all others are clear.
+//! Groups of several series: what the group as a whole says, without a walk over all of its series
+//! on each of their samples, whether one of them burns or all.
 
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::Level;
 
-use super::group::{Group, Member};
+use super::group::{Crowd, Member};
 use super::latest::LatestTable;
 use super::run::RuleRun;
 
 impl Member {
-    fn is_involved(&self) -> bool {
-        self.verdict.is_some() || self.took_part
-    }
-}
-
-impl Group {
-    /// All members that breach or took part in the episode, and perhaps others.
-    fn involved(&self) -> &[u32] {
-        // Of one there is nothing to leave out, so no list is kept.
-        if self.members.len() < 2 { &self.members } else { &self.more.involved }
+    /// Its own verdict, as far as it counts for the group's.
+    fn level(&self) -> Option<Level> {
+        self.verdict.filter(|_| self.live)
     }
 }
 
 impl RuleRun {
-    /// Lists the involved anew when a second member has come.
-    pub fn list_entered(&mut self, number: u32, member: u32) {
-        let members = &self.members;
-        let group = &mut self.groups[number];
-        match group.members.len() {
-            0 | 1 => {}
-            2 => {
-                let involved = group.members.iter().filter(|at| members[**at].is_involved());
-                let involved: Vec<u32> = involved.copied().collect();
-                if group.more.involved != involved {
-                    group.more.involved = involved;
-                }
+    /// A member has come into its group, which perhaps had one other.
+    pub fn crowd_entered(&mut self, number: u32, member: u32) {
+        let members = &self.groups[number].members;
+        let (alone, pair) = (members.len() == 1, members.len() == 2);
+        if alone {
+            return;
+        }
+        let newcomers = if pair { members.to_vec() } else { vec![member] };
+        for member in newcomers {
+            self.relist(member, None);
+            if self.members[member].took_part {
+                self.crowd(number).parts.push(member);
             }
-            _ if members[member].is_involved() => group.more.involved.push(member),
-            _ => {}
         }
     }
 
-    /// Takes a member that leaves its group out of the group's lists.
-    pub fn list_left(&mut self, number: u32, member: u32) {
+    /// A member leaves its group.
+    pub fn crowd_left(&mut self, number: u32, member: u32) {
         let Some(group) = self.groups.get_mut(number) else { return };
         group.members.retain(|other| *other != member);
         let alone = group.members.len() < 2;
-        if !group.more.involved.is_empty() {
-            group.more.involved.retain(|other| !alone && *other != member);
-        }
         if group.more.restless.is_some() {
             group.more.restless = None;
         }
+        if alone && group.more.crowd.is_some() {
+            group.more.crowd = None;
+        }
+        if let Some(level) = self.members[member].level() {
+            self.unlist(number, member, level);
+        }
+        self.tidy_parts(number, |_, other| other != member);
     }
 
     /// Gives a member its own verdict, and whether it takes part in the alert's episode from now
     /// on.
     pub fn involve(&mut self, member: u32, verdict: Option<Level>, takes_part: bool) {
         let known = &mut self.members[member];
-        let before = known.is_involved();
+        let before = known.level();
         known.verdict = verdict;
-        known.took_part |= takes_part;
-        if !before && known.is_involved() {
-            let group = &mut self.groups[known.group];
-            if group.members.len() > 1 {
-                group.more.involved.push(member);
+        let joins = takes_part && !std::mem::replace(&mut known.took_part, true);
+        let number = known.group;
+        self.relist(member, before);
+        if joins && self.groups[number].members.len() > 1 {
+            self.crowd(number).parts.push(member);
+        }
+    }
+
+    /// A member that breached at `before`, as far as it counted, may do so at another level now.
+    pub fn relist(&mut self, member: u32, before: Option<Level>) {
+        let known = &self.members[member];
+        let (number, now) = (known.group, known.level());
+        if before == now || self.groups[number].members.len() < 2 {
+            return;
+        }
+        if let Some(level) = before {
+            self.unlist(number, member, level);
+        }
+        if let Some(level) = now {
+            let series = self.members[member].series.clone();
+            self.crowd(number).breaching[level.index()].insert(series, member);
+        }
+    }
+
+    fn unlist(&mut self, number: u32, member: u32, level: Level) {
+        let (members, group) = (&self.members, &mut self.groups[number]);
+        if let Some(crowd) = &mut group.more.crowd {
+            crowd.breaching[level.index()].remove(&members[member].series);
+            if *crowd.as_ref() == Crowd::default() {
+                group.more.crowd = None;
             }
         }
     }
 
-    /// The episode is over: nobody took part in the next one yet.
-    pub fn end_parts(&mut self, number: u32) {
-        for member in self.groups[number].involved() {
-            self.members[*member].took_part = false;
-        }
-        self.unlist_clear(number);
+    fn crowd(&mut self, number: u32) -> &mut Crowd {
+        self.groups[number].more.crowd.get_or_insert_default()
     }
 
-    /// Takes those out of the list that are no longer involved.
-    pub fn unlist_clear(&mut self, number: u32) {
+    /// The episode is over: nobody took part in the next one yet.
+    pub fn end_parts(&mut self, number: u32) {
         let group = &mut self.groups[number];
-        if !group.more.involved.is_empty() {
-            let members = &self.members;
-            group.more.involved.retain(|member| members[*member].is_involved());
+        if let [only] = group.members[..] {
+            self.members[only].took_part = false;
+            return;
+        }
+        let Some(crowd) = &mut group.more.crowd else { return };
+        for member in crowd.parts.drain(..) {
+            self.members[member].took_part = false;
+        }
+        if *crowd.as_ref() == Crowd::default() {
+            group.more.crowd = None;
+        }
+    }
+
+    /// Leaves those in the list who took part in the episode and are to be kept.
+    pub fn tidy_parts(&mut self, number: u32, keep: impl Fn(&Member, u32) -> bool) {
+        let (members, group) = (&self.members, &mut self.groups[number]);
+        if let Some(crowd) = &mut group.more.crowd {
+            crowd.parts.retain(|at| members[*at].took_part && keep(&members[*at], *at));
+            if *crowd.as_ref() == Crowd::default() {
+                group.more.crowd = None;
+            }
         }
     }
 
     /// The verdict of a group without a window: the highest of its live series.
-    pub fn group_verdict(&self, group: u32) -> Verdict {
-        let levels = self.groups[group].involved().iter().map(|member| {
-            let member = &self.members[*member];
-            if member.live { member.verdict } else { None }
-        });
-        Verdict::of(levels.max().flatten())
+    pub fn group_verdict(&self, number: u32) -> Verdict {
+        let group = &self.groups[number];
+        if let [only] = group.members[..] {
+            return Verdict::of(self.members[only].level());
+        }
+        let crowd = group.more.crowd.as_ref();
+        let breaching =
+            |level: &Level| crowd.is_some_and(|crowd| !crowd.breaching[level.index()].is_empty());
+        Verdict::of(Level::ALL.into_iter().rev().find(breaching))
     }
 
-    /// The value of the series that decided the group's verdict.
-    pub fn worst_value(&self, group: u32, judged: u32, verdict: Verdict) -> Option<f64> {
+    /// The value of the series that decided the group's verdict; of several the first by name.
+    pub fn worst_value(&self, number: u32, judged: u32, verdict: Verdict) -> Option<f64> {
         let value = |member: u32| self.members[member].recent.last.map(|(_, value)| value);
         let decides = |member: u32| {
             let member = &self.members[member];
@@ -108,11 +142,18 @@ impl RuleRun {
         if decides(judged) {
             return value(judged);
         }
-        let group = &self.groups[group];
-        let among = if verdict == Verdict::Clear { &group.members } else { group.involved() };
-        // Of several the first by name, for members' own order depends on the run's history.
-        let deciding = among.iter().copied().filter(|member| decides(*member));
-        let first = deciding.min_by(|a, b| self.members[*a].series.cmp(&self.members[*b].series));
+        let group = &self.groups[number];
+        let first = match verdict.level() {
+            Some(level) => {
+                let crowd = group.more.crowd.as_ref()?;
+                crowd.breaching[level.index()].first_key_value().map(|(_, member)| *member)
+            }
+            // Asked for by a component alone, of a series that is silent.
+            None => {
+                let deciding = group.members.iter().copied().filter(|member| decides(*member));
+                deciding.min_by(|a, b| self.members[*a].series.cmp(&self.members[*b].series))
+            }
+        };
         first.and_then(value)
     }
 
@@ -136,17 +177,24 @@ impl RuleRun {
     pub fn check_groups(&self, listening: &super::Listening) {
         for (number, group) in self.groups.iter() {
             let name = (&self.rule.name, &group.key);
-            let mut listed = group.involved().to_vec();
-            listed.sort_unstable();
-            listed.retain(|member| self.members[*member].is_involved());
-            let is_involved = |member: &u32| self.members[*member].is_involved();
-            let mut involved: Vec<u32> =
-                group.members.iter().copied().filter(is_involved).collect();
-            involved.sort_unstable();
-            assert_eq!(listed, involved, "{name:?}");
             let due = self.next_deadline(listening, number);
             let told = due.is_none_or(|(due, _)| group.wake <= due);
             assert!(told || group.at_rest, "{name:?}: {due:?} {group:?}");
+            let mut crowd = Crowd::default();
+            for at in group.members.iter().filter(|_| group.members.len() > 1) {
+                let member = &self.members[*at];
+                if let Some(level) = member.level() {
+                    crowd.breaching[level.index()].insert(member.series.clone(), *at);
+                }
+                crowd.parts.extend(member.took_part.then_some(*at));
+            }
+            let mut known = group.more.crowd.as_deref().cloned();
+            if let Some(known) = &mut known {
+                known.parts.sort_unstable();
+            }
+            crowd.parts.sort_unstable();
+            let expected = Some(crowd).filter(|crowd| *crowd != Crowd::default());
+            assert_eq!(known, expected, "{name:?}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine knows of one group of one rule, and of the series in it.
 
+use std::collections::BTreeMap;
+
 use smallvec::SmallVec;
 
 use crate::kernel::alert::flapping::History;
@@ -121,8 +123,7 @@ pub struct More {
     pub late: Option<Late>,
     /// What a guest said about its last verdict.
     pub message: Option<Box<str>>,
-    /// Of several members those that breach or took part in the episode (`crowd.rs`).
-    pub involved: Vec<u32>,
+    pub crowd: Option<Box<Crowd>>,
     /// A member that kept the group from its rest.
     pub restless: Option<u32>,
 }
@@ -136,9 +137,19 @@ impl Plain for More {
         faults_in_row: 0,
         late: None,
         message: None,
-        involved: Vec::new(),
+        crowd: None,
         restless: None,
     };
+}
+
+/// What is out of the ordinary among the members of a group of several. A group of one has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Crowd {
+    /// By level, the live members that breach at it. By name, for members' own order depends on
+    /// the run's history.
+    pub breaching: [BTreeMap<Series, u32>; 3],
+    /// Members that took part in the alert's present episode.
+    pub parts: Vec<u32>,
 }
 
 /// A stretch without data.

@@ -61,7 +61,7 @@ impl RuleRun {
     pub fn enter_member(&mut self, member: u32, group: u32) {
         self.members[member].group = group;
         self.groups[group].members.push(member);
-        self.list_entered(group, member);
+        self.crowd_entered(group, member);
         if self.follows {
             let known = self.group_of.len().max(member as usize + 1);
             self.group_of.resize(known, NO_GROUP);
@@ -112,7 +112,7 @@ impl RuleRun {
         if group != NO_GROUP {
             self.rouse(latest, group);
         }
-        self.list_left(group, member);
+        self.crowd_left(group, member);
         self.members.remove(member);
     }
 

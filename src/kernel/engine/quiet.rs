@@ -137,17 +137,17 @@ impl RuleRun {
         let since = context.listening.since(self.groups[number].recent.source);
         let limit = self.rule.timing.expire;
         let first_state = self.first_state().filter(|_| !self.judges_groups());
-        for member in self.groups[number].members.clone() {
-            let member = &mut self.members[member];
+        for own in self.groups[number].members.clone() {
+            let member = &mut self.members[own];
             let heard = since.map_or(member.recent.heard, |since| member.recent.heard.max(since));
             if member.live && heard + limit <= at {
-                member.live = false;
-                member.verdict = None;
-                member.took_part = false;
+                let before = member.verdict.take();
+                (member.live, member.took_part) = (false, false);
                 member.recent.state = first_state.clone();
+                self.relist(own, before);
             }
         }
-        self.unlist_clear(number);
+        self.tidy_parts(number, |_, _| true);
         let members = &self.groups[number].members;
         let any_live = members.iter().any(|member| self.members[*member].live);
         self.groups[number].stale = true;

@@ -209,6 +209,7 @@ impl RuleRun {
             self.put_on_agenda(number, now);
         }
         if woke {
+            self.relist(member, None);
             // From now on it can expire, which may be before anything else is due.
             self.schedule_for(context, number, Some(member));
         }
