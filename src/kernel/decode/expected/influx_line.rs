@@ -7,7 +7,7 @@ use memchr::memchr2;
 
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
-use super::{Expected, Sample, past_key};
+use super::{Expected, Sample, Times, past_key};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedInflux;
@@ -22,22 +22,23 @@ impl Expected for ExpectedInflux {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
+    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
         let (number, rest) = Decimal::cut(past_key(text, key)?.strip_prefix(b"=")?)?;
         let (value, rest) = match rest {
             [b'i', rest @ ..] => (number.integer()?, rest),
             rest => (number.value()?, rest),
         };
         let (at, rest) = match rest.strip_prefix(b" ") {
-            Some(time) => {
-                let (time, rest) = Decimal::cut_long(time)?;
-                if !time.is_whole() {
-                    return None;
-                }
-                (time.time(unit.unwrap_or(TimeUnit::Nanos))?, rest)
-            }
+            Some(rest) => times.read(rest, time)?,
             None => (EventTime::MIN, rest),
         };
         Some(Sample { at, value, op: Op::Set, rest })
     }
+}
+
+#[inline(always)]
+fn time(text: &[u8], unit: Option<TimeUnit>) -> Option<(EventTime, &[u8])> {
+    let (time, rest) = Decimal::cut_long(text)?;
+    let time = Some(time).filter(Decimal::is_whole)?;
+    Some((time.time(unit.unwrap_or(TimeUnit::Nanos))?, rest))
 }

@@ -11,7 +11,7 @@ use memchr::memchr2;
 use super::super::decimal::Decimal;
 use super::super::json_lines::ends_in_time;
 use super::super::number::TimeUnit;
-use super::{Expected, Sample, past_key};
+use super::{Expected, Sample, Times, past_key};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedJson;
@@ -25,30 +25,26 @@ impl Expected for ExpectedJson {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
+    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
         // Keys that begin with a quote are no beginnings of lines.
         if text.first() != Some(&b'{') {
             return None;
         }
         let fields = past_key(text, key)?;
-        let (ts, value, rest) = if let Some(rest) = fields.strip_prefix(b"\"ts\":") {
-            let (ts, rest) = time(rest)?;
+        let (at, value, rest) = if let Some(rest) = fields.strip_prefix(b"\"ts\":") {
+            let (at, rest) = times.read(rest, time)?;
             let (value, rest) = number(past_comma(rest)?.strip_prefix(b"\"value\":")?)?;
-            (Some(ts), value, rest)
+            (at, value, rest)
         } else {
             let (value, rest) = number(fields.strip_prefix(b"\"value\":")?)?;
             match past_comma(rest) {
                 Some(next) => {
-                    let (ts, rest) = time(next.strip_prefix(b"\"ts\":")?)?;
-                    (Some(ts), value, rest)
+                    let (at, rest) = times.read(next.strip_prefix(b"\"ts\":")?, time)?;
+                    (at, value, rest)
                 }
                 None if ends_in_time(key) => return None,
-                None => (None, value, rest),
+                None => (EventTime::MIN, value, rest),
             }
-        };
-        let at = match ts {
-            Some(ts) => ts.time(unit.unwrap_or(TimeUnit::Millis))?,
-            None => EventTime::MIN,
         };
         let rest = rest.strip_prefix(b"}")?;
         Some(Sample { at, value: value.value()?, op: Op::Set, rest })
@@ -63,9 +59,10 @@ fn number(text: &[u8]) -> Option<(Decimal<'_>, &[u8])> {
 }
 
 #[inline(always)]
-fn time(text: &[u8]) -> Option<(Decimal<'_>, &[u8])> {
+fn time(text: &[u8], unit: Option<TimeUnit>) -> Option<(EventTime, &[u8])> {
     let (number, rest) = Decimal::cut_long(text.strip_prefix(b" ").unwrap_or(text))?;
-    (!number.has_leading_zero()).then_some((number, rest))
+    let number = Some(number).filter(|number| !number.has_leading_zero())?;
+    Some((number.time(unit.unwrap_or(TimeUnit::Millis))?, rest))
 }
 
 #[inline(always)]

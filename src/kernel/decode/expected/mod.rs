@@ -11,6 +11,7 @@ mod influx_line;
 mod json_lines;
 mod prom_text;
 mod statsd;
+mod times;
 
 use super::Intake;
 use super::lines::Run;
@@ -21,6 +22,7 @@ pub use influx_line::ExpectedInflux;
 pub use json_lines::ExpectedJson;
 pub use prom_text::ExpectedProm;
 pub use statsd::ExpectedStatsD;
+use times::Times;
 
 /// How a format's lines are read when their key is known.
 pub trait Expected {
@@ -29,7 +31,7 @@ pub trait Expected {
     fn guess<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]>;
 
     /// The sample of the line that the text begins with, if its raw key is `key`, which is known.
-    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>>;
+    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>>;
 }
 
 /// One sample, and the text after it, which must be the line's end.
@@ -48,11 +50,11 @@ pub fn run<E: Expected>(
     intake: &mut Intake,
     scratch: &mut Vec<u8>,
 ) -> Run {
-    let (mut rest, mut lines) = (text, 0);
+    let (mut rest, mut lines, mut times) = (text, 0, Times::new(unit));
     while !rest.is_empty() && intake.speculates() {
         let expected =
-            intake.expected().and_then(|(slot, key)| Some((slot, E::read(rest, key, unit)?)));
-        let found = expected.or_else(|| guessed::<E>(rest, unit, intake, scratch));
+            intake.expected().and_then(|(slot, key)| Some((slot, E::read(rest, key, &mut times)?)));
+        let found = expected.or_else(|| guessed::<E>(rest, &mut times, intake, scratch));
         let Some((slot, sample)) = found else { break };
         let Some(next) = after_line_end(sample.rest) else { break };
         // The limit counts a carriage return, but no newline.
@@ -90,13 +92,13 @@ fn past_key<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 #[inline(never)]
 fn guessed<'a, E: Expected>(
     text: &'a [u8],
-    unit: Option<TimeUnit>,
+    times: &mut Times,
     intake: &Intake,
     scratch: &mut Vec<u8>,
 ) -> Option<(u32, Sample<'a>)> {
     let key = E::guess(text, scratch)?;
     let slot = intake.find(key)?;
-    Some((slot, E::read(text, key, unit)?))
+    Some((slot, E::read(text, key, times)?))
 }
 
 #[inline(always)]

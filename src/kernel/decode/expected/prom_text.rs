@@ -8,7 +8,7 @@ use memchr::memchr3;
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
 use super::super::prom_text::MILLIS_DIGITS_MIN;
-use super::{Expected, Sample, past_key};
+use super::{Expected, Sample, Times, past_key};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedProm;
@@ -21,13 +21,10 @@ impl Expected for ExpectedProm {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
+    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
         let (value, rest) = Decimal::cut(past_key(text, key)?.strip_prefix(b" ")?)?;
         let (at, rest) = match rest.strip_prefix(b" ") {
-            Some(time) => {
-                let (time, rest) = Decimal::cut_long(time)?;
-                (time.time(unit_of(&time, unit)?)?, rest)
-            }
+            Some(rest) => times.read(rest, time)?,
             None => (EventTime::MIN, rest),
         };
         Some(Sample { at, value: value.value()?, op: Op::Set, rest })
@@ -35,6 +32,12 @@ impl Expected for ExpectedProm {
 }
 
 /// The unit of a time, guessed as the reader of Prometheus text does if it is not known.
+#[inline(always)]
+fn time(text: &[u8], unit: Option<TimeUnit>) -> Option<(EventTime, &[u8])> {
+    let (time, rest) = Decimal::cut_long(text)?;
+    Some((time.time(unit_of(&time, unit)?)?, rest))
+}
+
 #[inline(always)]
 fn unit_of(time: &Decimal<'_>, unit: Option<TimeUnit>) -> Option<TimeUnit> {
     if time.has_leading_zero() {

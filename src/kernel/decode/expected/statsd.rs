@@ -7,7 +7,7 @@ use memchr::{memchr2, memchr3};
 
 use super::super::decimal::{Decimal, word};
 use super::super::number::TimeUnit;
-use super::{Expected, Sample};
+use super::{Expected, Sample, Times};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedStatsD;
@@ -29,7 +29,7 @@ impl Expected for ExpectedStatsD {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], unit: Option<TimeUnit>) -> Option<Sample<'a>> {
+    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
         let name_len = shared_len(text, key);
         let tags = key.get(name_len..)?.strip_prefix(b"\xFF")?;
         let (number, rest) = Decimal::cut(text[name_len..].strip_prefix(b":")?)?;
@@ -51,16 +51,22 @@ impl Expected for ExpectedStatsD {
             rest = rest.strip_prefix(b"|#")?.strip_prefix(tags)?;
         }
         let at = match rest.strip_prefix(b"|T") {
-            Some(time) => {
-                let (time, after) = Decimal::cut_long(time)?;
+            Some(stamp) => {
+                let (at, after) = times.read(stamp, time)?;
                 rest = after;
-                time.time(unit.unwrap_or(TimeUnit::Seconds))?
+                at
             }
             None => EventTime::MIN,
         };
         let adds = kind == b'c' || (kind == b'g' && number.is_negative());
         Some(Sample { at, value, op: if adds { Op::Add } else { Op::Set }, rest })
     }
+}
+
+#[inline(always)]
+fn time(text: &[u8], unit: Option<TimeUnit>) -> Option<(EventTime, &[u8])> {
+    let (time, rest) = Decimal::cut_long(text)?;
+    Some((time.time(unit.unwrap_or(TimeUnit::Seconds))?, rest))
 }
 
 /// How many bytes the two begin with in common.
