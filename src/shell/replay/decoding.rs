@@ -1,9 +1,8 @@
 //! Reads files and decodes them, on this thread or on several, and gives the batches in the files'
 //! order.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -14,8 +13,10 @@ use crate::kernel::model::{Batch, Slot};
 /// What one read takes. Large enough that a rule has many rows of a batch to judge together, small
 /// enough to stay in the processor's cache.
 const READ_BYTES: usize = 1024 * 1024;
-/// Chunks that each decoder may have before it.
-const CHUNKS_WAITING: usize = 2;
+/// What each decoder may have ready before it is asked for.
+const PARTS_WAITING: usize = 2;
+/// What is read at once of the rest of a line.
+const REST_BYTES: usize = 16 * 1024;
 
 /// What one read came to.
 pub struct Decoded<'a> {
@@ -34,7 +35,8 @@ pub struct Sizes {
     pub rows: usize,
 }
 
-/// Calls `each` with the batches of every read, in order. Batches have at most `rows` rows.
+/// Calls `each` with the batches of every read, in order. Batches have at most `rows` rows. What
+/// is no plain file can only be read from its start, by one decoder.
 pub fn decode_all(
     files: &[PathBuf],
     decoders: usize,
@@ -42,33 +44,10 @@ pub fn decode_all(
     make: impl Fn() -> Decoder,
     each: impl FnMut(Decoded<'_>),
 ) -> io::Result<()> {
-    if decoders == 1 {
+    if decoders == 1 || !files.iter().all(|file| file.is_file()) {
         return decode_here(files, rows, make(), each);
     }
     decode_together(files, decoders, Sizes { read_bytes: READ_BYTES, rows }, make, each)
-}
-
-fn decode_together(
-    files: &[PathBuf],
-    decoders: usize,
-    sizes: Sizes,
-    make: impl Fn() -> Decoder,
-    mut each: impl FnMut(Decoded<'_>),
-) -> io::Result<()> {
-    std::thread::scope(|scope| {
-        let (mut hands, count) = (Vec::new(), decoders as u32);
-        for number in 0..count {
-            let (chunks, work) = bounded(CHUNKS_WAITING);
-            let (done, decoded) = bounded(CHUNKS_WAITING);
-            let decoder = make();
-            scope.spawn(move || serve(decoder, (number, count), sizes.rows, &work, &done));
-            hands.push(Hand { chunks, decoded });
-        }
-        let (waiting, spare, lines) = (VecDeque::new(), Vec::new(), (0, 0));
-        let read_bytes = sizes.read_bytes;
-        let team = Team { hands, read_bytes, next: 0, open: false, waiting, spare, lines };
-        team.run(files, &mut each)
-    })
 }
 
 fn decode_here(
@@ -98,166 +77,177 @@ fn decode_here(
     Ok(())
 }
 
-struct Chunk {
-    text: Text,
-    /// Lines of its file come before it, in other chunks.
-    goes_on: bool,
-    /// It holds whole lines, or is the last of a file.
-    ends: bool,
+/// Decoders that take turns: each reads the lines that begin in its stretch of a file, so nobody
+/// waits for a reader, and what is read is decoded by the same core.
+fn decode_together(
+    files: &[PathBuf],
+    decoders: usize,
+    sizes: Sizes,
+    make: impl Fn() -> Decoder,
+    mut each: impl FnMut(Decoded<'_>),
+) -> io::Result<()> {
+    let stretches = stretches(files, sizes.read_bytes as u64)?;
+    std::thread::scope(|scope| {
+        let mut hands = Vec::new();
+        for number in 0..decoders {
+            let (done, parts) = bounded(PARTS_WAITING);
+            let own = stretches.iter().skip(number).step_by(decoders);
+            let hand = Hand {
+                decoder: make(),
+                number: number as u32,
+                count: decoders as u32,
+                rows: sizes.rows,
+            };
+            scope.spawn(move || hand.serve(own, &done));
+            hands.push(parts);
+        }
+        take_together(&stretches, &hands, &mut each)
+    })
 }
 
-/// The front of a buffer. Buffers go round: fresh memory is dear where each read takes so much.
-struct Text {
-    buffer: Vec<u8>,
-    size: usize,
-}
-
-impl Text {
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.size]
+/// Takes the parts in the stretches' order. Lines are numbered from the start of their file.
+fn take_together(
+    stretches: &[Stretch<'_>],
+    hands: &[Receiver<io::Result<Part>>],
+    each: &mut impl FnMut(Decoded<'_>),
+) -> io::Result<()> {
+    let mut before = 0;
+    for (stretch, hand) in stretches.iter().zip(hands.iter().cycle()) {
+        let Part { mut batches, lines, assumed } = hand
+            .recv()
+            .expect("a decoder's thread has a part for each stretch, or has panicked")?;
+        if stretch.start == 0 {
+            before = 0;
+        }
+        let defects = batches.iter_mut().flat_map(|batch| &mut batch.defects);
+        defects.for_each(|defect| defect.line = defect.line + before - assumed);
+        before += lines;
+        let bytes = stretch.end - stretch.start;
+        each(Decoded { file: stretch.file, batches, bytes });
     }
+    Ok(())
 }
 
-struct Hand {
-    chunks: Sender<Chunk>,
-    decoded: Receiver<Part>,
+/// A part of a file, from a byte up to another, without regard to lines.
+struct Stretch<'a> {
+    file: &'a Path,
+    start: u64,
+    end: u64,
+    /// It reaches to the file's end.
+    last: bool,
 }
 
-/// What a chunk came to.
+fn stretches(files: &[PathBuf], bytes: u64) -> io::Result<Vec<Stretch<'_>>> {
+    let mut all = Vec::new();
+    for file in files {
+        let size = std::fs::metadata(file).map_err(|error| named(file, &error))?.len();
+        // An empty file has one too: it is named among those that were read.
+        for start in (0..size.max(1)).step_by(usize::try_from(bytes).unwrap_or(usize::MAX)) {
+            let end = (start + bytes).min(size);
+            all.push(Stretch { file, start, end, last: end == size });
+        }
+    }
+    Ok(all)
+}
+
+/// What a stretch came to.
 struct Part {
     batches: Vec<Batch>,
-    /// What was read.
-    text: Text,
     /// Lines that ended in it.
     lines: u64,
     /// Lines before its first, as far as its decoder knew.
     assumed: u64,
 }
 
-/// Decoders that take turns, one chunk of whole lines each.
-struct Team {
-    hands: Vec<Hand>,
-    read_bytes: usize,
-    /// Whose turn it is.
-    next: usize,
-    /// The last chunk broke off within a line, so its decoder gets the next one too.
-    open: bool,
-    /// Chunks handed out and not yet back: whose they are, and of which file.
-    waiting: VecDeque<(usize, usize)>,
-    /// Buffers of chunks that are done with.
-    spare: Vec<Vec<u8>>,
-    /// Lines of the oldest waiting chunk's file that were taken back.
-    lines: (usize, u64),
+/// One of several decoders. Each numbers series by itself, so their slots are interleaved.
+struct Hand {
+    decoder: Decoder,
+    number: u32,
+    count: u32,
+    rows: usize,
 }
 
-impl Team {
-    fn run(mut self, files: &[PathBuf], each: &mut impl FnMut(Decoded<'_>)) -> io::Result<()> {
-        for (number, file) in files.iter().enumerate() {
-            let mut input = open(file)?;
-            // The line that the last chunk broke off in.
-            let (mut rest, mut first) = (Vec::new(), true);
-            loop {
-                let (mut text, ends) = self.read(&mut input, &rest)?;
-                rest.clear();
-                if !ends && let Some(end) = memchr::memrchr(b'\n', text.bytes()) {
-                    rest.extend_from_slice(&text.bytes()[end + 1..]);
-                    text.size = end + 1;
-                }
-                let open = !ends && rest.is_empty() && !text.bytes().ends_with(b"\n");
-                let goes_on = !std::mem::take(&mut first);
-                let chunk = Chunk { text, goes_on, ends: ends || !open };
-                self.hand_out(number, chunk, files, each);
-                self.open = open && !ends;
-                if ends {
-                    break;
-                }
+impl Hand {
+    fn serve<'a>(
+        mut self,
+        stretches: impl Iterator<Item = &'a Stretch<'a>>,
+        done: &Sender<io::Result<Part>>,
+    ) {
+        let (mut buffer, mut opened) = (Vec::new(), None);
+        for stretch in stretches {
+            let part = self.part(stretch, &mut opened, &mut buffer);
+            let part = part.map_err(|error| named(stretch.file, &error));
+            if done.send(part).is_err() {
+                // Another stretch could not be read.
+                return;
             }
         }
-        while !self.waiting.is_empty() {
-            self.take_back(files, each);
-        }
-        Ok(())
     }
 
-    /// What follows on `rest`, and whether the input ends there.
-    fn read(&mut self, input: &mut dyn Read, rest: &[u8]) -> io::Result<(Text, bool)> {
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        let room = rest.len() + self.read_bytes;
-        if buffer.len() < room {
-            buffer.resize(room, 0);
-        }
-        buffer[..rest.len()].copy_from_slice(rest);
-        let size = read_full(input, &mut buffer[rest.len()..room])?;
-        Ok((Text { buffer, size: rest.len() + size }, size < self.read_bytes))
-    }
-
-    fn hand_out(
+    fn part<'a>(
         &mut self,
-        file: usize,
-        chunk: Chunk,
-        files: &[PathBuf],
-        each: &mut impl FnMut(Decoded<'_>),
-    ) {
-        while self.waiting.len() >= self.hands.len() * CHUNKS_WAITING {
-            self.take_back(files, each);
-        }
-        if !self.open {
-            self.next = (self.next + 1) % self.hands.len();
-        }
-        self.waiting.push_back((self.next, file));
-        assert!(self.hands[self.next].chunks.send(chunk).is_ok(), "{ALIVE}");
-    }
-
-    /// Waits for the oldest chunk.
-    fn take_back(&mut self, files: &[PathBuf], each: &mut impl FnMut(Decoded<'_>)) {
-        let Some((hand, file)) = self.waiting.pop_front() else { return };
-        let Part { mut batches, text, lines, assumed } =
-            self.hands[hand].decoded.recv().expect(ALIVE);
-        if self.lines.0 != file {
-            self.lines = (file, 0);
-        }
-        let before = self.lines.1;
-        let defects = batches.iter_mut().flat_map(|batch| &mut batch.defects);
-        defects.for_each(|defect| defect.line = defect.line + before - assumed);
-        self.lines.1 += lines;
-        let bytes = text.size as u64;
-        self.spare.push(text.buffer);
-        each(Decoded { file: &files[file], batches, bytes });
-    }
-}
-
-const ALIVE: &str = "a decoder's thread lives as long as its channels, or has panicked";
-
-/// Decodes chunks. Each decoder numbers series by itself, so their slots are interleaved.
-fn serve(
-    mut decoder: Decoder,
-    (number, count): (u32, u32),
-    rows: usize,
-    work: &Receiver<Chunk>,
-    done: &Sender<Part>,
-) {
-    let mut within = false;
-    for chunk in work {
-        if chunk.goes_on && !within {
+        stretch: &Stretch<'a>,
+        opened: &mut Option<(&'a Path, File)>,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Part> {
+        let file = match opened {
+            Some((path, file)) if *path == stretch.file => file,
+            other => &mut other.insert((stretch.file, File::open(stretch.file)?)).1,
+        };
+        if stretch.start > 0 {
             // Only the first line of a file may begin with a byte order mark.
-            decoder.skip_lines(1);
+            self.decoder.skip_lines(1);
         }
-        let assumed = decoder.lines();
-        decoder.feed(chunk.text.bytes());
-        let mut lines = decoder.lines() - assumed;
-        within = !chunk.ends;
-        if chunk.ends {
-            lines += u64::from(!chunk.text.bytes().ends_with(b"\n"));
-            decoder.finish();
-        }
-        let mut batch = decoder.take();
-        age(&mut decoder, &batch);
+        let assumed = self.decoder.lines();
+        let unended = self.feed(stretch, file, buffer)?;
+        let lines = self.decoder.lines() - assumed + u64::from(unended);
+        self.decoder.finish();
+        let mut batch = self.decoder.take();
+        age(&mut self.decoder, &batch);
+        let (count, number) = (self.count, self.number);
         let own = |slot: &mut Slot| slot.0 = slot.0 * count + number;
         batch.slots.iter_mut().for_each(own);
         batch.announced.iter_mut().for_each(|announced| own(&mut announced.slot));
-        let (batches, text) = (batch.cut(rows), chunk.text);
-        if done.send(Part { batches, text, lines, assumed }).is_err() {
-            return;
+        Ok(Part { batches: batch.cut(self.rows), lines, assumed })
+    }
+
+    /// Feeds the lines that begin in the stretch; true when the last of them has no end.
+    fn feed(
+        &mut self,
+        stretch: &Stretch<'_>,
+        file: &mut File,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<bool> {
+        // A line begins behind the end of another, which may be the last byte before the stretch.
+        let from = stretch.start.saturating_sub(1);
+        file.seek(SeekFrom::Start(from))?;
+        let wanted = (stretch.end - from) as usize;
+        buffer.resize(wanted.max(REST_BYTES), 0);
+        let size = read_full(file, &mut buffer[..wanted])?;
+        let read = &buffer[..size];
+        let begin = match stretch.start {
+            0 => 0,
+            _ => memchr::memchr(b'\n', read).map_or(size, |end| end + 1),
+        };
+        let text = &read[begin..];
+        if text.is_empty() {
+            return Ok(false);
+        }
+        self.decoder.feed(text);
+        if text.ends_with(b"\n") || stretch.last {
+            return Ok(!text.ends_with(b"\n"));
+        }
+        loop {
+            let size = file.read(&mut buffer[..REST_BYTES])?;
+            let rest = &buffer[..size];
+            match memchr::memchr(b'\n', rest) {
+                _ if size == 0 => return Ok(true),
+                Some(end) => {
+                    self.decoder.feed(&rest[..=end]);
+                    return Ok(false);
+                }
+                None => self.decoder.feed(rest),
+            }
         }
     }
 }
@@ -273,9 +263,11 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     if path.as_os_str() == "-" {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let named =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    Ok(Box::new(File::open(path).map_err(named)?))
+    Ok(Box::new(File::open(path).map_err(|error| named(path, &error))?))
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Reads until the buffer is full or the input ends; gives how much there was.
@@ -360,7 +352,7 @@ mod tests {
         }
         let alone = told(&files, None);
         assert!(alone.iter().any(|line| line.starts_with("61 ")));
-        for team in [(2, 64), (2, 500), (3, 1_000), (4, 70_000)] {
+        for team in [(2, 1), (2, 64), (3, 127), (2, 500), (3, 1_000), (4, 70_000)] {
             assert_eq!(told(&files, Some(team)), alone, "{team:?}");
         }
     }
