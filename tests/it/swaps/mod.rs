@@ -24,7 +24,7 @@ fn host() -> &'static WasmHost {
         limits.sink.call = Duration::from_secs(20);
         let host = WasmHost::new(limits).expect("an engine");
         let folder = tempfile::tempdir().expect("a folder");
-        host.keep_compiled_in(&folder.path().join("compiled"));
+        host.keep_compiled_in(&folder.path().join("compiled")).expect("a folder of our own");
         (host, folder)
     });
     host
