@@ -117,7 +117,8 @@ impl<T: FnMut(Merged) + Send + 'static> Kernel<T> {
 
     fn stop(self) {
         match self {
-            Kernel::Here { .. } => {}
+            // The program ends next: to take groups apart one by one would be work for nobody.
+            Kernel::Here { machine, .. } => std::mem::forget(machine),
             Kernel::Threads(pipeline) => pipeline.stop(),
         }
     }

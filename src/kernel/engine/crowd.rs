@@ -23,6 +23,7 @@ impl RuleRun {
         if alone {
             return;
         }
+        self.crowds = true;
         let newcomers = if pair { members.to_vec() } else { vec![member] };
         for member in newcomers {
             self.relist(member, None);

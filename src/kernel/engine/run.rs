@@ -70,6 +70,8 @@ pub struct RuleRun {
     pub at_rest: usize,
     /// See [`RuleRun::asks_guest`].
     pub guest: bool,
+    /// Some group has, or had, several series.
+    pub crowds: bool,
     /// All rows of some groups of several series are to be handed over.
     pub crowded: bool,
     /// Rows that were counted as leaving their group at rest and were handed over after all.
@@ -125,6 +127,7 @@ impl RuleRun {
             plain: false,
             at_rest: 0,
             guest: false,
+            crowds: false,
             crowded: false,
             counted_twice: 0,
             quarantined: false,

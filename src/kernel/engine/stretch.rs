@@ -154,10 +154,11 @@ impl Stretch {
 
     /// Hands a row to its rule unless all rows of its group have to be looked for, which is noted.
     pub fn offer(&mut self, run: &mut RuleRun, binding: Binding, row: u32, member: u32) -> bool {
-        let group = run.members[member].group;
-        if let Some(group) = run.groups.get_mut(group)
+        // Asked before the group is looked at, which is one more walk through memory.
+        if run.plain
+            && run.crowds
+            && let Some(group) = run.groups.get_mut(run.members[member].group)
             && group.members.len() > 1
-            && run.plain
         {
             group.recent.seen_in = self.number;
             (run.crowded, self.crowded) = (true, true);
