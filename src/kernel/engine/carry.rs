@@ -182,7 +182,7 @@ impl RuleRun {
         let windows = (0..inputs).map(|input| self.new_window(context, input)).collect();
         let bases = RuleRun::bases_among(&self.programs.columns).len();
         let joined = !windowed && self.rule.inputs.len() > 1;
-        let pendings = joined.then(|| Box::new(super::join::Pendings::new(self.rule.inputs.len())));
+        let pendings = joined.then(|| Box::new(self.new_pendings()));
         let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
         group.recent.windows = windows;
@@ -222,6 +222,9 @@ impl RuleRun {
         for number in before.groups.numbers() {
             let mut group: Group = before.groups[number].clone();
             let members = std::mem::take(&mut group.members);
+            // They name members by the old run's numbers; series that come back are listed anew.
+            (group.more.crowd, group.more.restless) = (None, None);
+            group.more.tidy();
             group.awake = false;
             group.wake = EventTime::MAX;
             let moved = self.enter_group(group);

@@ -204,7 +204,9 @@ impl RuleRun {
         self.involve(member, level, false);
         self.stats.last_judged = Some(at);
         self.revive(context, number, at);
-        let verdict = self.group_verdict(number);
+        // What a component says of a silent series counts where the group is that series.
+        let alone = self.groups[number].members.len() == 1;
+        let verdict = if alone { Verdict::of(level) } else { self.group_verdict(number) };
         // An absent rule judges that a sample came, not what it said.
         let judges_value = !matches!(self.rule.judge, Judge::Absent(_));
         let value = self.worst_value(number, member, verdict).filter(|_| judges_value);

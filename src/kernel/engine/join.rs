@@ -16,6 +16,8 @@ const WAITING_MAX: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pendings {
     inputs: u8,
+    /// Inputs are folded across series.
+    folds: bool,
     /// By event time, what was said at it.
     waiting: BTreeMap<EventTime, BTreeMap<Speaker, Said>>,
     /// The newest value of each at or before the last judged time.
@@ -33,14 +35,15 @@ struct Said {
 }
 
 impl Pendings {
-    pub fn new(inputs: usize) -> Pendings {
+    pub fn new(inputs: usize, folds: bool) -> Pendings {
         let inputs = u8::try_from(inputs).expect("the loader bounds the inputs of a join");
-        Pendings { inputs, waiting: BTreeMap::new(), settled: BTreeMap::new(), judged: None }
+        let (waiting, settled) = (BTreeMap::new(), BTreeMap::new());
+        Pendings { inputs, folds, waiting, settled, judged: None }
     }
 
-    /// Whether this goes on under a rule of so many inputs.
+    /// Whether what was said before can be gone on with: by as many inputs, told apart alike.
     pub fn continues(&self, before: &Pendings) -> bool {
-        self.inputs == before.inputs
+        (self.inputs, self.folds) == (before.inputs, before.folds)
     }
 
     /// False when the time was judged already: the sample is late.
@@ -55,9 +58,9 @@ impl Pendings {
     /// The oldest waiting time that can be judged now: all its inputs spoke, which can be known of
     /// inputs of one series only, or the watermark is past it. Times are judged in order, so a
     /// complete one waits for an older one that is not.
-    pub fn ready(&self, watermark: EventTime, folds: bool) -> Option<EventTime> {
+    pub fn ready(&self, watermark: EventTime) -> Option<EventTime> {
         let (at, said) = self.waiting.first_key_value()?;
-        let complete = !folds && said.len() == usize::from(self.inputs);
+        let complete = !self.folds && said.len() == usize::from(self.inputs);
         (complete || *at < watermark || self.waiting.len() > WAITING_MAX).then_some(*at)
     }
 
@@ -97,32 +100,32 @@ mod tests {
 
     #[test]
     fn a_time_is_ready_when_complete_or_passed() {
-        let mut pendings = Pendings::new(2);
+        let mut pendings = Pendings::new(2, false);
         assert!(add(&mut pendings, 0, 1, 10.0));
-        assert_eq!(pendings.ready(at(1), false), None);
-        assert_eq!(pendings.ready(at(1).next(), false), Some(at(1)));
+        assert_eq!(pendings.ready(at(1)), None);
+        assert_eq!(pendings.ready(at(1).next()), Some(at(1)));
         assert!(add(&mut pendings, 1, 1, 20.0));
-        assert_eq!(pendings.ready(at(0), false), Some(at(1)));
+        assert_eq!(pendings.ready(at(0)), Some(at(1)));
         assert_eq!(pendings.take(at(1), Duration::ZERO), [[10.0], [20.0]]);
         assert!(!add(&mut pendings, 0, 1, 11.0), "a judged time is late");
     }
 
     #[test]
     fn a_complete_time_waits_for_an_older_incomplete_one() {
-        let mut pendings = Pendings::new(2);
+        let mut pendings = Pendings::new(2, false);
         add(&mut pendings, 0, 1, 1.0);
         add(&mut pendings, 0, 2, 2.0);
         add(&mut pendings, 1, 2, 2.0);
-        assert_eq!(pendings.ready(at(1), false), None);
-        assert_eq!(pendings.ready(at(1).next(), false), Some(at(1)));
+        assert_eq!(pendings.ready(at(1)), None);
+        assert_eq!(pendings.ready(at(1).next()), Some(at(1)));
         let said = pendings.take(at(1), Duration::MAX);
         assert_eq!(said, [vec![1.0], vec![]], "input 1 has said nothing yet");
-        assert_eq!(pendings.ready(at(1), false), Some(at(2)));
+        assert_eq!(pendings.ready(at(1)), Some(at(2)));
     }
 
     #[test]
     fn a_value_counts_until_it_is_older_than_the_tolerance() {
-        let mut pendings = Pendings::new(2);
+        let mut pendings = Pendings::new(2, false);
         add(&mut pendings, 1, 0, 5.0);
         add(&mut pendings, 0, 0, 5.0);
         pendings.take(at(0), Duration::ZERO);
@@ -135,14 +138,14 @@ mod tests {
 
     #[test]
     fn a_folded_input_waits_for_the_watermark_and_reads_nothing_newer() {
-        let mut pendings = Pendings::new(2);
+        let mut pendings = Pendings::new(2, true);
         for (speaker, input, secs, value) in
             [(7, 0, 1, 1.0), (9, 1, 1, 10.0), (7, 0, 2, 100.0), (8, 0, 1, 2.0)]
         {
             assert!(pendings.add((input, speaker), at(secs), value));
-            assert_eq!(pendings.ready(at(1), true), None);
+            assert_eq!(pendings.ready(at(1)), None);
         }
-        assert_eq!(pendings.ready(at(1).next(), true), Some(at(1)));
+        assert_eq!(pendings.ready(at(1).next()), Some(at(1)));
         assert_eq!(pendings.take(at(1), Duration::from_secs(5)), [vec![1.0, 2.0], vec![10.0]]);
         let later = pendings.take(at(2), Duration::from_secs(5));
         assert_eq!(later, [vec![100.0, 2.0], vec![10.0]]);

@@ -6,9 +6,15 @@ use crate::kernel::sequence::Rows;
 use crate::kernel::window::across;
 
 use super::Context;
+use super::join::Pendings;
 use super::run::RuleRun;
 
 impl RuleRun {
+    /// Of a group whose inputs said nothing yet.
+    pub fn new_pendings(&self) -> Pendings {
+        Pendings::new(self.rule.inputs.len(), self.rule.across.is_some())
+    }
+
     /// Several inputs: judged once for each event time.
     pub fn join_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
         let folds = self.rule.across.is_some();
@@ -58,7 +64,7 @@ impl RuleRun {
             None => said.first().copied(),
         };
         while let Some(join) = &mut self.groups[number].more.join
-            && let Some(at) = join.ready(until, across.is_some())
+            && let Some(at) = join.ready(until)
         {
             let said = join.take(at, tolerance).into_iter();
             if let Some(values) = said.map(value).collect::<Option<Vec<f64>>>() {

@@ -133,7 +133,7 @@ impl RuleRun {
                 vec![Baseline::default(); RuleRun::bases_among(&self.programs.columns).len()];
             group.more = Spare::new(More { bases, ..More::default() });
         } else if self.rule.inputs.len() > 1 {
-            group.more.join = Some(Box::new(super::join::Pendings::new(self.rule.inputs.len())));
+            group.more.join = Some(Box::new(self.new_pendings()));
         }
         if self.judges_groups() && self.rule.state.is_some() {
             group.more.state = self.first_state();

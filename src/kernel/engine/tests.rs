@@ -12,6 +12,7 @@ mod labels;
 mod promises;
 mod simulation;
 mod swaps;
+mod ticks;
 
 use kit::*;
 

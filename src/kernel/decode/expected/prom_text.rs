@@ -31,13 +31,13 @@ impl Expected for ExpectedProm {
     }
 }
 
-/// The unit of a time, guessed as the reader of Prometheus text does if it is not known.
 #[inline(always)]
 fn time(text: &[u8], unit: Option<TimeUnit>) -> Option<(EventTime, &[u8])> {
     let (time, rest) = Decimal::cut_long(text)?;
     Some((time.time(unit_of(&time, unit)?)?, rest))
 }
 
+/// The unit of a time, guessed as the reader of Prometheus text does if it is not known.
 #[inline(always)]
 fn unit_of(time: &Decimal<'_>, unit: Option<TimeUnit>) -> Option<TimeUnit> {
     if time.has_leading_zero() {

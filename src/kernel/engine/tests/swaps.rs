@@ -218,3 +218,33 @@ fn an_edit_to_an_increase_counts_from_what_the_rule_heard_before() {
         "10s fired critical {host=a} 10",
     );
 }
+
+/// Its members have other numbers afterwards, and two of three breach while it changes.
+#[test]
+fn a_group_of_several_goes_on_under_another_selector() {
+    let hot = |only: &str, version| {
+        let rule = rule("hot", "cpu").by(&["dc"]).only(only).when(over(90.0)).version(version);
+        vec![rule.make()]
+    };
+    let mut machine = machine(1, hot("dc=x", 1));
+    let feed = "0s cpu{dc=x,host=c} 1 | 0s cpu{dc=x,host=b} 95 | 0s cpu{dc=x,host=a} 99";
+    let mut lines = run_from(&mut machine, 0, feed);
+    swap(&mut machine, hot("host!=a", 2));
+    let check = |machine: &Machine| {
+        let engine = &machine.engines[0];
+        engine.runs.iter().for_each(|run| run.check_groups(&engine.listening));
+    };
+    check(&machine);
+    for sample in ["1s cpu{dc=x,host=c} 2", "2s cpu{dc=x,host=b} 3", "3s cpu{dc=x,host=c} 97"] {
+        lines.extend(run_from(&mut machine, 0, sample));
+        check(&machine);
+    }
+    assert_eq!(
+        lines,
+        [
+            "0s fired critical {dc=x} 95",
+            "2s resolved critical {dc=x} 3",
+            "3s fired critical {dc=x} 97"
+        ]
+    );
+}
