@@ -129,7 +129,7 @@ impl Machine {
             engine.restore(&snapshot.engine, from, &mut out);
             outputs.push(out);
         }
-        let introduced = machine.sequencer.restore(snapshot.sequencer);
+        let introduced = machine.sequencer.restore(snapshot.sequencer, from);
         for ((engine, input), out) in machine.engines.iter_mut().zip(introduced).zip(&mut outputs) {
             engine.step(input, out);
             engine.restore_plugins(&snapshot.engine);

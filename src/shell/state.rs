@@ -1,6 +1,6 @@
 //! The state that a clean stop writes and the next start reads.
 //!
-//! Format of `state.bin`: the eight bytes `WFSTATE3`, the xxh3-64 of the rest (little endian), then
+//! Format of `state.bin`: the eight bytes `WFSTATE4`, the xxh3-64 of the rest (little endian), then
 //! the snapshot in postcard. Written to a temporary name, synced and renamed, so it is whole or
 //! absent. Anything else is refused: a start without the past is better than one with a wrong one.
 
@@ -19,7 +19,7 @@ use crate::kernel::model::{EventTime, Limits};
 use crate::kernel::rule::ruleset::Ruleset;
 use crate::kernel::sequence::sequencer::Arrived;
 
-const MAGIC: &[u8; 8] = b"WFSTATE3";
+const MAGIC: &[u8; 8] = b"WFSTATE4";
 const NAME: &str = "state.bin";
 
 /// What a machine is made of, whether or not there is a state.

@@ -42,9 +42,9 @@ use lines::{Line, Lines, Run};
 use prom_text::PromText;
 use statsd::StatsD;
 
-/// A raw key that did not come for so long, or up to twice that, is forgotten. As long as a series
-/// is remembered at least.
-pub const KEY_AGE: Duration = Duration::from_secs(3_600);
+/// A raw key that did not come for so long, or up to twice that, is forgotten: its labels are
+/// parsed anew when it comes again.
+pub const KEY_AGE: Duration = Duration::from_secs(120);
 
 /// What is wrong with a line, in words for a [`Defect`](crate::kernel::model::Defect).
 type Words = Cow<'static, str>;

@@ -175,7 +175,7 @@ impl RuleRun {
 #[cfg(test)]
 impl RuleRun {
     /// That what is kept of a group agrees with a walk over all of its members.
-    pub fn check_groups(&self, listening: &super::Listening) {
+    pub fn check_groups(&self, listening: &crate::kernel::sequence::listening::Listening) {
         for (number, group) in self.groups.iter() {
             let name = (&self.rule.name, &group.key);
             let due = self.next_deadline(listening, number);

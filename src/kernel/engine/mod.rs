@@ -40,7 +40,7 @@ mod stretch;
 mod swap;
 mod windowed;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -48,6 +48,7 @@ use smallvec::SmallVec;
 use crate::kernel::model::lookup::Lookup;
 use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
+use crate::kernel::sequence::listening::Listening;
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
 use classes::Class;
@@ -92,15 +93,6 @@ struct Bound {
     members: SmallVec<[u32; 4]>,
 }
 
-/// Since when each source has been listened to.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    /// Start or restore: before it nobody listened to anything.
-    from: EventTime,
-    /// Sources that were lost, and when they came back.
-    sources: BTreeMap<SourceId, Option<EventTime>>,
-}
-
 /// What a rule needs of the engine while it works.
 pub struct Context<'a> {
     pub out: &'a mut Output,
@@ -115,16 +107,6 @@ pub struct Context<'a> {
     pub phase: Phase,
     pub source: Option<SourceId>,
     pub rule: RuleIndex,
-}
-
-impl Listening {
-    /// `None` while the source is lost.
-    pub fn since(&self, source: Option<SourceId>) -> Option<EventTime> {
-        match source.and_then(|source| self.sources.get(&source)) {
-            None => Some(self.from),
-            Some(back) => back.map(|back| back.max(self.from)),
-        }
-    }
 }
 
 impl Engine {
@@ -148,7 +130,7 @@ impl Engine {
             watermark: EventTime::MIN,
             layer_marks: vec![EventTime::MIN],
             position: 0,
-            listening: Listening { from, sources: BTreeMap::new() },
+            listening: Listening::new(from),
             restored: false,
         }
     }

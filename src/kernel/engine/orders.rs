@@ -17,7 +17,7 @@ impl Engine {
         out: &mut Output,
     ) {
         self.position = position;
-        self.listening.sources.insert(source, since);
+        self.listening.tell(source, since);
         for rule in 0..self.runs.len() as u32 {
             self.with_rule(rule, Some(source), out, |run, context| {
                 for group in run.groups.numbers() {

@@ -5,12 +5,13 @@ use crate::kernel::alert::lifecycle::{self, State, Verdict};
 use crate::kernel::event::Cause;
 use crate::kernel::model::{Duration, EventTime, Level};
 use crate::kernel::rule::{Judge, OnNoData, Shape};
+use crate::kernel::sequence::listening::Listening;
 
 use super::emit;
 use super::figures::Facts;
 use super::group::{Quiet, Silence};
 use super::run::RuleRun;
-use super::{Context, Listening, Phase};
+use super::{Context, Phase};
 
 /// What a group's timer is for. In this order when due at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,6 +10,7 @@ mod joins;
 mod kit;
 mod labels;
 mod promises;
+mod retiring;
 mod simulation;
 mod swaps;
 mod ticks;
@@ -383,19 +384,4 @@ fn groups_past_the_limit_fold_into_one_that_runs_plain_windows() {
             "{shards} shards"
         );
     }
-}
-
-#[test]
-fn a_disconnected_source_makes_nothing_absent() {
-    let rules = vec![rule("gone", "beat").by(&["host"]).absent("30s").make()];
-    let mut machine = machine(2, rules);
-    let mut lines = run_lines(&mut machine, "0s beat{host=a} 1", 9, false);
-    lines.extend(listening(&mut machine, 0, false));
-    open(&mut machine, 1);
-    lines.extend(run_from(&mut machine, 1, "100s up{} 1 | 200s up{} 1"));
-    lines.extend(listening(&mut machine, 0, true));
-    lines.extend(run_from(&mut machine, 1, "229s up{} 1"));
-    assert_eq!(lines, Vec::<String>::new());
-    let lines = run_from(&mut machine, 1, "231s up{} 1");
-    assert_eq!(lines, ["3m50s fired critical {host=a}"]);
 }

@@ -5,7 +5,9 @@
 //! 10 ms; a position is given once; what a shard gets depends on the recorded sequence alone, so
 //! results do not depend on how samples were batched or on the number of shards.
 
+pub mod listening;
 pub mod progress;
+mod retention;
 pub mod router;
 mod samples;
 pub mod sequencer;

@@ -136,10 +136,13 @@ impl Sequencer {
         } else {
             self.resolve(arrival.source, from, slot, out)?
         };
-        let entry = self.table.entry(id);
+        let entry = self.table.entry_mut(id);
         let value = match op {
             Op::Set => value,
-            Op::Add => entry.last + value,
+            Op::Add => {
+                entry.counts = true;
+                entry.last + value
+            }
         };
         if !value.is_finite() {
             return Err(Refusal::NotFinite);

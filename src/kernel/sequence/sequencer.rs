@@ -6,22 +6,19 @@
 use std::sync::Arc;
 
 use crate::kernel::model::{
-    Batch, Duration, EventTime, Labels, Limits, Now, RefusalCounts, Series, SeriesId, SourceId,
+    Batch, Duration, EventTime, Labels, Limits, Now, RefusalCounts, Series, SourceId,
 };
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 use crate::kernel::rule::succession::Succession;
 
+use super::listening::Listening;
 use super::progress::{Progress, Standing};
+use super::retention::{Retention, SWEEP};
 use super::router::Router;
 use super::samples::{Source, Suspect};
-use super::table::SeriesTable;
+use super::table::{Entry, SeriesTable};
 use super::tap::Tap;
 use super::{Cut, Derived, Input, Rows, STEP, place};
-
-/// Series are kept at least this long after their last sample, whatever the rules say.
-const RETENTION_MIN: Duration = Duration::from_secs(3_600);
-/// How often silent series are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
 
 /// What the shell tells the sequencer. Recorded in this order, it is the whole truth of a run.
 #[derive(Debug)]
@@ -76,8 +73,9 @@ pub struct Sequencer {
     /// The position that the next element gets.
     pub(super) position: u64,
     pub(super) newest: EventTime,
-    pub(super) retention: Duration,
+    pub(super) retention: Retention,
     swept: EventTime,
+    pub(super) listening: Listening,
     pub(super) suspects: Vec<Suspect>,
     /// What was recorded since the last watermark step: the next one hands it to the next layer.
     pub(super) recorded: Vec<Derived>,
@@ -103,8 +101,8 @@ pub struct Snapshot {
     pub watermark: EventTime,
     pub position: u64,
     pub newest: EventTime,
-    /// Series with newest event time, heard time and last value.
-    pub series: Vec<(Series, EventTime, EventTime, f64)>,
+    /// Series with newest event time, heard time, last value and whether increments made it.
+    pub series: Vec<(Series, EventTime, EventTime, f64, bool)>,
     /// Recorded samples that wait for a watermark step, with the rule that made them.
     pub recorded: Vec<(Arc<str>, Series, EventTime, f64)>,
     /// How far each source had come; an idle one is found to be so by the first tick.
@@ -124,8 +122,9 @@ impl Sequencer {
             next_step: EventTime::MIN,
             position: 0,
             newest: EventTime::MIN,
-            retention: retention(&ruleset),
+            retention: Retention::under(&ruleset),
             swept: EventTime::MIN,
+            listening: Listening::new(EventTime::MIN),
             suspects: Vec::new(),
             recorded: Vec::new(),
             accepted: 0,
@@ -254,8 +253,9 @@ impl Sequencer {
             (rule, derived.series.clone(), derived.at, derived.value)
         };
         let series = self.table.iter();
-        let series = series
-            .map(|(_, series, entry)| (series.clone(), entry.newest, entry.heard, entry.last));
+        let series = series.map(|(_, series, entry)| {
+            (series.clone(), entry.newest, entry.heard, entry.last, entry.counts)
+        });
         let sources = self.sources.iter().enumerate().filter_map(|(at, source)| {
             Some((SourceId(at as u16), source.as_ref()?.progress.clone()))
         });
@@ -269,19 +269,21 @@ impl Sequencer {
         }
     }
 
-    /// Goes on from a snapshot, on a sequencer that has seen nothing yet. Gives what introduces the
-    /// snapshot's series to the shards.
-    pub fn restore(&mut self, snapshot: Snapshot) -> Vec<Input> {
+    /// Goes on from a snapshot, listening since `from`, on a sequencer that has seen nothing yet.
+    /// Gives what introduces the snapshot's series to the shards.
+    pub fn restore(&mut self, snapshot: Snapshot, from: EventTime) -> Vec<Input> {
         assert!(self.position == 0 && self.table.live() == 0);
         self.set_watermark(snapshot.watermark);
         self.position = snapshot.position;
         self.newest = snapshot.newest;
         self.swept = snapshot.watermark;
+        self.listening.from = from;
         let mut out = self.rows(None, 0);
-        for (series, newest, heard, last) in snapshot.series {
+        for (series, newest, heard, last, counts) in snapshot.series {
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
-            (entry.newest, entry.heard, entry.last) = (newest, heard, last);
+            (entry.newest, entry.heard) = (newest, heard);
+            (entry.last, entry.counts) = (last, counts);
         }
         for (source, progress) in snapshot.sources {
             *self.slot_of(source) = Some(Source::new(progress, true));
@@ -332,8 +334,8 @@ impl Sequencer {
             source.progress.close();
         }
         let position = self.take_position();
-        let clock = now.map_or(EventTime::MIN, Now::as_arrival);
-        let at = self.watermark.max(clock);
+        let at = self.watermark.max(now.map_or(EventTime::MIN, Now::as_arrival));
+        self.listening.tell(source, on.then_some(at));
         self.everyone(|| Input::Listening { position, source, on, at })
     }
 
@@ -343,13 +345,10 @@ impl Sequencer {
             return;
         }
         self.swept = self.watermark.floor(SWEEP);
-        let silent: Vec<(SeriesId, Series)> = self
-            .table
-            .iter()
-            .filter(|(_, _, entry)| entry.heard != EventTime::MIN)
-            .filter(|(_, _, entry)| self.watermark.since(entry.heard) > self.retention)
-            .map(|(id, series, _)| (id, series.clone()))
-            .collect();
+        let is_over =
+            |entry: &Entry| self.retention.is_over(entry, self.watermark, &self.listening);
+        let silent = self.table.iter().filter(|(_, _, entry)| is_over(entry));
+        let silent: Vec<_> = silent.map(|(id, series, _)| (id, series.clone())).collect();
         for (id, series) in silent {
             let shards = self.table.entry(id).shards;
             for (shard, rows) in out.iter_mut().enumerate() {
@@ -398,9 +397,4 @@ impl Sequencer {
         }
         &mut self.sources[at]
     }
-}
-
-/// Long enough that no rule still counts on a series when it goes.
-pub(super) fn retention(ruleset: &Ruleset) -> Duration {
-    ruleset.remembers().max(RETENTION_MIN) + SWEEP
 }

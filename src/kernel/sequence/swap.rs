@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::kernel::rule::succession::Succession;
 
+use super::retention::Retention;
 use super::samples::introduction;
-use super::sequencer::{Sequencer, retention};
+use super::sequencer::Sequencer;
 use super::{Input, Swap};
 
 impl Sequencer {
@@ -19,7 +20,7 @@ impl Sequencer {
             derived.rule = rule.unwrap_or(derived.rule);
             rule.is_some() && ruleset.records()
         });
-        self.retention = retention(ruleset);
+        self.retention = Retention::under(ruleset);
         self.router.succeed(succession);
         if succession.renumbers() {
             self.table.renumber(|was| succession.bound_heir(was));

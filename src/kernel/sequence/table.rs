@@ -37,6 +37,8 @@ pub struct Entry {
     pub source: SourceId,
     /// It stands for keys past the limit, so many samples may have one time.
     pub overflow: bool,
+    /// Some sample was added to the last value, which must not be forgotten lightly.
+    pub counts: bool,
 }
 
 /// What became of a series that was looked up.
@@ -155,8 +157,8 @@ impl SeriesTable {
 
     fn add(&mut self, series: Series, source: SourceId, overflow: bool) -> SeriesId {
         let (newest, heard) = (EventTime::MIN, EventTime::MIN);
-        let (generation, shards, last) = (0, 0, 0.0);
-        let mut entry = Entry { newest, heard, last, shards, generation, source, overflow };
+        let (generation, shards, last, counts) = (0, 0, 0.0, false);
+        let mut entry = Entry { newest, heard, last, shards, generation, source, overflow, counts };
         let id = match self.free.pop() {
             Some(id) => {
                 entry.generation = self.entries[id.index()].generation;

@@ -21,7 +21,6 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/kernel/engine/each.rs", 471),
     ("src/kernel/engine/tests/kit.rs", 412),
     ("src/kernel/engine/tests/simulation/reference.rs", 414),
-    ("src/kernel/sequence/sequencer.rs", 412),
     ("src/shell/bus/tests.rs", 406),
     ("src/shell/sink/hub/tests.rs", 492),
 ];
