@@ -15,11 +15,12 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
 use super::number::{TimeUnit, float, is_json_number};
 use super::{Intake, Words};
@@ -199,30 +200,67 @@ fn series(
     labels: Option<&RawValue>,
     intake: &Intake,
 ) -> Result<Result<Series, Refusal>, Words> {
-    let name: String = serde_json::from_str(name.get()).map_err(|_| "`name` is not a text")?;
-    if name.is_empty() {
+    let name: Text<'_> = serde_json::from_str(name.get()).map_err(|_| "`name` is not a text")?;
+    if name.0.is_empty() {
         return Err("`name` is empty".into());
     }
-    let labels: Option<BTreeMap<String, &RawValue>> = match labels {
+    let labels: Option<LabelFields<'_>> = match labels {
         Some(raw) => serde_json::from_str(raw.get()).map_err(|_| "`labels` is not an object")?,
         None => None,
     };
-    let mut pairs = Vec::new();
-    for (label, value) in labels.unwrap_or_default() {
-        pairs.push((label, label_value(value)?));
+    let mut labels = labels.map(|fields| fields.0).unwrap_or_default();
+    // Of two values for one name the last counts, whatever the first is.
+    labels.sort_by(|(a, _), (b, _)| a.0.cmp(&b.0));
+    let mut pairs: SmallVec<[(Cow<'_, str>, Cow<'_, str>); 16]> = SmallVec::new();
+    let mut rest = labels.into_iter().peekable();
+    while let Some((label, value)) = rest.next() {
+        if rest.peek().is_none_or(|(next, _)| next.0 != label.0) {
+            pairs.push((label.0, label_value(value)?));
+        }
     }
-    Ok(Series::within(intake.limits(), &name, pairs))
+    Ok(Series::within(intake.limits(), &name.0, pairs))
 }
 
 fn label_value(raw: &RawValue) -> Result<Cow<'_, str>, Words> {
     let text = raw.get();
     match text.as_bytes()[0] {
-        b'"' => serde_json::from_str::<String>(text)
-            .map(Cow::Owned)
+        b'"' => serde_json::from_str::<Text<'_>>(text)
+            .map(|text| text.0)
             .map_err(|_| "a label's value is not a text".into()),
         b'{' | b'[' => Err("a label's value is neither text, number nor boolean".into()),
         b'n' => Ok(Cow::Borrowed("")),
         _ => Ok(Cow::Borrowed(text)),
+    }
+}
+
+/// A JSON text, which has to be copied only where something in it is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The fields of an object of labels in the order in which they stand.
+struct LabelFields<'a>(SmallVec<[(Text<'a>, &'a RawValue); 16]>);
+
+impl<'de> Deserialize<'de> for LabelFields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LabelFieldsVisitor)
+    }
+}
+
+struct LabelFieldsVisitor;
+
+impl<'de> Visitor<'de> for LabelFieldsVisitor {
+    type Value = LabelFields<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LabelFields<'de>, A::Error> {
+        let mut fields = SmallVec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(LabelFields(fields))
     }
 }
 

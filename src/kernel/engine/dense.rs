@@ -26,7 +26,7 @@ impl RuleRun {
                 self.dense_row(context, rows, *earlier, *other);
             }
             let at = rows.at[*row as usize];
-            let group = self.members[*member].group;
+            let group = self.group_of[*member as usize];
             if at > self.closed {
                 let dense = self.dense.as_mut().expect("only called where windows are together");
                 let placed = dense.fold(group, self.closed, at, rows.value[*row as usize]);

@@ -28,6 +28,11 @@ impl RuleRun {
             && self.rule.declared.distinct.is_none()
     }
 
+    /// Whether most samples go to their group's window and touch nothing of their member.
+    pub fn passes_by(&self) -> bool {
+        self.follows || self.dense.is_some()
+    }
+
     pub fn follow_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
         for (at, (row, member)) in inbox.iter().enumerate() {
             if at % AT_ONCE == 0 {
@@ -99,11 +104,13 @@ impl RuleRun {
     pub fn follow(&mut self, latest: &LatestTable) {
         self.follows = self.follows_records();
         self.group_of.clear();
-        if self.follows {
+        if self.passes_by() {
             for (number, member) in self.members.iter() {
                 self.group_of.resize(number as usize, NO_GROUP);
                 self.group_of.push(member.group);
             }
+        }
+        if self.follows {
             let known: Vec<(u32, SeriesId)> =
                 self.members.iter().map(|(number, member)| (number, member.id)).collect();
             for (number, id) in known {

@@ -23,27 +23,31 @@ impl RuleRun {
         input: u8,
         key: Labels,
     ) -> Option<u32> {
-        let place = (input, series.clone());
-        let known = self.waiting.get(&place).map(|known| known.group);
-        if known.is_some() && known == self.group_of(&key) {
-            let mut known = self.waiting.remove(&place).expect("it was just seen");
-            known.id = id;
-            context.latest.learn(id, known.recent.last, known.recent.heard);
-            return Some(self.join_group(context, known));
+        let group = self.group_of(&key);
+        if !self.waiting.is_empty() {
+            let place = (input, series.clone());
+            let known = self.waiting.get(&place).map(|known| known.group);
+            if known.is_some() && known == group {
+                let mut known = self.waiting.remove(&place).expect("it was just seen");
+                known.id = id;
+                context.latest.learn(id, known.recent.last, known.recent.heard);
+                return Some(self.join_group(context, known));
+            }
         }
-        if key.get(OVERFLOW).is_some() && !self.takes_overflow() {
+        let overflows = key.get(OVERFLOW).is_some();
+        if overflows && !self.takes_overflow() {
             return None;
         }
-        let group = match self.group_of(&key) {
+        let group = match group {
             Some(group) => group,
             None => {
-                let group = self.open_group(context, key.clone());
+                let group = self.open_group(context, key);
                 self.groups[group].recent.heard = context.seen;
                 group
             }
         };
         let mut member = Member::new(id, series.clone(), input, group);
-        member.overflows = key.get(OVERFLOW).is_some();
+        member.overflows = overflows;
         self.begin_anew(context, &mut member);
         Some(self.join_group(context, member))
     }
@@ -62,7 +66,7 @@ impl RuleRun {
         self.members[member].group = group;
         self.groups[group].members.push(member);
         self.crowd_entered(group, member);
-        if self.follows {
+        if self.passes_by() {
             let known = self.group_of.len().max(member as usize + 1);
             self.group_of.resize(known, NO_GROUP);
             self.group_of[member as usize] = group;
@@ -122,7 +126,8 @@ impl RuleRun {
     }
 
     pub fn open_group(&mut self, context: &mut Context<'_>, key: Labels) -> u32 {
-        let mut group = Group::new(key.clone(), self.rule.flapping.is_some());
+        let overflows = key.get(OVERFLOW).is_some();
+        let mut group = Group::new(key, self.rule.flapping.is_some());
         if !self.specs.is_empty() {
             if self.rule.across.is_none() && self.dense.is_none() {
                 let inputs = 0..self.specs.len() as u8;
@@ -138,7 +143,7 @@ impl RuleRun {
         if self.judges_groups() && self.rule.state.is_some() {
             group.more.state = self.first_state();
         }
-        if key.get(OVERFLOW).is_some() {
+        if overflows {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);
         }
         self.enter_group(group)

@@ -49,7 +49,8 @@ pub struct RuleRun {
     pub members: Slab<Member>,
     /// See [`RuleRun::follows_records`].
     pub follows: bool,
-    /// In rules that follow their series' records: [`Member::group`] by member number.
+    /// In rules whose samples [pass members by](RuleRun::passes_by): [`Member::group`] by member
+    /// number.
     pub group_of: Vec<u32>,
     /// (due, group), the earliest first; void when the group's `wake` says otherwise.
     pub timers: BinaryHeap<Reverse<(EventTime, u32)>>,
@@ -328,7 +329,7 @@ impl RuleRun {
             self.begin_anew(context, &mut member);
             member.group = NO_GROUP;
             self.members[*number] = member;
-            if self.follows {
+            if self.passes_by() {
                 self.group_of[*number as usize] = NO_GROUP;
             }
         }

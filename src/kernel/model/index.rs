@@ -16,7 +16,31 @@ impl Index {
 
     /// Enters a number, whose key must not be in the index already.
     pub fn insert<'a>(&mut self, key: &[u8], number: u32, key_of: impl Fn(u32) -> &'a [u8]) {
+        if self.0.len() == self.0.capacity() {
+            self.grow(&key_of);
+        }
         self.0.insert_unique(hash(key), number, |known| hash(key_of(*known)));
+    }
+
+    /// Doubles the room. Keys are read in the order of their numbers, which is mostly that in which
+    /// they lie in memory: in the order of the table each would have to be waited for.
+    #[cold]
+    fn grow<'a>(&mut self, key_of: impl Fn(u32) -> &'a [u8]) {
+        let mut held: Vec<u64> = Vec::new();
+        for number in &self.0 {
+            let word = *number as usize / 64;
+            held.resize(held.len().max(word + 1), 0);
+            held[word] |= 1 << (number % 64);
+        }
+        let mut larger = HashTable::with_capacity(self.0.len() * 2);
+        for (word, mut bits) in held.into_iter().enumerate() {
+            while bits != 0 {
+                let number = word as u32 * 64 + bits.trailing_zeros();
+                larger.insert_unique(hash(key_of(number)), number, |_| unreachable!());
+                bits &= bits - 1;
+            }
+        }
+        self.0 = larger;
     }
 
     /// Takes out the number; `key` is its key.

@@ -2,6 +2,7 @@
 //! and what was left out. Never decides anything.
 
 pub mod batch;
+pub mod census;
 pub mod index;
 pub mod level;
 pub mod limits;

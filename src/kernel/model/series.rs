@@ -6,12 +6,16 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use super::limits::Limits;
 use super::refusal::Refusal;
 use super::shared_text::SharedText;
 
 const END: u8 = 0xFF;
+
+/// Where a text is put together: most find room without an allocation of their own.
+type Text = SmallVec<[u8; 256]>;
 
 /// A set of labels, sorted by name, each name once. An empty value is the same as no label.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,9 +43,11 @@ impl Labels {
 
     /// Sorts by name and leaves out empty values. Of two values for one name the last wins.
     pub fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
-        let mut pairs: Vec<(N, V)> = pairs.into_iter().collect();
+        let mut pairs: SmallVec<[(N, V); 16]> = pairs.into_iter().collect();
         pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        Labels(SharedText::from(encode_pairs(&pairs).as_slice()))
+        let mut text = Text::new();
+        encode_pairs(&pairs, &mut text);
+        Labels(SharedText::from(text.as_slice()))
     }
 
     pub fn iter(&self) -> Pairs<'_> {
@@ -77,12 +83,12 @@ impl Series {
         name: &str,
         labels: impl IntoIterator<Item = (N, V)>,
     ) -> Series {
-        let mut pairs: Vec<(N, V)> = labels.into_iter().collect();
+        let mut pairs: SmallVec<[(N, V); 16]> = labels.into_iter().collect();
         pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        let mut text = Vec::with_capacity(64);
+        let mut text = Text::new();
         text.extend_from_slice(name.as_bytes());
         text.push(END);
-        text.extend_from_slice(&encode_pairs(&pairs));
+        encode_pairs(&pairs, &mut text);
         Series(SharedText::from(text.as_slice()))
     }
 
@@ -97,12 +103,13 @@ impl Series {
             return Err(Refusal::NameTooLong);
         }
         let mut count = 0;
-        for (label, value) in series.labels().iter() {
+        let mut pairs = series.pairs();
+        while let Some(pair) = pairs.next_raw() {
             count += 1;
-            if label.len() > limits.name_bytes_max {
+            if pair.name.len() > limits.name_bytes_max {
                 return Err(Refusal::NameTooLong);
             }
-            if value.len() > limits.value_bytes_max {
+            if pair.value.len() > limits.value_bytes_max {
                 return Err(Refusal::LabelTooLong);
             }
         }
@@ -135,8 +142,7 @@ impl Series {
     }
 }
 
-fn encode_pairs<N: AsRef<str>, V: AsRef<str>>(sorted: &[(N, V)]) -> Vec<u8> {
-    let mut text = Vec::new();
+fn encode_pairs<N: AsRef<str>, V: AsRef<str>>(sorted: &[(N, V)], text: &mut Text) {
     for (at, (name, value)) in sorted.iter().enumerate() {
         let overridden = sorted.get(at + 1).is_some_and(|next| next.0.as_ref() == name.as_ref());
         if overridden || value.as_ref().is_empty() {
@@ -147,7 +153,6 @@ fn encode_pairs<N: AsRef<str>, V: AsRef<str>>(sorted: &[(N, V)]) -> Vec<u8> {
         text.extend_from_slice(value.as_ref().as_bytes());
         text.push(END);
     }
-    text
 }
 
 fn text_of(bytes: &[u8]) -> &str {
@@ -191,7 +196,7 @@ impl<'a> Pairs<'a> {
 
     /// The labels with these names, those that are there.
     pub fn only<S: AsRef<str>>(mut self, names: &[S]) -> Labels {
-        let mut text = Vec::with_capacity(self.rest.len());
+        let mut text = Text::new();
         while let Some(pair) = self.next_raw() {
             if names.iter().any(|wanted| wanted.as_ref().as_bytes() == pair.name) {
                 text.extend_from_slice(pair.whole);

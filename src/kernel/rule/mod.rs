@@ -266,6 +266,22 @@ impl Rule {
         }
     }
 
+    /// Equal for rules that take the same series and group them alike; `None` of a rule with
+    /// closures over labels, which cannot be compared.
+    pub fn binds_by(&self) -> Option<String> {
+        let selectors = self.inputs.iter().map(|input| &input.selector);
+        if selectors.clone().any(|selector| selector.filter.is_some()) {
+            return None;
+        }
+        let by = match &self.by {
+            Grouping::EachSeries => None,
+            Grouping::By(names) => Some(names),
+        };
+        let each = selectors.map(|selector| (&selector.metric, &selector.matchers));
+        // The derived text quotes what authors wrote, so no two of them run into one.
+        Some(format!("{by:?} {:?}", each.collect::<Vec<_>>()))
+    }
+
     /// A silent group is remembered for at least so long: while it may still expire or turn out
     /// absent, and while its window may hold a sample.
     pub fn remembers(&self) -> Duration {

@@ -1,8 +1,11 @@
 //! Which shards a series' samples go to under a ruleset, and which of its groups overflow.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::kernel::model::lookup::Lookup;
+use smallvec::SmallVec;
+
+use crate::kernel::model::census::Census;
 use crate::kernel::model::{Labels, Series};
 use crate::kernel::rule::Grouping;
 use crate::kernel::rule::program::Fault;
@@ -17,15 +20,19 @@ pub struct Router {
     ruleset: Arc<Ruleset>,
     shards: u32,
     groups_max: usize,
-    /// For each rule, its groups and how many series each has.
+    /// For each rule, the place of its groups. Rules share them that began together, take the same
+    /// series and group them alike.
+    place_of: Vec<u32>,
     groups: Vec<Groups>,
 }
 
 #[derive(Debug, Default)]
 struct Groups {
-    /// By hash of the key: if two keys ever had one, the rule would get one group more than it may.
-    members: Lookup<u64, u32>,
-    count: usize,
+    /// Series by hash of their group's key: if two keys ever had one, there would be one group more
+    /// than there may be.
+    series: Census,
+    /// Where every series is a group of its own: how many there are.
+    each: usize,
     /// Series that were put into the overflow group.
     overflowed: u64,
 }
@@ -59,8 +66,10 @@ impl Route {
 
 impl Router {
     pub fn new(ruleset: Arc<Ruleset>, shards: u32, groups_max: usize) -> Router {
-        let groups = ruleset.rules().iter().map(|_| Groups::default()).collect();
-        Router { ruleset, shards, groups_max, groups }
+        let (place_of, groups) = (Vec::new(), Vec::new());
+        let mut router = Router { ruleset, shards, groups_max, place_of, groups };
+        router.find_places(|_| None);
+        router
     }
 
     pub fn ruleset(&self) -> &Arc<Ruleset> {
@@ -69,20 +78,39 @@ impl Router {
 
     /// Series of a rule that were folded into its overflow group.
     pub fn overflowed(&self, rule: RuleIndex) -> u64 {
-        self.groups[rule.index()].overflowed
+        self.groups[self.place_of[rule.index()] as usize].overflowed
     }
 
     /// Goes over to the next ruleset. Rules that take the same series into the same groups go on;
     /// series have yet to be [entered](Router::enter_anew) into the groups of the others.
     pub fn succeed(&mut self, succession: &Succession) {
         self.ruleset = succession.new_set().clone();
+        let before = std::mem::take(&mut self.place_of);
+        self.find_places(|index| succession.bound_before(index).map(|was| before[was.index()]));
+    }
+
+    /// Gives each rule its place: that which it had before, or a new one.
+    fn find_places(&mut self, before: impl Fn(RuleIndex) -> Option<u32>) {
         let mut old = std::mem::take(&mut self.groups);
-        let numbers = 0..succession.changes().len() as u32;
-        let kept = |index: u32| {
-            let was = succession.bound_before(RuleIndex(index));
-            was.map(|was| std::mem::take(&mut old[was.index()])).unwrap_or_default()
+        let mut moved: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut alike: BTreeMap<String, u32> = BTreeMap::new();
+        let groups = &mut self.groups;
+        let mut begin = |begun: Groups| {
+            groups.push(begun);
+            groups.len() as u32 - 1
         };
-        self.groups = numbers.map(kept).collect();
+        let rules = self.ruleset.rules().iter().enumerate();
+        self.place_of = rules
+            .map(|(index, rule)| match (before(RuleIndex(index as u32)), rule.binds_by()) {
+                (Some(was), _) => *moved
+                    .entry(was)
+                    .or_insert_with(|| begin(std::mem::take(&mut old[was as usize]))),
+                (None, Some(text)) => {
+                    *alike.entry(text).or_insert_with(|| begin(Groups::default()))
+                }
+                (None, None) => begin(Groups::default()),
+            })
+            .collect();
     }
 
     /// Enters a series into the groups of the rules that take it.
@@ -105,7 +133,20 @@ impl Router {
     ) -> Route {
         let entries = Vec::with_capacity(bindings.len());
         let mut route = Route { entries, faults, ..Route::default() };
+        // Where this series was entered: (place, input, the first of its entries).
+        let mut entered: SmallVec<[(u32, u8, usize); 8]> = SmallVec::new();
         for binding in bindings {
+            let place = self.place_of[binding.rule.index()];
+            let known = entered.iter().find(|known| (known.0, known.1) == (place, binding.input));
+            if let Some((_, _, first)) = known {
+                let (shard, Entry { binding: theirs, key }) = route.entries[*first].clone();
+                if route.overflow.contains(&theirs.rule) {
+                    route.overflow.push(binding.rule);
+                }
+                route.entries.push((shard, Entry { binding, key }));
+                continue;
+            }
+            entered.push((place, binding.input, route.entries.len()));
             let rule = self.ruleset.rule(binding.rule);
             let mut key = group_key(rule, binding.input, series);
             // Rules that group alike share the key's text.
@@ -113,7 +154,7 @@ impl Router {
             {
                 key = known.key.clone();
             }
-            let groups = &mut self.groups[binding.rule.index()];
+            let groups = &mut self.groups[place as usize];
             if !groups.enter(&key, &rule.by, self.groups_max) {
                 route.overflow.push(binding.rule);
                 key = overflow_key();
@@ -128,13 +169,16 @@ impl Router {
 
     /// Takes a retired series out of its groups; those of `overflow` it never entered.
     pub fn leave(&mut self, series: &Series, overflow: &[RuleIndex]) {
+        let mut left: SmallVec<[(u32, u8); 8]> = SmallVec::new();
         for binding in self.ruleset.bindings(series).0 {
-            if overflow.contains(&binding.rule) {
+            let place = self.place_of[binding.rule.index()];
+            if overflow.contains(&binding.rule) || left.contains(&(place, binding.input)) {
                 continue;
             }
+            left.push((place, binding.input));
             let rule = self.ruleset.rule(binding.rule);
             let key = group_key(rule, binding.input, series);
-            self.groups[binding.rule.index()].leave(&key, &rule.by);
+            self.groups[place as usize].leave(&key, &rule.by);
         }
     }
 }
@@ -142,36 +186,20 @@ impl Router {
 impl Groups {
     /// False when the key would be one group too many.
     fn enter(&mut self, key: &Labels, by: &Grouping, groups_max: usize) -> bool {
-        if *by == Grouping::EachSeries {
-            // Every series is a group of its own: counting is enough.
-            let fits = self.count < groups_max;
-            self.count += usize::from(fits);
-            self.overflowed += u64::from(!fits);
-            return fits;
-        }
-        if let Some(series) = self.members.get_mut(&hash(key)) {
-            *series += 1;
-            return true;
-        }
-        if self.count >= groups_max {
-            self.overflowed += 1;
-            return false;
-        }
-        self.count += 1;
-        self.members.insert(hash(key), 1);
-        true
+        let fits = match by {
+            // Counting is enough.
+            Grouping::EachSeries => self.each < groups_max,
+            Grouping::By(_) => self.series.enter(hash(key), groups_max),
+        };
+        self.each += usize::from(fits && *by == Grouping::EachSeries);
+        self.overflowed += u64::from(!fits);
+        fits
     }
 
     fn leave(&mut self, key: &Labels, by: &Grouping) {
-        if *by == Grouping::EachSeries {
-            self.count = self.count.saturating_sub(1);
-            return;
-        }
-        let Some(series) = self.members.get_mut(&hash(key)) else { return };
-        *series -= 1;
-        if *series == 0 {
-            self.members.remove(&hash(key));
-            self.count -= 1;
+        match by {
+            Grouping::EachSeries => self.each = self.each.saturating_sub(1),
+            Grouping::By(_) => self.series.leave(hash(key)),
         }
     }
 }

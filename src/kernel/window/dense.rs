@@ -219,8 +219,8 @@ impl Dense {
         let value = match reduction {
             _ if whole.count == 0 => return None,
             Reduction::Count => count,
-            Reduction::Sum => whole.sum.value(),
-            Reduction::Mean => whole.sum.value() / count,
+            Reduction::Sum => whole.sum().value(),
+            Reduction::Mean => whole.sum().value() / count,
             Reduction::Min
             | Reduction::Max
             | Reduction::First

@@ -16,21 +16,26 @@ pub struct PanePart {
     count: u32,
 }
 
+impl PanePart {
+    fn new(end: EventTime, cell: Cell) -> PanePart {
+        PanePart { end, sum: cell.sum(), count: cell.count }
+    }
+}
+
 impl Dense {
     /// What a group holds, for [`Dense::put_back`].
     pub fn take_out(&self, group: u32) -> Vec<PanePart> {
         let part = |(index, pane): (usize, &Pane)| {
-            let Cell { sum, count } = pane.cells[group as usize];
+            let cell = pane.cells[group as usize];
             let later = self.panes.get(index + 1).filter(|later| {
                 let block = self.block_of(pane.number);
                 block < self.block && block == self.block_of(later.number)
             });
             let later = later.map_or(0, |later| later.cells[group as usize].count);
-            (count > later).then_some(PanePart { end: pane.end, sum, count })
+            (cell.count > later).then(|| PanePart::new(pane.end, cell))
         };
         let ahead = self.ahead.iter().filter_map(|(number, cells)| {
-            let Cell { sum, count } = *cells.get(&group)?;
-            Some(PanePart { end: self.end_of(*number), sum, count })
+            Some(PanePart::new(self.end_of(*number), *cells.get(&group)?))
         });
         self.panes.iter().enumerate().filter_map(part).chain(ahead).collect()
     }
@@ -42,14 +47,14 @@ impl Dense {
             self.catch_up(closed);
         }
         for part in parts {
-            let PanePart { sum, count, .. } = *part;
+            let cell = Cell::new(part.sum, part.count);
             if closed + self.length < part.end {
                 let number = self.number_of(part.end);
-                self.ahead.entry(number).or_default().insert(group, Cell { sum, count });
+                self.ahead.entry(number).or_default().insert(group, cell);
                 continue;
             }
             let index = self.pane_of(part.end);
-            self.panes[index].cells[group as usize] = Cell { sum, count };
+            self.panes[index].cells[group as usize] = cell;
         }
         let group = group as usize;
         self.changed[group] = true;
