@@ -138,11 +138,11 @@ impl Engine {
             }
             class.plan = Some(Plan::new(&class.bindings, &self.runs, self.round));
         }
-        let Engine { stretch, classes, runs, series, latest, .. } = self;
-        let Class { plan, rows: mine, seen, .. } = &mut classes[number];
+        let Engine { stretch, classes, runs, bound, latest, .. } = self;
+        let Class { plan, rows: mine, seen, bindings } = &mut classes[number];
         let plan = plan.as_mut().expect("it was just made");
         stretch.gathered = false;
-        let around = Around { rows, mine, series, latest };
+        let around = Around { rows, mine, bound, latest, places: bindings.len() };
         for line in &mut plan.thresholds {
             let may = |threshold: &Threshold| threshold.may_hold(seen.low, seen.high);
             let mut rested = mine.len() as u64;
@@ -173,16 +173,16 @@ impl Engine {
 
     /// Late rows go to all of their rules, which count them.
     fn hand_late(&mut self, rows: &Rows) {
-        let Engine { stretch, classes, runs, series, latest, .. } = self;
+        let Engine { stretch, classes, runs, bound, latest, .. } = self;
         for row in std::mem::take(&mut stretch.late) {
-            let id = rows.series[row as usize];
-            let bound = series[id.index()].as_ref().expect("only bound series are sorted out");
-            let class = &classes[latest[id].class as usize];
-            for (binding, member) in class.bindings.iter().zip(&bound.members) {
+            let latest = &latest[rows.series[row as usize]];
+            let bindings = &classes[latest.class as usize].bindings;
+            for (place, binding) in bindings.iter().enumerate() {
                 let Some(binding) = binding else { continue };
+                let member = bound.member(latest.home, bindings.len(), place);
                 let run = &mut runs[binding.rule.index()];
-                if !stretch.offer(run, *binding, row, *member) {
-                    stretch.hand(run, *binding, row, *member);
+                if !stretch.offer(run, *binding, row, member) {
+                    stretch.hand(run, *binding, row, member);
                 }
             }
         }
@@ -190,7 +190,7 @@ impl Engine {
 
     /// Of a group of several series, one of which has a row that must be seen, all rows must be.
     fn hand_crowded(&mut self, rows: &Rows, number: usize) {
-        let Engine { stretch, classes, runs, series, .. } = self;
+        let Engine { stretch, classes, runs, bound, latest, .. } = self;
         let class = &classes[number];
         for (place, binding) in class.bindings.iter().enumerate() {
             let Some(binding) = binding else { continue };
@@ -199,9 +199,8 @@ impl Engine {
                 continue;
             }
             for row in &class.rows {
-                let id = rows.series[*row as usize];
-                let bound = series[id.index()].as_ref().expect("its class is bound");
-                let member = bound.members[place];
+                let home = latest[rows.series[*row as usize]].home;
+                let member = bound.member(home, class.bindings.len(), place);
                 let group = run.groups.get(run.members[member].group);
                 if group.is_some_and(|group| group.recent.seen_in == stretch.number) {
                     stretch.hand(run, *binding, *row, member);

@@ -6,9 +6,6 @@ use crate::kernel::model::{EventTime, SeriesId, SourceId};
 /// A class number that stands for none: the series is not bound here.
 pub const NO_CLASS: u32 = u32::MAX;
 
-/// A member number that stands for none.
-const NO_MEMBER: u32 = u32::MAX;
-
 /// Places in a class that a bit of [`Latest::busy`] stands for.
 pub const PLACES: usize = 64;
 
@@ -25,8 +22,8 @@ pub struct Latest {
     /// The stretch of rows that it was last seen in; the numbers begin anew after 2^32.
     pub stretch: u32,
     pub class: u32,
-    /// Its member number in the first binding of its class, which is often the only one.
-    pub first: u32,
+    /// Where its members are kept; see [`BoundTable`](super::bound::BoundTable).
+    pub home: u32,
     pub source: Option<SourceId>,
 }
 
@@ -38,7 +35,7 @@ impl Latest {
         busy: u64::MAX,
         stretch: 0,
         class: NO_CLASS,
-        first: NO_MEMBER,
+        home: 0,
         source: None,
     };
 }
@@ -48,6 +45,10 @@ impl Latest {
 pub struct LatestTable(Vec<Latest>);
 
 impl LatestTable {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The record of a series that is bound here.
     pub fn bound(&mut self, id: SeriesId) -> Option<&mut Latest> {
         self.0.get_mut(id.index()).filter(|latest| latest.class != NO_CLASS)
@@ -69,11 +70,10 @@ impl LatestTable {
     }
 
     /// Puts a series into a class, in which all of its groups are busy until they come to rest.
-    pub fn enter(&mut self, id: SeriesId, class: u32, members: &[u32]) {
+    pub fn enter(&mut self, id: SeriesId, class: u32, home: u32) {
         self.make_room(id);
         let latest = &mut self.0[id.index()];
-        (latest.class, latest.busy) = (class, u64::MAX);
-        latest.first = members.first().copied().unwrap_or(NO_MEMBER);
+        (latest.class, latest.home, latest.busy) = (class, home, u64::MAX);
     }
 
     fn make_room(&mut self, id: SeriesId) {

@@ -7,6 +7,7 @@
 //! fault in one rule or group leaves all others as they were.
 
 mod agenda;
+mod bound;
 mod carry;
 mod classes;
 mod crowd;
@@ -51,6 +52,7 @@ use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
 use crate::kernel::sequence::listening::Listening;
 use crate::kernel::sequence::{Entry, Input, Introduction, Rows};
 
+use bound::BoundTable;
 use classes::Class;
 use fresh::Runs;
 use latest::LatestTable;
@@ -66,7 +68,7 @@ pub struct Engine {
     /// In the order of the ruleset.
     runs: Runs,
     plugins: Plugins,
-    series: Vec<Option<Bound>>,
+    bound: BoundTable,
     latest: LatestTable,
     classes: Vec<Class>,
     class_of: Lookup<Vec<Binding>, u32>,
@@ -85,12 +87,6 @@ pub struct Engine {
     listening: Listening,
     /// Groups from a snapshot whose series no longer belong to them are still to be ended.
     restored: bool,
-}
-
-/// A series as this shard knows it: for each binding of its class, its member number.
-struct Bound {
-    series: Series,
-    members: SmallVec<[u32; 4]>,
 }
 
 /// What a rule needs of the engine while it works.
@@ -118,7 +114,7 @@ impl Engine {
             ruleset: Arc::new(Ruleset::empty()),
             runs: Vec::new(),
             plugins: Plugins::default(),
-            series: Vec::new(),
+            bound: BoundTable::default(),
             latest: LatestTable::default(),
             classes: Vec::new(),
             class_of: Lookup::default(),
@@ -267,10 +263,10 @@ impl Engine {
                 bound.push((entry.binding, member));
             }
         }
-        if self.series.get(id.index()).is_some_and(Option::is_some) {
+        if self.latest.bound(*id).is_some() {
             self.extend_bindings(*id, bound);
         } else {
-            self.place(*id, series.clone(), bound);
+            self.place(*id, bound);
         }
     }
 
@@ -295,27 +291,25 @@ impl Engine {
     }
 
     /// Puts a series into the class of its bindings.
-    fn place(&mut self, id: SeriesId, series: Series, bound: Vec<(Binding, u32)>) {
-        if self.series.len() <= id.index() {
-            self.series.resize_with(id.index() + 1, || None);
-        }
+    fn place(&mut self, id: SeriesId, bound: Vec<(Binding, u32)>) {
         let bindings: Vec<Binding> = bound.iter().map(|(binding, _)| *binding).collect();
         for (place, (binding, member)) in bound.iter().enumerate() {
             self.runs[binding.rule.index()].move_to_place(*member, place);
         }
         let class = self.intern_class(bindings);
         let members: SmallVec<[u32; 4]> = bound.iter().map(|(_, member)| *member).collect();
-        self.latest.enter(id, class, &members);
+        self.latest.enter(id, class, self.bound.enter(&members));
         for (binding, member) in bound {
             self.runs[binding.rule.index()].begin_after(member, self.latest[id].at);
         }
-        self.series[id.index()] = Some(Bound { series, members });
     }
 
     fn retire(&mut self, id: SeriesId) {
-        let Some(bound) = self.series.get_mut(id.index()).and_then(Option::take) else { return };
-        let class = &self.classes[self.latest[id].class as usize];
-        for (binding, member) in class.bindings.iter().zip(bound.members) {
+        let Some(latest) = self.latest.bound(id) else { return };
+        let (class, home) = (&self.classes[latest.class as usize], latest.home);
+        let members = self.bound.members(home, class.bindings.len());
+        self.bound.leave(home, class.bindings.len());
+        for (binding, member) in class.bindings.iter().zip(members) {
             if let Some(binding) = binding {
                 self.runs[binding.rule.index()].unbind(&mut self.latest, member);
             }

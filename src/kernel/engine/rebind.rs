@@ -8,6 +8,7 @@ use crate::kernel::shard::{group_key, shard_of};
 
 use super::Engine;
 use super::classes::Class;
+use super::latest::Latest;
 use super::output::Output;
 
 impl Engine {
@@ -41,9 +42,11 @@ impl Engine {
 
     /// Binds a series that is known to more rules.
     pub(super) fn extend_bindings(&mut self, id: SeriesId, fresh: Vec<(Binding, u32)>) {
-        let bound = self.series[id.index()].take().expect("only known series are bound to more");
-        let class = &self.classes[self.latest[id].class as usize];
-        let known = class.bindings.iter().zip(bound.members);
+        let Latest { class, home, .. } = self.latest[id];
+        let class = &self.classes[class as usize];
+        let members = self.bound.members(home, class.bindings.len());
+        self.bound.leave(home, class.bindings.len());
+        let known = class.bindings.iter().zip(members);
         let known = known.filter_map(|(binding, member)| Some(((*binding)?, member)));
         let mut all: Vec<(Binding, u32)> = known.collect();
         for (binding, member) in &all {
@@ -53,7 +56,7 @@ impl Engine {
         }
         all.extend(fresh);
         all.sort_unstable();
-        self.place(id, bound.series, all);
+        self.place(id, all);
     }
 
     /// A rule with `absent` that names one series in full watches for it before it was ever seen.

@@ -120,7 +120,7 @@ impl Engine {
     /// introduced. Sources count as listened to since `from`. A rule that is gone is left out.
     /// What stands, such as a quarantine, is told in `out`.
     pub fn restore(&mut self, snapshot: &Snapshot, from: EventTime, out: &mut Output) {
-        assert!(self.series.is_empty());
+        assert!(self.latest.is_empty());
         self.watermark = snapshot.watermark;
         self.layer_marks.fill(snapshot.watermark);
         self.position = snapshot.position;

@@ -5,7 +5,7 @@ use crate::kernel::rule::ruleset::Binding;
 use crate::kernel::rule::view::Column;
 use crate::kernel::sequence::Rows;
 
-use super::Bound;
+use super::bound::BoundTable;
 use super::latest::{LatestTable, PLACES};
 use super::output::DisputeNote;
 use super::plan::Line;
@@ -36,8 +36,10 @@ pub struct Stretch {
 pub struct Around<'a> {
     pub rows: &'a Rows,
     pub mine: &'a [u32],
-    pub series: &'a [Option<Bound>],
+    pub bound: &'a BoundTable,
     pub latest: &'a LatestTable,
+    /// Bindings of the class.
+    pub places: usize,
 }
 
 impl Around<'_> {
@@ -102,11 +104,8 @@ impl Around<'_> {
     }
 
     fn member(&self, row: u32, place: usize) -> u32 {
-        let id = self.rows.series[row as usize];
-        if place == 0 {
-            return self.latest[id].first;
-        }
-        self.series[id.index()].as_ref().expect("its class is bound").members[place]
+        let home = self.latest[self.rows.series[row as usize]].home;
+        self.bound.member(home, self.places, place)
     }
 
     fn is_busy(&self, row: u32, place: usize) -> bool {
