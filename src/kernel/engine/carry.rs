@@ -116,7 +116,7 @@ impl RuleRun {
     pub fn end_for_good(&mut self, context: &mut Context<'_>, at: EventTime, cause: Cause) {
         for number in self.groups.numbers() {
             let group = &self.groups[number];
-            if !group.at_rest || group.alert.told.is_some() {
+            if !group.at_rest || group.now.alert.told.is_some() {
                 self.end_group(context, number, at, cause);
             }
             if let Some(guest) = self.rule.guest_of_windows() {
@@ -147,8 +147,8 @@ impl RuleRun {
         let group = &mut self.groups[number];
         group.stale = true;
         group.end_faults();
-        if group.alert.history.is_some() != rule.flapping.is_some() {
-            group.alert.history = rule.flapping.map(|_| Default::default());
+        if group.now.alert.history.is_some() != rule.flapping.is_some() {
+            group.now.alert.history = rule.flapping.map(|_| Default::default());
         }
         if refresh.relabels {
             let at = context.watermark;
@@ -185,12 +185,12 @@ impl RuleRun {
         let pendings = joined.then(|| Box::new(self.new_pendings()));
         let state = self.first_state().filter(|_| self.judges_groups());
         let group = &mut self.groups[number];
-        group.recent.windows = windows;
+        group.now.recent.windows = windows;
         let bases = vec![Default::default(); bases];
-        let kept = More { bases, join: pendings, state, ..(*group.more).clone() };
-        group.more = Spare::new(kept);
+        let kept = More { bases, join: pendings, state, ..(*group.now.more).clone() };
+        group.now.more = Spare::new(kept);
         group.awake = false;
-        for number in group.members.clone() {
+        for number in group.members().to_vec() {
             let mut member = self.members[number].clone();
             self.renew_parts(context, &mut member);
             self.members[number] = member;
@@ -221,10 +221,10 @@ impl RuleRun {
         }
         for number in before.groups.numbers() {
             let mut group: Group = before.groups[number].clone();
-            let members = std::mem::take(&mut group.members);
+            let members = group.take_members();
             // They name members by the old run's numbers; series that come back are listed anew.
-            (group.more.crowd, group.more.restless) = (None, None);
-            group.more.tidy();
+            (group.now.more.crowd, group.now.more.restless) = (None, None);
+            group.now.more.tidy();
             group.awake = false;
             group.wake = EventTime::MAX;
             let moved = self.enter_group(group);

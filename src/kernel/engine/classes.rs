@@ -202,7 +202,7 @@ impl Engine {
                 let home = latest[rows.series[*row as usize]].home;
                 let member = bound.member(home, class.bindings.len(), place);
                 let group = run.groups.get(run.members[member].group);
-                if group.is_some_and(|group| group.recent.seen_in == stretch.number) {
+                if group.is_some_and(|group| group.now.recent.seen_in == stretch.number) {
                     stretch.hand(run, *binding, *row, member);
                     run.counted_twice += 1;
                 }

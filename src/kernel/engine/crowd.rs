@@ -4,8 +4,9 @@
 use crate::kernel::alert::lifecycle::Verdict;
 use crate::kernel::model::Level;
 
-use super::group::{Crowd, Member};
+use super::group::Crowd;
 use super::latest::LatestTable;
+use super::member::Member;
 use super::run::RuleRun;
 
 impl Member {
@@ -18,7 +19,7 @@ impl Member {
 impl RuleRun {
     /// A member has come into its group, which perhaps had one other.
     pub fn crowd_entered(&mut self, number: u32, member: u32) {
-        let members = &self.groups[number].members;
+        let members = &self.groups[number].members();
         let (alone, pair) = (members.len() == 1, members.len() == 2);
         if alone {
             return;
@@ -36,13 +37,13 @@ impl RuleRun {
     /// A member leaves its group.
     pub fn crowd_left(&mut self, number: u32, member: u32) {
         let Some(group) = self.groups.get_mut(number) else { return };
-        group.members.retain(|other| *other != member);
-        let alone = group.members.len() < 2;
-        if group.more.restless.is_some() {
-            group.more.restless = None;
+        group.leave(member);
+        let alone = group.members().len() < 2;
+        if group.now.more.restless.is_some() {
+            group.now.more.restless = None;
         }
-        if alone && group.more.crowd.is_some() {
-            group.more.crowd = None;
+        if alone && group.now.more.crowd.is_some() {
+            group.now.more.crowd = None;
         }
         if let Some(level) = self.members[member].level() {
             self.unlist(number, member, level);
@@ -59,7 +60,7 @@ impl RuleRun {
         let joins = takes_part && !std::mem::replace(&mut known.took_part, true);
         let number = known.group;
         self.relist(member, before);
-        if joins && self.groups[number].members.len() > 1 {
+        if joins && self.groups[number].members().len() > 1 {
             self.crowd(number).parts.push(member);
         }
     }
@@ -68,7 +69,7 @@ impl RuleRun {
     pub fn relist(&mut self, member: u32, before: Option<Level>) {
         let known = &self.members[member];
         let (number, now) = (known.group, known.level());
-        if before == now || self.groups[number].members.len() < 2 {
+        if before == now || self.groups[number].members().len() < 2 {
             return;
         }
         if let Some(level) = before {
@@ -82,41 +83,41 @@ impl RuleRun {
 
     fn unlist(&mut self, number: u32, member: u32, level: Level) {
         let (members, group) = (&self.members, &mut self.groups[number]);
-        if let Some(crowd) = &mut group.more.crowd {
+        if let Some(crowd) = &mut group.now.more.crowd {
             crowd.breaching[level.index()].remove(&members[member].series);
             if *crowd.as_ref() == Crowd::default() {
-                group.more.crowd = None;
+                group.now.more.crowd = None;
             }
         }
     }
 
     fn crowd(&mut self, number: u32) -> &mut Crowd {
-        self.groups[number].more.crowd.get_or_insert_default()
+        self.groups[number].now.more.crowd.get_or_insert_default()
     }
 
     /// The episode is over: nobody took part in the next one yet.
     pub fn end_parts(&mut self, number: u32) {
         let group = &mut self.groups[number];
-        if let [only] = group.members[..] {
+        if let [only] = group.members()[..] {
             self.members[only].took_part = false;
             return;
         }
-        let Some(crowd) = &mut group.more.crowd else { return };
+        let Some(crowd) = &mut group.now.more.crowd else { return };
         for member in crowd.parts.drain(..) {
             self.members[member].took_part = false;
         }
         if *crowd.as_ref() == Crowd::default() {
-            group.more.crowd = None;
+            group.now.more.crowd = None;
         }
     }
 
     /// Leaves those in the list who took part in the episode and are to be kept.
     pub fn tidy_parts(&mut self, number: u32, keep: impl Fn(&Member, u32) -> bool) {
         let (members, group) = (&self.members, &mut self.groups[number]);
-        if let Some(crowd) = &mut group.more.crowd {
+        if let Some(crowd) = &mut group.now.more.crowd {
             crowd.parts.retain(|at| members[*at].took_part && keep(&members[*at], *at));
             if *crowd.as_ref() == Crowd::default() {
-                group.more.crowd = None;
+                group.now.more.crowd = None;
             }
         }
     }
@@ -124,10 +125,10 @@ impl RuleRun {
     /// The verdict of a group without a window: the highest of its live series.
     pub fn group_verdict(&self, number: u32) -> Verdict {
         let group = &self.groups[number];
-        if let [only] = group.members[..] {
+        if let [only] = group.members()[..] {
             return Verdict::of(self.members[only].level());
         }
-        let crowd = group.more.crowd.as_ref();
+        let crowd = group.now.more.crowd.as_ref();
         let breaching =
             |level: &Level| crowd.is_some_and(|crowd| !crowd.breaching[level.index()].is_empty());
         Verdict::of(Level::ALL.into_iter().rev().find(breaching))
@@ -146,12 +147,12 @@ impl RuleRun {
         let group = &self.groups[number];
         let first = match verdict.level() {
             Some(level) => {
-                let crowd = group.more.crowd.as_ref()?;
+                let crowd = group.now.more.crowd.as_ref()?;
                 crowd.breaching[level.index()].first_key_value().map(|(_, member)| *member)
             }
             // Asked for by a component alone, of a series that is silent.
             None => {
-                let deciding = group.members.iter().copied().filter(|member| decides(*member));
+                let deciding = group.members().iter().copied().filter(|member| decides(*member));
                 deciding.min_by(|a, b| self.members[*a].series.cmp(&self.members[*b].series))
             }
         };
@@ -163,10 +164,10 @@ impl RuleRun {
     pub fn all_calm(&mut self, latest: &LatestTable, number: u32) -> bool {
         let group = &self.groups[number];
         let is_calm = |member: &u32| self.members.get(*member).is_some_and(|it| it.is_calm(latest));
-        let restless = group.more.restless.filter(|known| !is_calm(known));
-        let restless = restless.or_else(|| group.members.iter().copied().find(|at| !is_calm(at)));
-        if group.more.restless != restless {
-            self.groups[number].more.restless = restless;
+        let restless = group.now.more.restless.filter(|known| !is_calm(known));
+        let restless = restless.or_else(|| group.members().iter().copied().find(|at| !is_calm(at)));
+        if group.now.more.restless != restless {
+            self.groups[number].now.more.restless = restless;
         }
         restless.is_none()
     }
@@ -182,14 +183,14 @@ impl RuleRun {
             let told = due.is_none_or(|(due, _)| group.wake <= due);
             assert!(told || group.at_rest, "{name:?}: {due:?} {group:?}");
             let mut crowd = Crowd::default();
-            for at in group.members.iter().filter(|_| group.members.len() > 1) {
+            for at in group.members().iter().filter(|_| group.members().len() > 1) {
                 let member = &self.members[*at];
                 if let Some(level) = member.level() {
                     crowd.breaching[level.index()].insert(member.series.clone(), *at);
                 }
                 crowd.parts.extend(member.took_part.then_some(*at));
             }
-            let mut known = group.more.crowd.as_deref().cloned();
+            let mut known = group.now.more.crowd.as_deref().cloned();
             if let Some(known) = &mut known {
                 known.parts.sort_unstable();
             }

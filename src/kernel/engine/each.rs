@@ -96,12 +96,12 @@ impl RuleRun {
         let (at, value) = (rows.at[row], rows.value[row]);
         context.position = rows.position[row];
         let group = self.members[member].group;
-        if group != super::group::NO_GROUP {
+        if group != super::member::NO_GROUP {
             self.rouse(context.latest, group);
         }
         let before = self.members[member].recent.last;
         if before.is_some_and(|(last, _)| at < last) {
-            if group != super::group::NO_GROUP {
+            if group != super::member::NO_GROUP {
                 self.late(context, group, at);
             }
             return None;
@@ -205,21 +205,18 @@ impl RuleRun {
         self.stats.last_judged = Some(at);
         self.revive(context, number, at);
         // What a component says of a silent series counts where the group is that series.
-        let alone = self.groups[number].members.len() == 1;
+        let alone = self.groups[number].members().len() == 1;
         let verdict = if alone { Verdict::of(level) } else { self.group_verdict(number) };
         // An absent rule judges that a sample came, not what it said.
         let judges_value = !matches!(self.rule.judge, Judge::Absent(_));
         let value = self.worst_value(number, member, verdict).filter(|_| judges_value);
         let group = &mut self.groups[number];
         group.end_faults();
-        if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.recent.value) = (verdict, value);
-            group.recent.judged = group.recent.judged.max(at);
-        } else {
+        if !group.stays_clear(verdict, value, at) {
             let facts = Facts { value, values: Values::Value, window: None };
             emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
             self.involve(member, level, level.is_some());
-            if self.groups[number].alert.is_idle() {
+            if self.groups[number].now.alert.is_idle() {
                 self.end_parts(number);
             }
         }
@@ -229,7 +226,10 @@ impl RuleRun {
     /// Timers only move away from a group that is heard, unless its alert just began to burn.
     pub fn reschedule(&mut self, context: &Context<'_>, number: u32) {
         let group = &self.groups[number];
-        if group.wake == EventTime::MAX || !group.alert.is_idle() || group.more.join.is_some() {
+        if group.wake == EventTime::MAX
+            || !group.now.alert.is_idle()
+            || group.now.more.join.is_some()
+        {
             self.schedule_for(context, number, None);
         }
     }
@@ -245,14 +245,14 @@ impl RuleRun {
         outside: bool,
     ) -> Result<Option<Level>, Fault> {
         let group = &self.groups[number];
-        let Some(firing) = group.alert.state.firing_level() else { return Ok(level) };
+        let Some(firing) = group.now.alert.state.firing_level() else { return Ok(level) };
         let took_part = member.is_none_or(|member| self.members[member].took_part);
         if outside || level >= Some(firing) || !took_part || !self.programs.has_reset(firing) {
             return Ok(level);
         }
         let state = match member {
             Some(member) => self.members[member].recent.state.as_deref_mut(),
-            None => self.groups[number].more.state.as_deref_mut(),
+            None => self.groups[number].now.more.state.as_deref_mut(),
         };
         let mut copy = state.map(|state| state.clone());
         let group = (&self.groups[number].key, number);
@@ -297,7 +297,7 @@ impl RuleRun {
         }
         let mut held: Vec<Option<Box<State>>> = Vec::new();
         if self.programs.is_stateful() {
-            held = numbers.iter().map(|group| self.groups[*group].more.state.take()).collect();
+            held = numbers.iter().map(|group| self.groups[*group].now.more.state.take()).collect();
         }
         let mut states: Vec<&mut State> =
             held.iter_mut().flatten().map(|state| state.as_mut()).collect();
@@ -311,7 +311,7 @@ impl RuleRun {
         let recorded = self.programs.record(table, of);
         self.count_judged(context, judgements.len());
         for (group, state) in numbers.iter().zip(held) {
-            self.groups[*group].more.state = state;
+            self.groups[*group].now.more.state = state;
         }
         let mut recorded = recorded.into_iter();
         for (row, (number, judgement)) in numbers.iter().zip(judgements).enumerate() {
@@ -348,9 +348,7 @@ impl RuleRun {
         // Hours begin and end without a sample.
         group.stale = self.rule.during.is_some();
         let value = main_value(&self.programs.columns, table, row);
-        if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.recent.value) = (verdict, value);
-            group.recent.judged = group.recent.judged.max(at);
+        if group.stays_clear(verdict, value, at) {
             self.reschedule(context, number);
             return;
         }
@@ -437,7 +435,7 @@ impl RuleRun {
 
     fn live_values(&self, group: u32, input: u8) -> Vec<f64> {
         let mut members: Vec<_> = self.groups[group]
-            .members
+            .members()
             .iter()
             .map(|member| &self.members[*member])
             .filter(|member| member.live && member.input == input)
@@ -456,7 +454,7 @@ impl RuleRun {
         facts: impl FnOnce(&RuleRun) -> Facts,
     ) {
         let group = &self.groups[number];
-        if group.alert.is_idle() && group.alert.history.is_none() {
+        if group.now.alert.ignores_clear() {
             return;
         }
         let cause = match group.verdict {

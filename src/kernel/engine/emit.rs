@@ -24,21 +24,21 @@ pub fn judge(
     (verdict, cause): (Verdict, Cause),
     facts: &Facts,
 ) {
-    let at = at.max(group.recent.judged);
-    group.recent.judged = at;
+    let at = at.max(group.now.recent.judged);
+    group.now.recent.judged = at;
     group.verdict = verdict;
-    group.recent.value = facts.value;
-    let before = group.alert.state;
+    group.now.recent.value = facts.value;
+    let before = group.now.alert.state;
     let (after, change) = lifecycle::step(before, at, verdict, timing(rule));
     if before.is_inactive() && !after.is_inactive() {
-        group.alert.since = at;
-        group.alert.reminders = 0;
+        group.now.alert.since = at;
+        group.now.alert.reminders = 0;
     }
-    group.alert.state = after;
+    group.now.alert.state = after;
     if let Some(Change::Fired { .. }) = change {
         // What would have been due before anybody could know of the alert is not made up for.
         let known = context.watermark.since(at);
-        group.alert.reminders = rule.timing.repeat.map_or(0, |repeat| known.whole(repeat));
+        group.now.alert.reminders = rule.timing.repeat.map_or(0, |repeat| known.whole(repeat));
     }
     if let Some(change) = change {
         let cause = match change {
@@ -47,7 +47,7 @@ pub fn judge(
             }
             _ => cause,
         };
-        let withheld = group.alert.is_flapping() && is_told(change);
+        let withheld = group.now.alert.is_flapping() && is_told(change);
         if !withheld {
             tell(rule, group, context, at, (change, before, cause), facts);
         }
@@ -63,9 +63,9 @@ pub fn hold(
     at: EventTime,
     cause: Cause,
 ) {
-    let before = group.alert.state;
+    let before = group.now.alert.state;
     let (after, change) = lifecycle::hold(before);
-    group.alert.state = after;
+    group.now.alert.state = after;
     group.verdict = Verdict::of(after.firing_level());
     if let Some(change) = change {
         tell(rule, group, context, at, (change, before, cause), &Facts::default());
@@ -74,9 +74,9 @@ pub fn hold(
 
 /// Ends whatever the alert was doing, because its rule or group goes.
 pub fn end(rule: &Rule, group: &mut Group, context: &mut Context<'_>, at: EventTime, cause: Cause) {
-    let before = group.alert.state;
+    let before = group.now.alert.state;
     let change = match before {
-        State::Inactive => match group.alert.told {
+        State::Inactive => match group.now.alert.told {
             // It was flapping and nothing was told since.
             Some(from) => Change::Resolved { from },
             None => return,
@@ -84,12 +84,12 @@ pub fn end(rule: &Rule, group: &mut Group, context: &mut Context<'_>, at: EventT
         State::Pending { .. } => Change::Withdrawn,
         State::Firing { level, .. } => Change::Resolved { from: level },
     };
-    group.alert.state = State::Inactive;
-    if let Some(flaps) = &mut group.alert.history {
+    group.now.alert.state = State::Inactive;
+    if let Some(flaps) = &mut group.now.alert.history {
         *flaps = Default::default();
     }
-    let at = at.max(group.recent.judged);
-    let facts = Facts { value: group.recent.value, ..Facts::default() };
+    let at = at.max(group.now.recent.judged);
+    let facts = Facts { value: group.now.recent.value, ..Facts::default() };
     tell(rule, group, context, at, (change, before, cause), &facts);
 }
 
@@ -101,10 +101,10 @@ pub fn relabel(
     context: &mut Context<'_>,
     at: EventTime,
 ) {
-    let state = group.alert.state;
+    let state = group.now.alert.state;
     let Some(level) = state.firing_level() else { return };
-    let at = at.max(group.recent.judged);
-    let facts = Facts { value: group.recent.value, ..Facts::default() };
+    let at = at.max(group.now.recent.judged);
+    let facts = Facts { value: group.now.recent.value, ..Facts::default() };
     let gone = Change::Resolved { from: level };
     tell(old, group, context, at, (gone, state, Cause::RuleChanged), &facts);
     let back = Change::Fired { level };
@@ -113,18 +113,18 @@ pub fn relabel(
 
 /// The reminder that was due at `at`.
 pub fn remind(rule: &Rule, group: &mut Group, context: &mut Context<'_>, at: EventTime) {
-    let Some(level) = group.alert.state.firing_level() else { return };
-    group.alert.reminders = group.alert.reminders.saturating_add(1);
+    let Some(level) = group.now.alert.state.firing_level() else { return };
+    group.now.alert.reminders = group.now.alert.reminders.saturating_add(1);
     if let Some(repeat) = rule.timing.repeat {
         // Time leapt: of a flood of reminders the newest is enough.
         let behind = context.watermark.since(at).whole(repeat);
         if behind > REMINDERS_AT_ONCE_MAX {
-            group.alert.reminders = group.alert.reminders.saturating_add(behind);
+            group.now.alert.reminders = group.now.alert.reminders.saturating_add(behind);
         }
     }
-    let facts = Facts { value: group.recent.value, ..Facts::default() };
+    let facts = Facts { value: group.now.recent.value, ..Facts::default() };
     let said = Said { kind: Kind::Reminded, level, previous: None, cause: Cause::Reminder };
-    emit(rule, group, context, at, (said, group.alert.state), &facts);
+    emit(rule, group, context, at, (said, group.now.alert.state), &facts);
 }
 
 pub fn timing(rule: &Rule) -> lifecycle::Timing {
@@ -144,9 +144,9 @@ fn flap(
     verdict: Verdict,
     facts: &Facts,
 ) {
-    let (Some(_), Some(bounds)) = (group.alert.history, rule.flapping) else { return };
-    let state = group.alert.state;
-    let flaps = group.alert.history.as_mut().expect("it was just seen");
+    let (Some(_), Some(bounds)) = (group.now.alert.history, rule.flapping) else { return };
+    let state = group.now.alert.state;
+    let flaps = group.now.alert.history.as_mut().expect("it was just seen");
     flaps.history.push(verdict);
     let percent = flaps.history.percent();
     let said = |kind, level, previous| Said { kind, level, previous, cause: Cause::Flapping };
@@ -157,12 +157,12 @@ fn flap(
         emit(rule, group, context, at, (said, state), facts);
     } else if flaps.flapping && percent <= bounds.low {
         flaps.flapping = false;
-        let told = group.alert.told;
+        let told = group.now.alert.told;
         let said = match state.firing_level() {
             Some(level) => said(Kind::Changed, level, told),
             None => said(Kind::Resolved, told.unwrap_or(Level::Info), None),
         };
-        group.alert.told = state.firing_level();
+        group.now.alert.told = state.firing_level();
         emit(rule, group, context, at, (said, state), facts);
     }
 }
@@ -182,7 +182,7 @@ fn tell(
     (change, before, cause): (Change, State, Cause),
     facts: &Facts,
 ) {
-    let state = group.alert.state;
+    let state = group.now.alert.state;
     let current = state.firing_level().or(before.firing_level());
     let pending = || highest(&state).or(highest(&before)).unwrap_or(Level::Info);
     let (kind, level, previous) = match change {
@@ -195,8 +195,8 @@ fn tell(
         Change::Resolved { from } => (Kind::Resolved, from, None),
     };
     match kind {
-        Kind::Fired | Kind::Changed => group.alert.told = Some(level),
-        Kind::Resolved => group.alert.told = None,
+        Kind::Fired | Kind::Changed => group.now.alert.told = Some(level),
+        Kind::Resolved => group.now.alert.told = None,
         Kind::Pending | Kind::Cooling | Kind::Cleared | Kind::Reminded | Kind::Flapping => {}
     }
     // A resolved event tells when the alert had fired.
@@ -218,7 +218,7 @@ fn emit(
     (said, shown): (Said, State),
     facts: &Facts,
 ) {
-    let alert = &mut group.alert;
+    let alert = &mut group.now.alert;
     alert.seq += 1;
     let (kind, level, since) = (said.kind, said.level, alert.since);
     let repeat = alert.count_at(at, kind);
@@ -262,7 +262,7 @@ fn emit(
         fingerprint: Fingerprint::of(&rule.name, &group.key, &rule.labels),
         notify: rule.notify.clone(),
     };
-    event.text = match &group.more.message {
+    event.text = match &group.now.more.message {
         Some(message) => message.to_string(),
         None => plain_text(&event),
     };
@@ -271,7 +271,7 @@ fn emit(
     }
     let (position, phase) = (context.position, context.phase);
     // An alert's events stay in order, also where a reminder was due before the newest sample.
-    let due = at.max(group.alert.last_event.0);
+    let due = at.max(group.now.alert.last_event.0);
     context.out.events.push(Emitted { position, phase, due, event: Arc::new(event) });
 }
 

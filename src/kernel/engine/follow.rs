@@ -9,8 +9,8 @@ use crate::kernel::sequence::Rows;
 use crate::kernel::window::{Folded, Placed, WindowSpec, Work};
 
 use super::Context;
-use super::group::{Member, NO_GROUP};
 use super::latest::LatestTable;
+use super::member::{Member, NO_GROUP};
 use super::run::RuleRun;
 use super::windowed::AT_ONCE;
 
@@ -57,11 +57,14 @@ impl RuleRun {
                 distinct_hash: 0,
                 previous: None,
             };
-            group.recent.heard = group.recent.heard.max(sample.at).max(context.watermark);
-            group.recent.source = context.source.or(group.recent.source);
-            let placed = group.recent.windows[0].fold(&self.specs[0], &sample);
+            group.now.recent.heard = group.now.recent.heard.max(sample.at).max(context.watermark);
+            group.now.recent.source = context.source.or(group.now.recent.source);
+            let placed = group.now.recent.windows[0].fold(&self.specs[0], &sample);
             self.stats.samples += 1;
-            if placed != Placed::Open || group.more.late.is_some() || group.more.quiet.is_some() {
+            if placed != Placed::Open
+                || group.now.more.late.is_some()
+                || group.now.more.quiet.is_some()
+            {
                 context.position = sample.position;
                 self.settle_fold(context, number, sample.at, placed);
             }
@@ -90,11 +93,11 @@ impl RuleRun {
         let mut seen = 0;
         for number in numbers {
             if let Some(group) = self.groups.get(number) {
-                seen ^= group.recent.heard.nanos().cast_unsigned()
+                seen ^= group.now.recent.heard.nanos().cast_unsigned()
                     ^ group.wake.nanos().cast_unsigned()
                     ^ u64::from(group.awake)
-                    ^ u64::from(group.more.faults_in_row)
-                    ^ group.recent.windows.first().map_or(0, |window| window.touch(work));
+                    ^ u64::from(group.now.more.faults_in_row)
+                    ^ group.now.recent.windows.first().map_or(0, |window| window.touch(work));
             }
         }
         std::hint::black_box(seen);
@@ -129,7 +132,7 @@ impl RuleRun {
     /// Brings the members of a group up to what their series said since.
     pub fn sync_members(&mut self, latest: &LatestTable, number: u32) {
         let Some(group) = self.groups.get(number) else { return };
-        for member in &group.members {
+        for member in group.members() {
             self.members[*member].catch_up(latest);
         }
     }

@@ -1,13 +1,11 @@
-//! What the engine knows of one group of one rule, and of the series in it.
+//! What the engine knows of one group of one rule.
 
 use std::collections::BTreeMap;
-
-use smallvec::SmallVec;
 
 use crate::kernel::alert::flapping::History;
 use crate::kernel::alert::lifecycle::{self, Verdict};
 use crate::kernel::event::Kind;
-use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, SourceId};
+use crate::kernel::model::{EventTime, Labels, Level, Series, SourceId};
 use crate::kernel::rule::State;
 use crate::kernel::window::GroupWindow;
 use crate::kernel::window::baseline::Baseline;
@@ -15,55 +13,16 @@ use crate::kernel::window::baseline::Baseline;
 use super::join::Pendings;
 use super::spare::{Plain, Spare};
 
-/// A group number that stands for no group.
-pub const NO_GROUP: u32 = u32::MAX;
-
-/// One series within one group, for one input.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The series' present number.
-    pub id: SeriesId,
-    pub series: Series,
-    pub recent: Spare<MemberRecent>,
-    /// The rule had no room for its own group when it was bound.
-    pub overflows: bool,
-    pub input: u8,
-    /// Which binding of its series' class it is, as far as a number fits.
-    pub place: u8,
-    pub group: u32,
-    /// Had a sample within `expire`.
-    pub live: bool,
-    /// Its own last verdict, in rules without a window.
-    pub verdict: Option<Level>,
-    /// Was in breach during the alert's present episode, so resets apply to it.
-    pub took_part: bool,
-}
-
-/// What a member's samples leave behind. While its group is at rest the series' record tells it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MemberRecent {
-    /// The newest accepted sample.
-    pub last: Option<(EventTime, f64)>,
-    /// When the last sample came: the watermark then, or its event time if that was later.
-    pub heard: EventTime,
-    /// What its series had said by this time it did not hear.
-    pub since: EventTime,
-    /// Its own window, in rules that fold across series.
-    pub window: Option<Box<GroupWindow>>,
-    /// Its own `this`, in rules without a window.
-    pub state: Option<Box<State>>,
-}
-
-/// Most groups are at rest most of the time, so what only others have takes one word.
+/// Most groups have one series and are at rest most of the time, so what only others have takes
+/// one word: 32 bytes in all.
 #[derive(Clone, Debug)]
 pub struct Group {
     pub key: Labels,
-    pub members: SmallVec<[u32; 2]>,
-    pub alert: Spare<Alert>,
-    pub more: Spare<More>,
-    pub recent: Spare<Recent>,
+    pub now: Spare<Ongoing>,
     /// When its next timer is due; later entries of the agenda are void.
     pub wake: EventTime,
+    /// The member of a group of one, else [`SEVERAL`].
+    only: u32,
     pub verdict: Verdict,
     /// Must be judged anew although nothing entered or left its window.
     pub stale: bool,
@@ -71,6 +30,19 @@ pub struct Group {
     pub awake: bool,
     /// Samples that are no breach pass it by (`rest.rs`).
     pub at_rest: bool,
+}
+
+/// [`Group::only`] of a group of none or of several.
+const SEVERAL: u32 = u32::MAX;
+
+/// What is going on in a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ongoing {
+    pub alert: Spare<Alert>,
+    pub more: Spare<More>,
+    pub recent: Recent,
+    /// The members of a group of several.
+    several: Vec<u32>,
 }
 
 /// What a group's samples leave behind. While it is at rest its series' records tell it.
@@ -89,8 +61,8 @@ pub struct Recent {
     pub seen_in: u32,
 }
 
-impl Plain for Recent {
-    const PLAIN: &'static Recent = &Recent {
+impl Recent {
+    pub const NOTHING: Recent = Recent {
         windows: Vec::new(),
         heard: EventTime::MIN,
         judged: EventTime::MIN,
@@ -100,13 +72,12 @@ impl Plain for Recent {
     };
 }
 
-impl Plain for MemberRecent {
-    const PLAIN: &'static MemberRecent = &MemberRecent {
-        last: None,
-        heard: EventTime::MIN,
-        since: EventTime::MIN,
-        window: None,
-        state: None,
+impl Plain for Ongoing {
+    const PLAIN: &'static Ongoing = &Ongoing {
+        alert: Spare::NOTHING,
+        more: Spare::NOTHING,
+        recent: Recent::NOTHING,
+        several: Vec::new(),
     };
 }
 
@@ -198,28 +169,6 @@ pub struct Flaps {
     pub flapping: bool,
 }
 
-impl Member {
-    /// Tells it apart within its group, on any shard and after a restart.
-    pub fn hash(&self) -> u64 {
-        xxhash_rust::xxh3::xxh3_64(self.series.bytes())
-    }
-
-    pub fn new(id: SeriesId, series: Series, input: u8, group: u32) -> Member {
-        Member {
-            id,
-            recent: Spare::default(),
-            overflows: false,
-            series,
-            input,
-            place: u8::MAX,
-            group,
-            live: false,
-            verdict: None,
-            took_part: false,
-        }
-    }
-}
-
 impl Plain for Alert {
     const PLAIN: &'static Alert = &Alert {
         state: lifecycle::State::Inactive,
@@ -246,6 +195,11 @@ impl Alert {
         self.state.is_inactive() && !self.is_flapping()
     }
 
+    /// Nor does it count verdicts: another clear one tells it nothing.
+    pub fn ignores_clear(&self) -> bool {
+        self.is_idle() && self.history.is_none()
+    }
+
     /// How many events had this time, counting one more.
     pub fn count_at(&mut self, at: EventTime, kind: Kind) -> u32 {
         let (time, count) = self.last_event;
@@ -262,23 +216,116 @@ impl Alert {
 impl Group {
     /// No fault since the last one.
     pub fn end_faults(&mut self) {
-        if self.more.faults_in_row > 0 {
-            self.more.faults_in_row = 0;
+        if self.now.more.faults_in_row > 0 {
+            self.now.more.faults_in_row = 0;
+        }
+    }
+
+    /// Takes in a clear verdict that tells the alert nothing; false of any other.
+    pub fn stays_clear(&mut self, verdict: Verdict, value: Option<f64>, at: EventTime) -> bool {
+        let stays = verdict == Verdict::Clear && self.now.alert.ignores_clear();
+        if stays {
+            self.verdict = verdict;
+            let recent = &mut self.now.recent;
+            (recent.value, recent.judged) = (value, recent.judged.max(at));
+        }
+        stays
+    }
+
+    /// Keeps nothing of its samples.
+    pub fn slim(&mut self) {
+        if self.now != Spare::NOTHING {
+            self.now.alert.tidy();
+            self.now.more.tidy();
+            self.now.recent = Recent::NOTHING;
+            self.now.tidy();
+        }
+    }
+
+    pub fn members(&self) -> &[u32] {
+        if self.only == SEVERAL { &self.now.several } else { std::slice::from_ref(&self.only) }
+    }
+
+    pub fn take_members(&mut self) -> Vec<u32> {
+        let members = self.members().to_vec();
+        self.only = SEVERAL;
+        if !self.now.several.is_empty() {
+            self.now.several = Vec::new();
+        }
+        members
+    }
+
+    pub fn enter(&mut self, member: u32) {
+        match self.members() {
+            [] => self.only = member,
+            [first] => {
+                self.now.several = vec![*first, member];
+                self.only = SEVERAL;
+            }
+            _ => self.now.several.push(member),
+        }
+    }
+
+    pub fn leave(&mut self, member: u32) {
+        if self.only == member {
+            self.only = SEVERAL;
+        } else if self.only == SEVERAL && !self.now.several.is_empty() {
+            self.now.several.retain(|other| *other != member);
+            if let [only] = self.now.several[..] {
+                self.only = only;
+                self.now.several = Vec::new();
+            }
         }
     }
 
     pub fn new(key: Labels, flapping: bool) -> Group {
+        let alert = Spare::new(Alert::new(flapping));
         Group {
             key,
-            members: SmallVec::new(),
-            alert: Spare::new(Alert::new(flapping)),
-            more: Spare::default(),
-            recent: Spare::default(),
+            now: Spare::new(Ongoing { alert, ..Ongoing::PLAIN.clone() }),
             wake: EventTime::MAX,
+            only: SEVERAL,
             verdict: Verdict::Clear,
             stale: true,
             awake: false,
             at_rest: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_one_at_rest_is_as_small_as_it_says() {
+        let mut group = Group::new(Labels::empty(), false);
+        group.enter(3);
+        group.now.recent.heard = EventTime::from_nanos(1);
+        group.slim();
+        assert!(group.now == Spare::NOTHING && group.members() == [3]);
+        assert_eq!(size_of::<Option<Group>>(), 32);
+    }
+
+    #[test]
+    fn members_enter_and_leave_in_their_order() {
+        let mut group = Group::new(Labels::empty(), false);
+        let mut seen = Vec::new();
+        for (enters, member) in
+            [(true, 5), (true, 2), (true, 9), (false, 5), (false, 7), (false, 9), (false, 2)]
+        {
+            if enters {
+                group.enter(member)
+            } else {
+                group.leave(member)
+            }
+            seen.push(group.members().to_vec());
+        }
+        let expected: [&[u32]; 7] = [&[5], &[5, 2], &[5, 2, 9], &[2, 9], &[2, 9], &[2], &[]];
+        assert_eq!(seen, expected);
+        group.enter(1);
+        group.enter(4);
+        group.slim();
+        assert_eq!((group.take_members(), group.members()), (vec![1, 4], &[][..]));
     }
 }

@@ -141,8 +141,8 @@ impl RuleRun {
         let number = self.members[member].group;
         let message = told.as_ref().and_then(|verdict| verdict.message.clone());
         let group = &mut self.groups[number];
-        if message.is_some() || group.more.message.is_some() {
-            group.more.message = message.map(String::into_boxed_str);
+        if message.is_some() || group.now.more.message.is_some() {
+            group.now.more.message = message.map(String::into_boxed_str);
         }
         // The value that the guest shows stands in for the sample's in this judgement only.
         let own = self.members[member].recent.last;
@@ -183,7 +183,7 @@ impl RuleRun {
         let members = &self.members;
         let live = |number: &u32| {
             let group = &self.groups[*number];
-            group.members.iter().any(|member| members[*member].live)
+            group.members().iter().any(|member| members[*member].live)
         };
         let (live, silent): (Vec<u32>, Vec<u32>) = groups.into_iter().partition(live);
         self.sleep(&silent);
@@ -206,7 +206,7 @@ impl RuleRun {
             told.insert(SeriesId(verdict.row), verdict);
         }
         for number in groups {
-            for member in self.groups[*number].members.clone() {
+            for member in self.groups[*number].members().to_vec() {
                 let id = self.members[member].id;
                 if let Some(verdict) = told.remove(&id) {
                     self.rouse(context.latest, *number);

@@ -128,12 +128,10 @@ impl RuleRun {
         group.end_faults();
         // Hours begin and end without a sample.
         group.stale = self.rule.during.is_some();
-        if message.is_some() || group.more.message.is_some() {
-            group.more.message = message.map(String::into_boxed_str);
+        if message.is_some() || group.now.more.message.is_some() {
+            group.now.more.message = message.map(String::into_boxed_str);
         }
-        if verdict == Verdict::Clear && group.alert.is_idle() && group.alert.history.is_none() {
-            (group.verdict, group.recent.value) = (verdict, value);
-            group.recent.judged = group.recent.judged.max(at);
+        if group.stays_clear(verdict, value, at) {
             return self.reschedule(context, number);
         }
         let cause = match verdict {

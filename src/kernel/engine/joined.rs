@@ -35,7 +35,7 @@ impl RuleRun {
             }
             let speaker = if folds { self.members[member].hash() } else { input.into() };
             let join =
-                self.groups[number].more.join.as_mut().expect("a join's group keeps pendings");
+                self.groups[number].now.more.join.as_mut().expect("a join's group keeps pendings");
             if !join.add((input, speaker), at, value) {
                 self.late(context, number, at);
                 continue;
@@ -46,7 +46,7 @@ impl RuleRun {
     }
 
     fn second_series(&self, group: u32, member: u32, input: u8) -> Option<Series> {
-        let others = self.groups[group].members.iter().filter(|other| **other != member);
+        let others = self.groups[group].members().iter().filter(|other| **other != member);
         let same = |other: &&u32| {
             let other = &self.members[**other];
             other.live && other.input == input
@@ -63,7 +63,7 @@ impl RuleRun {
             Some(across) => across::fold(across, &mut said),
             None => said.first().copied(),
         };
-        while let Some(join) = &mut self.groups[number].more.join
+        while let Some(join) = &mut self.groups[number].now.more.join
             && let Some(at) = join.ready(until)
         {
             let said = join.take(at, tolerance).into_iter();

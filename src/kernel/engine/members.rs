@@ -7,8 +7,9 @@ use crate::kernel::window::GroupWindow;
 use crate::kernel::window::baseline::Baseline;
 
 use super::Context;
-use super::group::{Group, Member, More, NO_GROUP};
+use super::group::{Group, More};
 use super::latest::LatestTable;
+use super::member::{Member, NO_GROUP};
 use super::output::Trouble;
 use super::run::RuleRun;
 use super::spare::Spare;
@@ -42,7 +43,7 @@ impl RuleRun {
             Some(group) => group,
             None => {
                 let group = self.open_group(context, key);
-                self.groups[group].recent.heard = context.seen;
+                self.groups[group].now.recent.heard = context.seen;
                 group
             }
         };
@@ -64,7 +65,7 @@ impl RuleRun {
     /// Puts a member into a group.
     pub fn enter_member(&mut self, member: u32, group: u32) {
         self.members[member].group = group;
-        self.groups[group].members.push(member);
+        self.groups[group].enter(member);
         self.crowd_entered(group, member);
         if self.passes_by() {
             let known = self.group_of.len().max(member as usize + 1);
@@ -131,17 +132,17 @@ impl RuleRun {
         if !self.specs.is_empty() {
             if self.rule.across.is_none() && self.dense.is_none() {
                 let inputs = 0..self.specs.len() as u8;
-                group.recent.windows =
+                group.now.recent.windows =
                     inputs.map(|input| self.new_window(context, input)).collect();
             }
             let bases =
                 vec![Baseline::default(); RuleRun::bases_among(&self.programs.columns).len()];
-            group.more = Spare::new(More { bases, ..More::default() });
+            group.now.more = Spare::new(More { bases, ..More::default() });
         } else if self.rule.inputs.len() > 1 {
-            group.more.join = Some(Box::new(self.new_pendings()));
+            group.now.more.join = Some(Box::new(self.new_pendings()));
         }
         if self.judges_groups() && self.rule.state.is_some() {
-            group.more.state = self.first_state();
+            group.now.more.state = self.first_state();
         }
         if overflows {
             self.signal(context, Trouble::SeriesLimit { rule: self.rule.name.clone() }, 1);

@@ -23,6 +23,7 @@ mod guest_windows;
 pub mod join;
 mod joined;
 mod latest;
+mod member;
 mod members;
 mod orders;
 pub mod output;

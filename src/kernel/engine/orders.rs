@@ -22,7 +22,7 @@ impl Engine {
             self.with_rule(rule, Some(source), out, |run, context| {
                 for group in run.groups.numbers() {
                     run.sync(context.latest, group);
-                    if run.groups[group].recent.source == Some(source) {
+                    if run.groups[group].now.recent.source == Some(source) {
                         run.rouse(context.latest, group);
                         run.schedule(context, group);
                     }

@@ -9,7 +9,7 @@ use crate::kernel::rule::program::{Dispute, Evaluator, Fault, Program, Threshold
 use crate::kernel::rule::view::{Column, Frame};
 use crate::kernel::rule::{Judge, Rule, State};
 
-use super::group::NO_GROUP;
+use super::member::NO_GROUP;
 
 /// A rule's programs over the union of the columns that they read.
 pub struct Programs {

@@ -39,7 +39,7 @@ fn reminder(fired_at: EventTime, repeat: Duration, reminders: u32) -> EventTime 
 impl RuleRun {
     /// The group's earliest timer.
     pub fn next_deadline(&self, heard: &Listening, number: u32) -> Option<(EventTime, Timer)> {
-        self.deadline_among(heard, number, &self.groups[number].members)
+        self.deadline_among(heard, number, self.groups[number].members())
     }
 
     /// The earliest timer of the group itself and of some of its members.
@@ -52,16 +52,16 @@ impl RuleRun {
         let group = &self.groups[number];
         let members = members.iter().map(|member| &self.members[*member]);
         let timing = &self.rule.timing;
-        let listening = listening.since(group.recent.source);
+        let listening = listening.since(group.now.recent.source);
         let from = |heard: EventTime, after: Duration| -> Option<EventTime> {
             listening.map(|since| heard.max(since) + after)
         };
-        let join = group.more.join.as_ref().and_then(|join| join.due());
+        let join = group.now.more.join.as_ref().and_then(|join| join.due());
         let session = if self.is_session() {
             let own = members.clone().filter_map(|member| {
                 Some((member.recent.window.as_deref()?, &self.specs[member.input as usize]))
             });
-            let busy = group.recent.windows.iter().zip(&self.specs).chain(own);
+            let busy = group.now.recent.windows.iter().zip(&self.specs).chain(own);
             let busy = busy.filter(|(window, _)| !window.is_idle());
             busy.filter_map(|(window, spec)| window.next_judgement(spec)).min()
         } else {
@@ -76,25 +76,27 @@ impl RuleRun {
         } else {
             None
         };
-        let is_absent = group.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
-        let absent =
-            timing.absent.filter(|_| !is_absent).and_then(|after| from(group.recent.heard, after));
+        let is_absent = group.now.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        let absent = timing
+            .absent
+            .filter(|_| !is_absent)
+            .and_then(|after| from(group.now.recent.heard, after));
         // A sliding window speaks at the ends of its panes.
         let has_panes = matches!(self.rule.shape, Shape::Sliding { .. });
         let spoken = timing.on_no_data != OnNoData::Hold && !has_panes || is_absent;
-        let deadline = (group.more.quiet.is_some() && spoken)
-            .then(|| group.alert.state.deadline(emit::timing(&self.rule)))
+        let deadline = (group.now.more.quiet.is_some() && spoken)
+            .then(|| group.now.alert.state.deadline(emit::timing(&self.rule)))
             .flatten()
-            .filter(|due| *due > group.recent.judged);
-        let remind = match group.alert.state {
+            .filter(|due| *due > group.now.recent.judged);
+        let remind = match group.now.alert.state {
             State::Firing { fired_at, .. } => {
-                timing.repeat.map(|repeat| reminder(fired_at, repeat, group.alert.reminders))
+                timing.repeat.map(|repeat| reminder(fired_at, repeat, group.now.alert.reminders))
             }
             State::Inactive | State::Pending { .. } => None,
         };
-        let may_go = group.alert.state.firing_level().is_none() || timing.forget_firing;
+        let may_go = group.now.alert.state.firing_level().is_none() || timing.forget_firing;
         let life = if timing.forget_firing { timing.forget } else { self.rule.remembers() };
-        let forget = may_go.then(|| from(group.recent.heard, life)).flatten();
+        let forget = may_go.then(|| from(group.now.recent.heard, life)).flatten();
         [
             (session, Timer::Session),
             (join, Timer::Join),
@@ -135,10 +137,10 @@ impl RuleRun {
     /// Series without a sample for `expire` leave the group's verdict; without any left the group
     /// has no data.
     fn expire(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let since = context.listening.since(self.groups[number].recent.source);
+        let since = context.listening.since(self.groups[number].now.recent.source);
         let limit = self.rule.timing.expire;
         let first_state = self.first_state().filter(|_| !self.judges_groups());
-        for own in self.groups[number].members.clone() {
+        for own in self.groups[number].members().to_vec() {
             let member = &mut self.members[own];
             let heard = since.map_or(member.recent.heard, |since| member.recent.heard.max(since));
             if member.live && heard + limit <= at {
@@ -149,7 +151,7 @@ impl RuleRun {
             }
         }
         self.tidy_parts(number, |_, _| true);
-        let members = &self.groups[number].members;
+        let members = &self.groups[number].members();
         let any_live = members.iter().any(|member| self.members[*member].live);
         self.groups[number].stale = true;
         if !any_live {
@@ -157,7 +159,7 @@ impl RuleRun {
         }
         let verdict = self.group_verdict(number);
         // An absence lasts until a sample comes, whatever becomes of single series.
-        let judged_by_series = self.groups[number].more.quiet.is_none()
+        let judged_by_series = self.groups[number].now.more.quiet.is_none()
             && self.rule.across.is_none()
             && self.rule.inputs.len() == 1;
         if judged_by_series && verdict != self.groups[number].verdict {
@@ -169,8 +171,8 @@ impl RuleRun {
 
     /// The group has no data from `at` on.
     pub fn silence(&mut self, context: &mut Context<'_>, number: u32, at: EventTime, why: Silence) {
-        if self.groups[number].more.quiet.is_none() {
-            self.groups[number].more.quiet = Some(Quiet { since: at, why });
+        if self.groups[number].now.more.quiet.is_none() {
+            self.groups[number].now.more.quiet = Some(Quiet { since: at, why });
             if self.rule.timing.on_no_data == OnNoData::Hold {
                 let group = &mut self.groups[number];
                 return emit::hold(&self.rule, group, context, at, Cause::NoData);
@@ -183,7 +185,7 @@ impl RuleRun {
 
     /// Lets the verdict that stands for no data, or for `absent`, into the lifecycle.
     fn speak(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        let why = self.groups[number].more.quiet.map(|quiet| quiet.why);
+        let why = self.groups[number].now.more.quiet.map(|quiet| quiet.why);
         let (verdict, cause) = match (why, self.rule.timing.on_no_data) {
             (Some(Silence::Absent), _) => (Verdict::Breach(self.absent_level()), Cause::Absent),
             (_, OnNoData::Breach) => (Verdict::Breach(self.absent_level()), Cause::NoData),
@@ -196,7 +198,7 @@ impl RuleRun {
     }
 
     fn absent(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
-        self.groups[number].more.quiet = Some(Quiet { since: at, why: Silence::Absent });
+        self.groups[number].now.more.quiet = Some(Quiet { since: at, why: Silence::Absent });
         self.speak(context, number, at);
     }
 
@@ -213,11 +215,11 @@ impl RuleRun {
     /// Data came back: a held cool timer goes on, an absent alert clears.
     pub fn revive(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
         let group = &mut self.groups[number];
-        let Some(quiet) = group.more.quiet else { return };
-        group.more.quiet = None;
+        let Some(quiet) = group.now.more.quiet else { return };
+        group.now.more.quiet = None;
         group.stale = true;
         if quiet.why != Silence::Absent && self.rule.timing.on_no_data == OnNoData::Hold {
-            group.alert.state = lifecycle::resume(group.alert.state, at.since(quiet.since));
+            group.now.alert.state = lifecycle::resume(group.now.alert.state, at.since(quiet.since));
         }
         self.schedule(context, number);
     }
@@ -225,7 +227,7 @@ impl RuleRun {
     /// A sample ends an absence at once, in rules whose own verdict does not come with the sample.
     pub fn end_absence(&mut self, context: &mut Context<'_>, number: u32, at: EventTime) {
         let absent =
-            self.groups[number].more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+            self.groups[number].now.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         if !absent {
             return;
         }

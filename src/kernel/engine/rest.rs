@@ -12,8 +12,8 @@ use crate::kernel::model::EventTime;
 use crate::kernel::rule::{Judge, Rule, Shape};
 
 use super::figures::main_column;
-use super::group::Member;
 use super::latest::{LatestTable, PLACES};
+use super::member::Member;
 use super::run::RuleRun;
 
 impl RuleRun {
@@ -65,21 +65,21 @@ impl RuleRun {
             // An absent rule judges that a sample came, not what it said.
             (None, Judge::Absent(_)) => None,
             (None, Judge::Levels(_) | Judge::Guest(_) | Judge::Never) => {
-                let records = self.groups[number].members.iter();
+                let records = self.groups[number].members().iter();
                 let records = records.map(|member| &latest[self.members[*member].id]);
                 let newest = records.rev().max_by_key(|known| known.at);
                 newest.map(|known| known.value)
             }
         };
-        let recent = &mut *self.groups[number].recent;
+        let recent = &mut self.groups[number].now.recent;
         recent.value = judged_value;
         let mut newest = EventTime::MIN;
-        for member in self.groups[number].members.clone() {
+        for member in self.groups[number].members().to_vec() {
             let member = &mut self.members[member];
             let known = &latest[member.id];
             (member.recent.last, member.recent.heard) =
                 (Some((known.at, known.value)), known.heard);
-            let recent = &mut *self.groups[number].recent;
+            let recent = &mut self.groups[number].now.recent;
             recent.heard = recent.heard.max(known.heard);
             let judged = if self.dense.is_some() { self.closed } else { known.at };
             recent.judged = recent.judged.max(judged);
@@ -92,10 +92,8 @@ impl RuleRun {
     /// Leaves what the group's samples said to their series' records, if it is at rest.
     pub fn slim(&mut self, number: u32) {
         let Some(group) = self.groups.get_mut(number).filter(|group| group.at_rest) else { return };
-        group.alert.tidy();
-        group.more.tidy();
-        group.recent.clear();
-        for member in &group.members {
+        group.slim();
+        for member in group.members() {
             self.members[*member].recent.clear();
         }
     }
@@ -112,7 +110,7 @@ impl RuleRun {
             if let Some(resting) = self.resting.get_mut(number as usize) {
                 *resting = false;
             }
-            for member in &group.members {
+            for member in group.members() {
                 let member = &self.members[*member];
                 latest[member.id].busy |= 1 << member.place;
             }
@@ -153,7 +151,7 @@ impl RuleRun {
         if let Some(resting) = self.resting.get_mut(number as usize) {
             *resting = true;
         }
-        for member in &group.members {
+        for member in group.members() {
             let member = &self.members[*member];
             latest[member.id].busy &= !(1 << member.place);
         }
@@ -162,16 +160,15 @@ impl RuleRun {
 
     fn is_calm(&mut self, latest: &LatestTable, number: u32) -> bool {
         let Some(group) = self.groups.get(number) else { return false };
-        let may = self.plain || self.guest && group.members.len() == 1 || self.closes_at_rest();
+        let may = self.plain || self.guest && group.members().len() == 1 || self.closes_at_rest();
         may && !self.quarantined
-            && group.alert.is_idle()
-            && group.alert.history.is_none()
+            && group.now.alert.ignores_clear()
             && group.verdict == Verdict::Clear
-            && group.more.quiet.is_none()
-            && group.more.late.is_none()
-            && group.more.faults_in_row == 0
+            && group.now.more.quiet.is_none()
+            && group.now.more.late.is_none()
+            && group.now.more.faults_in_row == 0
             && group.wake != EventTime::MAX
-            && !group.members.is_empty()
+            && !group.members().is_empty()
             && self.all_calm(latest, number)
     }
 }

@@ -16,7 +16,8 @@ use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::BaselineSpec;
 use crate::kernel::window::dense::Dense;
 
-use super::group::{Group, Member, NO_GROUP};
+use super::group::Group;
+use super::member::{Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};
 use super::programs::{Programs, Table};
 use super::slab::Slab;
@@ -202,10 +203,10 @@ impl RuleRun {
         }
         let number = known.group;
         let group = &mut self.groups[number];
-        group.recent.heard = group.recent.heard.max(heard);
-        let before = group.recent.source;
-        group.recent.source = context.source.or(before);
-        let (listening, source) = (context.listening, group.recent.source);
+        group.now.recent.heard = group.now.recent.heard.max(heard);
+        let before = group.now.recent.source;
+        group.now.recent.source = context.source.or(before);
+        let (listening, source) = (context.listening, group.now.recent.source);
         if source != before && listening.since(source) != listening.since(before) {
             // Its series expire by what this source was listened to: to be looked at with the next
             // step, and not on each sample where sources take turns.
@@ -235,7 +236,7 @@ impl RuleRun {
         *self.stats.late.entry(source).or_default() += 1;
         let watermark = context.watermark.max(at);
         let group = &mut self.groups[group];
-        let late = group.more.late.get_or_insert(super::group::Late {
+        let late = group.now.more.late.get_or_insert(super::group::Late {
             since: watermark,
             source,
             signalled: false,
@@ -249,8 +250,8 @@ impl RuleRun {
 
     /// A sample that was not late: the group is heard again.
     pub fn on_time(&mut self, context: &mut Context<'_>, group: u32) {
-        let Some(late) = self.groups[group].more.late else { return };
-        self.groups[group].more.late = None;
+        let Some(late) = self.groups[group].now.more.late else { return };
+        self.groups[group].now.more.late = None;
         if late.signalled {
             let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };
             self.signal(context, what, -1);
@@ -269,9 +270,9 @@ impl RuleRun {
     /// A fault leaves the group as it is; enough of them in a row suspend it.
     pub fn fault(&mut self, context: &mut Context<'_>, group: u32, at: EventTime, fault: Fault) {
         let group = &mut self.groups[group];
-        group.more.faults_in_row += 1;
+        group.now.more.faults_in_row += 1;
         self.stats.faults += 1;
-        if group.more.faults_in_row == SUSPEND_AFTER {
+        if group.now.more.faults_in_row == SUSPEND_AFTER {
             self.stats.suspended += 1;
         }
         self.stats.last_fault = Some((at, group.key.clone(), fault.clone()));
@@ -280,7 +281,7 @@ impl RuleRun {
     }
 
     pub fn is_suspended(&self, group: u32) -> bool {
-        self.groups[group].more.faults_in_row >= SUSPEND_AFTER
+        self.groups[group].now.more.faults_in_row >= SUSPEND_AFTER
     }
 
     /// The newest pane end that the watermark has passed.
@@ -324,7 +325,7 @@ impl RuleRun {
         if let Some(guest) = self.rule.guest_of_windows() {
             context.plugins.forget_group(&guest.plugin, guest.index, number);
         }
-        for number in &group.members {
+        for number in group.members() {
             let mut member = self.members[*number].clone();
             self.begin_anew(context, &mut member);
             member.group = NO_GROUP;

@@ -13,9 +13,10 @@ use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::Baseline;
 use crate::kernel::window::dense::PanePart;
 
-use super::group::{Alert, Group, Late, Member, More, Quiet};
+use super::group::{Alert, Group, Late, More, Quiet};
 use super::join::Pendings;
 use super::latest::LatestTable;
+use super::member::Member;
 use super::output::{Output, Trouble};
 use super::run::RuleRun;
 use super::spare::Spare;
@@ -186,27 +187,27 @@ impl RuleRun {
     }
 
     fn save(&self, number: u32, group: &Group) -> GroupSnapshot {
-        let bound = group.members.iter().map(|member| &self.members[*member]);
+        let bound = group.members().iter().map(|member| &self.members[*member]);
         let waiting = self.waiting.values().filter(|member| member.group == number);
         GroupSnapshot {
             key: group.key.clone(),
-            alert: (*group.alert).clone(),
-            heard: group.recent.heard,
-            judged: group.recent.judged,
+            alert: (*group.now.alert).clone(),
+            heard: group.now.recent.heard,
+            judged: group.now.recent.judged,
             verdict: group.verdict,
-            value: group.recent.value,
-            quiet: group.more.quiet,
+            value: group.now.recent.value,
+            quiet: group.now.more.quiet,
             stale: group.stale,
-            late: group.more.late,
-            windows: group.recent.windows.clone(),
+            late: group.now.more.late,
+            windows: group.now.recent.windows.clone(),
             panes: self.dense.as_ref().map_or(Vec::new(), |dense| dense.take_out(number)),
-            bases: group.more.bases.clone(),
-            state: group.more.state.clone(),
-            join: group.more.join.clone(),
+            bases: group.now.more.bases.clone(),
+            state: group.now.more.state.clone(),
+            join: group.now.more.join.clone(),
             awake: group.awake,
-            source: group.recent.source,
-            faults_in_row: group.more.faults_in_row,
-            message: group.more.message.clone(),
+            source: group.now.recent.source,
+            faults_in_row: group.now.more.faults_in_row,
+            message: group.now.more.message.clone(),
             members: bound.chain(waiting).map(MemberSnapshot::of).collect(),
         }
     }
@@ -223,28 +224,28 @@ impl RuleRun {
         };
         let flapping = self.rule.flapping.is_some();
         let group = &mut self.groups[number];
-        group.alert = Spare::new(saved.alert.clone());
-        if group.alert.history.is_some() != flapping {
-            group.alert.history = flapping.then(Default::default);
+        group.now.alert = Spare::new(saved.alert.clone());
+        if group.now.alert.history.is_some() != flapping {
+            group.now.alert.history = flapping.then(Default::default);
         }
-        group.recent.heard = saved.heard;
-        group.recent.judged = saved.judged;
+        group.now.recent.heard = saved.heard;
+        group.now.recent.judged = saved.judged;
         group.verdict = saved.verdict;
-        group.recent.value = saved.value;
+        group.now.recent.value = saved.value;
         group.stale = saved.stale || !continues;
-        group.recent.source = saved.source;
+        group.now.recent.source = saved.source;
         let more = More {
             quiet: saved.quiet,
             late: saved.late,
             faults_in_row: saved.faults_in_row,
             message: saved.message.clone(),
-            ..(*group.more).clone()
+            ..(*group.now.more).clone()
         };
-        group.more = Spare::new(more);
-        if saved.state.is_some() && group.more.state.is_some() {
-            group.more.state = saved.state.clone();
+        group.now.more = Spare::new(more);
+        if saved.state.is_some() && group.now.more.state.is_some() {
+            group.now.more.state = saved.state.clone();
         }
-        if let Some((own, saved)) = group.more.join.as_mut().zip(saved.join.as_ref())
+        if let Some((own, saved)) = group.now.more.join.as_mut().zip(saved.join.as_ref())
             && own.continues(saved)
         {
             *own = saved.clone();
@@ -252,11 +253,11 @@ impl RuleRun {
         if let Some(dense) = self.dense.as_mut().filter(|_| continues) {
             dense.put_back(number, self.closed, &saved.panes);
         }
-        if continues && group.recent.windows.len() == saved.windows.len() {
-            group.recent.windows = saved.windows.clone();
+        if continues && group.now.recent.windows.len() == saved.windows.len() {
+            group.now.recent.windows = saved.windows.clone();
         }
-        if continues && group.more.bases.len() == saved.bases.len() {
-            group.more.bases = saved.bases.clone();
+        if continues && group.now.more.bases.len() == saved.bases.len() {
+            group.now.more.bases = saved.bases.clone();
         }
         if let Some(late) = saved.late.filter(|late| late.signalled) {
             let what = Trouble::DataLate { rule: self.rule.name.clone(), source: late.source };

@@ -8,8 +8,12 @@ pub trait Plain: Clone + PartialEq + 'static {
 }
 
 /// Read like the part itself; the first write makes room for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spare<T>(Option<Box<T>>);
+
+impl<T> Spare<T> {
+    pub const NOTHING: Spare<T> = Spare(None);
+}
 
 impl<T: Plain> Spare<T> {
     pub fn new(part: T) -> Spare<T> {

@@ -103,36 +103,36 @@ impl Engine {
         run.groups
             .iter()
             .filter(|(_, group)| {
-                !group.alert.is_idle()
-                    || group.more.quiet.is_some()
-                    || group.more.faults_in_row >= 5
+                !group.now.alert.is_idle()
+                    || group.now.more.quiet.is_some()
+                    || group.now.more.faults_in_row >= 5
             })
             .map(|(number, group)| AlertReport {
                 rule: run.rule.name.clone(),
                 key: group.key.clone(),
-                state: group.alert.state.name(),
-                flapping: group.alert.is_flapping(),
-                level: group.alert.state.firing_level().or(group.verdict.level()),
-                value: group.recent.value,
-                since: group.alert.since,
-                fired_at: match group.alert.state {
+                state: group.now.alert.state.name(),
+                flapping: group.now.alert.is_flapping(),
+                level: group.now.alert.state.firing_level().or(group.verdict.level()),
+                value: group.now.recent.value,
+                since: group.now.alert.since,
+                fired_at: match group.now.alert.state {
                     crate::kernel::alert::lifecycle::State::Firing { fired_at, .. } => {
                         Some(fired_at)
                     }
                     _ => None,
                 },
-                judged: group.recent.judged,
+                judged: group.now.recent.judged,
                 no_data: self.why_no_data(run, group),
                 suspended: run.is_suspended(number),
             })
     }
 
     fn why_no_data(&self, run: &RuleRun, group: &Group) -> Option<String> {
-        let quiet = group.more.quiet?;
-        if self.listening.since(group.recent.source).is_none() {
+        let quiet = group.now.more.quiet?;
+        if self.listening.since(group.now.recent.source).is_none() {
             return Some("source disconnected".into());
         }
-        if group.more.late.is_some() {
+        if group.now.more.late.is_some() {
             return Some("late".into());
         }
         if run.quarantined {
@@ -162,7 +162,7 @@ impl RuleRun {
 
     fn report(&self) -> RuleReport {
         let state = |wanted: &[&str]| {
-            let is = |group: &Group| wanted.contains(&group.alert.state.name());
+            let is = |group: &Group| wanted.contains(&group.now.alert.state.name());
             self.groups.iter().filter(|(_, group)| is(group)).count() as u64
         };
         RuleReport {
@@ -171,7 +171,7 @@ impl RuleRun {
             series: self.members.len() as u64,
             pending: state(&["pending"]),
             firing: state(&["firing", "cooling"]),
-            no_data: self.groups.iter().filter(|(_, group)| group.more.quiet.is_some()).count()
+            no_data: self.groups.iter().filter(|(_, group)| group.now.more.quiet.is_some()).count()
                 as u64,
             samples: self.stats.samples,
             evaluations: self.stats.evaluations,

@@ -157,9 +157,9 @@ impl Stretch {
         if run.plain
             && run.crowds
             && let Some(group) = run.groups.get_mut(run.members[member].group)
-            && group.members.len() > 1
+            && group.members().len() > 1
         {
-            group.recent.seen_in = self.number;
+            group.now.recent.seen_in = self.number;
             (run.crowded, self.crowded) = (true, true);
             return false;
         }

@@ -151,7 +151,7 @@ impl Engine {
             strays.dedup();
             run.waiting.clear();
             for group in strays {
-                if run.groups.get(group).is_some_and(|group| group.members.is_empty()) {
+                if run.groups.get(group).is_some_and(|group| group.members().is_empty()) {
                     run.end_group(context, group, at, Cause::RuleChanged);
                     run.drop_group(context, group);
                 }

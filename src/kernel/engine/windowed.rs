@@ -117,7 +117,9 @@ impl RuleRun {
         let placed = match (&mut self.dense, &mut self.members[member].recent.window) {
             (Some(dense), _) => dense.fold(number, self.closed, at, value),
             (None, Some(own)) => own.fold(spec, &sample),
-            (None, None) => self.groups[number].recent.windows[input as usize].fold(spec, &sample),
+            (None, None) => {
+                self.groups[number].now.recent.windows[input as usize].fold(spec, &sample)
+            }
         };
         self.settle_fold(context, number, at, placed);
         if self.every.is_some() {
@@ -158,10 +160,10 @@ impl RuleRun {
     /// Windows of a group that slept catch up with the panes that closed meanwhile.
     fn move_up(&mut self, number: u32, watermark: EventTime) {
         let specs = &self.specs;
-        for (window, spec) in self.groups[number].recent.windows.iter_mut().zip(specs) {
+        for (window, spec) in self.groups[number].now.recent.windows.iter_mut().zip(specs) {
             window.catch_up(spec, watermark);
         }
-        for member in &self.groups[number].members {
+        for member in self.groups[number].members() {
             let member = &mut self.members[*member];
             if let Some(window) = &mut member.recent.window {
                 window.catch_up(&specs[member.input as usize], watermark);
@@ -258,7 +260,7 @@ impl RuleRun {
         match self.rule.shape {
             Shape::Sliding { length, .. } => Some(Bounds { start: end - length, end }),
             Shape::Session { .. } => {
-                let window = self.groups[number].recent.windows.first()?;
+                let window = self.groups[number].now.recent.windows.first()?;
                 window.bounds(self.specs.first()?)
             }
             Shape::Each | Shape::Latest { .. } | Shape::Count { .. } => None,
@@ -270,7 +272,7 @@ impl RuleRun {
         let (changed, any) = self.close_windows(number, end);
         self.close_bases(number, end, any, bases);
         let group = &self.groups[number];
-        let absent = group.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
+        let absent = group.now.more.quiet.is_some_and(|quiet| quiet.why == Silence::Absent);
         if absent || !any && matches!(self.rule.shape, Shape::Count { .. }) {
             // A window's remains do not end an absence, and `last(n)` waits until it is full.
             return if any || !absent { View::Held } else { View::NoData };
@@ -279,7 +281,7 @@ impl RuleRun {
             return if any { View::Held } else { View::NoData };
         }
         let anew = self.programs.is_stateful() || self.rule.record.is_some();
-        if !changed && !group.stale && group.more.quiet.is_none() && !anew {
+        if !changed && !group.stale && group.now.more.quiet.is_none() && !anew {
             return View::Unchanged;
         }
         for (at, column) in self.programs.columns.iter().enumerate() {
@@ -300,7 +302,7 @@ impl RuleRun {
         }
         let (mut changed, mut any) = (false, false);
         let (specs, group) = (&self.specs, &mut self.groups[number]);
-        for (window, spec) in group.recent.windows.iter_mut().zip(specs) {
+        for (window, spec) in group.now.recent.windows.iter_mut().zip(specs) {
             let judged = window.close(spec, end);
             changed |= judged.changed;
             any |= !judged.empty;
@@ -308,7 +310,7 @@ impl RuleRun {
         if self.rule.across.is_none() {
             return (changed, any);
         }
-        for member in &group.members {
+        for member in group.members() {
             let member = &mut self.members[*member];
             if let Some(window) = &mut member.recent.window {
                 let judged = window.close(&specs[member.input as usize], end);
@@ -324,7 +326,7 @@ impl RuleRun {
         let Some(spec) = self.base_spec else { return };
         for (at, (input, reduction)) in bases.iter().enumerate() {
             let value = if any { self.reduce(number, *input, *reduction) } else { None };
-            self.groups[number].more.bases[at].close(&spec, end, value);
+            self.groups[number].now.more.bases[at].close(&spec, end, value);
         }
     }
 
@@ -334,7 +336,7 @@ impl RuleRun {
             Column::Reduced { input, reduction } => self.reduce(number, *input, *reduction),
             Column::Base { input, reduction, stat } => {
                 let at = bases.iter().position(|base| *base == (*input, *reduction))?;
-                let value = self.groups[number].more.bases[at].stat(*stat);
+                let value = self.groups[number].now.more.bases[at].stat(*stat);
                 // A condition guards by the count, so the other figures may be read without one.
                 if *stat == BaseStat::Count { value } else { Some(value.unwrap_or(f64::NAN)) }
             }
@@ -350,10 +352,10 @@ impl RuleRun {
         }
         let spec = &self.specs[input as usize];
         let Some(across) = self.rule.across else {
-            return self.groups[number].recent.windows[input as usize].view(spec, reduction);
+            return self.groups[number].now.recent.windows[input as usize].view(spec, reduction);
         };
         let mut members: Vec<_> = self.groups[number]
-            .members
+            .members()
             .iter()
             .map(|member| &self.members[*member])
             .filter(|member| member.input == input)
@@ -373,12 +375,12 @@ impl RuleRun {
         let group = &self.groups[number];
         let holds = self.dense.as_ref().is_some_and(|dense| dense.holds(number));
         let idle = !holds
-            && group.recent.windows.iter().all(GroupWindow::is_idle)
-            && group.members.iter().all(|member| {
+            && group.now.recent.windows.iter().all(GroupWindow::is_idle)
+            && group.members().iter().all(|member| {
                 self.members[*member].recent.window.as_ref().is_none_or(|window| window.is_idle())
             });
         let moving = self.rule.timing.on_no_data != OnNoData::Hold
-            && group.alert.state.deadline(emit::timing(&self.rule)).is_some();
+            && group.now.alert.state.deadline(emit::timing(&self.rule)).is_some();
         !idle || moving
     }
 }
