@@ -5,13 +5,14 @@ use std::cmp::Reverse;
 use crate::kernel::model::EventTime;
 
 use super::Context;
+use super::due::Due;
 use super::run::RuleRun;
 
 impl RuleRun {
     /// The next time at which something is due, in the rule's own time.
     pub fn next_due(&self) -> Option<EventTime> {
         let pane = self.next_pane();
-        let timer = self.timers.peek().map(|Reverse((due, _))| *due);
+        let timer = self.timers.peek().map(|Reverse(due)| due.at());
         [pane, timer].into_iter().flatten().min()
     }
 
@@ -36,7 +37,7 @@ impl RuleRun {
     }
 
     fn run_timer(&mut self, context: &mut Context<'_>, due: EventTime) {
-        let Some(Reverse((_, group))) = self.timers.pop() else { return };
+        let Some(Reverse(Due { group, .. })) = self.timers.pop() else { return };
         if self.groups.get(group).is_some_and(|group| group.wake == due) {
             self.rouse(context.latest, group);
             self.groups[group].wake = EventTime::MAX;
@@ -71,7 +72,7 @@ impl RuleRun {
         let known = &mut self.groups[group];
         if due < known.wake {
             known.wake = due;
-            self.timers.push(Reverse((due, group)));
+            self.timers.push(Reverse(Due::new(due, group)));
         }
     }
 }

@@ -12,6 +12,7 @@ mod carry;
 mod classes;
 mod crowd;
 mod dense;
+mod due;
 mod each;
 mod emit;
 mod figures;

@@ -16,6 +16,7 @@ use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::BaselineSpec;
 use crate::kernel::window::dense::Dense;
 
+use super::due::Due;
 use super::group::Group;
 use super::member::{Member, NO_GROUP};
 use super::output::{FaultNote, Signal, Trouble};
@@ -53,8 +54,8 @@ pub struct RuleRun {
     /// In rules whose samples [pass members by](RuleRun::passes_by): [`Member::group`] by member
     /// number.
     pub group_of: Vec<u32>,
-    /// (due, group), the earliest first; void when the group's `wake` says otherwise.
-    pub timers: BinaryHeap<Reverse<(EventTime, u32)>>,
+    /// The earliest first; void when the group's `wake` says otherwise.
+    pub timers: BinaryHeap<Reverse<Due>>,
     /// Groups that take part in the closing of panes.
     pub awake: Vec<u32>,
     /// The end of the newest pane that was closed.

@@ -12,7 +12,7 @@ const SHORTEST: Duration = Duration::from_secs(120);
 /// source was lost, so that their silence says nothing.
 const SHORTEST_CAREFUL: Duration = Duration::from_secs(3_600);
 /// How often silent series are looked for.
-pub const SWEEP: Duration = Duration::from_secs(15);
+pub const SWEEP: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct Retention {

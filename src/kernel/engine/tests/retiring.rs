@@ -32,13 +32,13 @@ fn brief() -> Vec<Arc<Rule>> {
 fn a_series_goes_soon_after_the_last_rule_has_forgotten_it() {
     let mut machine = machine(2, brief());
     run_lines(&mut machine, "0s cpu{host=a} 10 | 0s cpu{host=b} 95", 9, false);
-    run_lines(&mut machine, "120s cpu{host=c} 10 | 135s cpu{host=c} 10", 9, false);
+    run_lines(&mut machine, "120s cpu{host=c} 10 | 150s cpu{host=c} 10", 9, false);
     assert_eq!(machine.sequencer.live_series(), 3);
-    run_lines(&mut machine, "151s cpu{host=c} 10", 9, false);
+    run_lines(&mut machine, "181s cpu{host=c} 10", 9, false);
     assert_eq!(machine.sequencer.live_series(), 1);
     // Back after all, it is a series like any other.
-    let lines = run_lines(&mut machine, "160s cpu{host=b} 95", 9, false);
-    assert_eq!(lines, ["2m40s fired critical {host=b} 95"]);
+    let lines = run_lines(&mut machine, "190s cpu{host=b} 95", 9, false);
+    assert_eq!(lines, ["3m10s fired critical {host=b} 95"]);
 }
 
 #[test]
