@@ -50,7 +50,7 @@ pub struct Ongoing {
 pub struct Recent {
     /// One for each input, in rules with a window and without `across`.
     pub windows: Vec<GroupWindow>,
-    /// As [`MemberRecent::heard`], over all members.
+    /// When the last sample of any member came: the watermark then, or its event time if later.
     pub heard: EventTime,
     /// The newest judged time.
     pub judged: EventTime,
