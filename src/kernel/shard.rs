@@ -1,6 +1,6 @@
 //! Which group a series belongs to, and which shard holds the group; the same on every machine.
 
-use crate::kernel::model::{Labels, Series};
+use crate::kernel::model::{Labels, Memo, Series};
 use crate::kernel::rule::selector::NamePattern;
 use crate::kernel::rule::{Grouping, Rule};
 
@@ -12,14 +12,15 @@ pub const SHARDS_MAX: u32 = 64;
 
 /// The key of the group that a series falls in. A rule over several metrics (a glob) without `by`
 /// has the metric's name in its keys, for the labels alone would not tell its groups apart.
-pub fn group_key(rule: &Rule, input: u8, series: &Series) -> Labels {
+/// The key's text is one of the memo if it has it.
+pub fn group_key(rule: &Rule, input: u8, series: &Series, memo: &mut Memo) -> Labels {
     if series.label(OVERFLOW).is_some() {
         return overflow_key();
     }
     match &rule.by {
-        Grouping::By(names) => series.pairs().only(names),
+        Grouping::By(names) => series.pairs().only(names, memo),
         Grouping::EachSeries => match &rule.inputs[input as usize].selector.metric {
-            NamePattern::Exact(_) => series.labels(),
+            NamePattern::Exact(_) => series.labels().clone(),
             NamePattern::Glob(_) => {
                 Labels::new(series.pairs().chain([("__name__", series.name())]))
             }
@@ -34,7 +35,7 @@ pub fn overflow_key() -> Labels {
 /// Groups of all rules with equal keys meet on one shard.
 pub fn shard_of(key: &Labels, shards: u32) -> u32 {
     assert!((1..=SHARDS_MAX).contains(&shards));
-    (xxhash_rust::xxh3::xxh3_64(key.bytes()) % u64::from(shards)) as u32
+    (key.digest() % u64::from(shards)) as u32
 }
 
 #[cfg(test)]

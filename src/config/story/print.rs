@@ -221,7 +221,7 @@ pub fn labels_text(labels: &Labels) -> String {
 }
 
 fn series_text(series: &Series) -> String {
-    format!("{}{}", bare_or_quoted(series.name()), labels_text(&series.labels()))
+    format!("{}{}", bare_or_quoted(series.name()), labels_text(series.labels()))
 }
 
 /// The shortest text that reads back to the same number.

@@ -44,7 +44,7 @@ pub struct Filter {
 
 impl SeriesFilter for Filter {
     fn admits(&self, series: &Series) -> Result<bool, Fault> {
-        let labels = alert::labels(&series.labels());
+        let labels = alert::labels(series.labels());
         let value = one_argument(&self.closure, labels)?;
         value.as_bool().map_err(|_| {
             let place = self.closure.script.source.place(self.closure.function.at);

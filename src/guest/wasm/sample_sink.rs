@@ -155,7 +155,7 @@ impl Live {
 }
 
 fn series((id, series): &Named) -> model::Series {
-    let (metric, labels) = (series.name().to_owned(), labels_to(&series.labels()));
+    let (metric, labels) = (series.name().to_owned(), labels_to(series.labels()));
     model::Series { id: *id, metric, labels }
 }
 

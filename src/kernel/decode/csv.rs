@@ -199,7 +199,7 @@ fn time(field: &[u8], unit: TimeUnit) -> Result<EventTime, Words> {
 fn series<'a>(
     columns: &Columns,
     field: impl Fn(usize) -> &'a [u8],
-    intake: &Intake,
+    intake: &mut Intake,
 ) -> Result<Result<Series, Refusal>, Words> {
     let name = text(field(columns.name))?;
     if name.is_empty() {
@@ -209,7 +209,7 @@ fn series<'a>(
     for (column, title) in &columns.labels {
         labels.push((title.as_str(), text(field(*column))?));
     }
-    Ok(Series::within(intake.limits(), &name, labels))
+    Ok(intake.series(&name, labels))
 }
 
 #[cfg(test)]

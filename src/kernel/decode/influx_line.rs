@@ -184,7 +184,7 @@ fn time(text: &[u8], unit: TimeUnit) -> Result<EventTime, Words> {
 fn series(
     measurement_and_tags: &[u8],
     field: &[u8],
-    intake: &Intake,
+    intake: &mut Intake,
 ) -> Result<Result<Series, Refusal>, Words> {
     let text = std::str::from_utf8(measurement_and_tags).map_err(|_| "the tags are not UTF-8")?;
     let field = std::str::from_utf8(field).map_err(|_| "a field's name is not UTF-8")?;
@@ -211,7 +211,7 @@ fn series(
         "value" => measurement,
         other => format!("{measurement}.{}", plain(other)).into(),
     };
-    Ok(Series::within(intake.limits(), &name, labels))
+    Ok(intake.series(&name, labels))
 }
 
 /// The text without the backslashes that took a meaning away.

@@ -7,14 +7,17 @@
 
 use std::borrow::Cow;
 
-pub use super::keys::Key;
 use super::keys::Keys;
-use crate::kernel::model::{Announcement, Batch, Defect, EventTime, Limits, Op, Refusal, Series};
+pub use super::keys::{Key, RawKey};
+use crate::kernel::model::{
+    Announcement, Batch, Defect, EventTime, Limits, Memo, Op, Refusal, Series,
+};
 
 pub struct Intake {
     limits: Limits,
     batch: Batch,
     keys: Keys,
+    memo: Memo,
     speculates: bool,
 }
 
@@ -22,8 +25,8 @@ impl Intake {
     /// Up to `keys_max` (at least 1) raw keys are kept, of 256 bytes on average; longer ones make
     /// it fewer.
     pub fn new(limits: &Limits, keys_max: usize) -> Intake {
-        let keys = Keys::new(keys_max);
-        Intake { limits: limits.clone(), batch: Batch::default(), keys, speculates: true }
+        let (keys, memo) = (Keys::new(keys_max), Memo::new());
+        Intake { limits: limits.clone(), batch: Batch::default(), keys, memo, speculates: true }
     }
 
     /// Hashes raw keys with this seed, before any is known.
@@ -31,8 +34,13 @@ impl Intake {
         self.keys.set_seed(seed);
     }
 
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    /// The series of this name and these labels, which shares its text with those before it.
+    pub fn series<N: AsRef<str>, V: AsRef<str>>(
+        &mut self,
+        name: &str,
+        labels: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Series, Refusal> {
+        Series::within(&self.limits, &mut self.memo, name, labels)
     }
 
     /// `None` when the key has to be parsed and [announced](Intake::announce).
@@ -42,7 +50,7 @@ impl Intake {
 
     /// The slot that is likely to come next, and its raw key.
     #[inline(always)]
-    pub fn expected(&self) -> Option<(u32, &[u8])> {
+    pub fn expected(&self) -> Option<(u32, RawKey<'_>)> {
         self.keys.expected()
     }
 
@@ -222,6 +230,17 @@ mod tests {
         assert_eq!(batch.refused.get(Refusal::TooManyLabels), 3);
         assert_eq!(batch.refused.get(Refusal::NotFinite), 2);
         assert_eq!((batch.rows(), batch.announced.len()), (0, 1));
+    }
+
+    #[test]
+    fn series_of_one_host_share_its_labels() {
+        let mut intake = Intake::new(&Limits::default(), 3);
+        let mut labels = |name: &str, host: &str| {
+            let series = intake.series(name, [("host", host)]).expect("it is within the limits");
+            series.labels().bytes().as_ptr()
+        };
+        assert_eq!(labels("cpu", "a"), labels("mem", "a"));
+        assert_ne!(labels("cpu", "a"), labels("cpu", "b"));
     }
 
     #[test]

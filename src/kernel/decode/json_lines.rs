@@ -198,7 +198,7 @@ pub fn rfc_3339(text: &str) -> Option<EventTime> {
 fn series(
     name: &RawValue,
     labels: Option<&RawValue>,
-    intake: &Intake,
+    intake: &mut Intake,
 ) -> Result<Result<Series, Refusal>, Words> {
     let name: Text<'_> = serde_json::from_str(name.get()).map_err(|_| "`name` is not a text")?;
     if name.0.is_empty() {
@@ -218,7 +218,7 @@ fn series(
             pairs.push((label.0, label_value(value)?));
         }
     }
-    Ok(Series::within(intake.limits(), &name.0, pairs))
+    Ok(intake.series(&name.0, pairs))
 }
 
 fn label_value(raw: &RawValue) -> Result<Cow<'_, str>, Words> {

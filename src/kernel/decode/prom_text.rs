@@ -118,7 +118,7 @@ fn significant(digits: &[u8]) -> usize {
     digits.len() - digits.iter().take_while(|digit| **digit == b'0').count()
 }
 
-fn series(raw: &[u8], intake: &Intake) -> Result<Result<Series, Refusal>, Words> {
+fn series(raw: &[u8], intake: &mut Intake) -> Result<Result<Series, Refusal>, Words> {
     let text = std::str::from_utf8(raw).map_err(|_| "the name or labels are not UTF-8")?;
     let (before, inside) = match text.split_once('{') {
         Some((before, inside)) => {
@@ -146,7 +146,7 @@ fn series(raw: &[u8], intake: &Intake) -> Result<Result<Series, Refusal>, Words>
         }
     }
     match name {
-        Some(name) if !name.is_empty() => Ok(Series::within(intake.limits(), &name, labels)),
+        Some(name) if !name.is_empty() => Ok(intake.series(&name, labels)),
         Some(_) | None => Err("the line has no metric name".into()),
     }
 }

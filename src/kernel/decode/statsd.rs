@@ -164,7 +164,7 @@ fn section(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn series(name: &[u8], tags: &[u8], intake: &Intake) -> Result<Result<Series, Refusal>, Words> {
+fn series(name: &[u8], tags: &[u8], intake: &mut Intake) -> Result<Result<Series, Refusal>, Words> {
     let name = std::str::from_utf8(name).map_err(|_| "the name is not UTF-8")?;
     let tags = std::str::from_utf8(tags).map_err(|_| "the tags are not UTF-8")?;
     let mut labels = Vec::new();
@@ -175,7 +175,7 @@ fn series(name: &[u8], tags: &[u8], intake: &Intake) -> Result<Result<Series, Re
         }
         labels.push((label, value));
     }
-    Ok(Series::within(intake.limits(), name, labels))
+    Ok(intake.series(name, labels))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Plain for MemberRecent {
 impl Member {
     /// Tells it apart within its group, on any shard and after a restart.
     pub fn hash(&self) -> u64 {
-        xxhash_rust::xxh3::xxh3_64(self.series.bytes())
+        self.series.digest()
     }
 
     pub fn new(id: SeriesId, series: Series, input: u8, group: u32) -> Member {

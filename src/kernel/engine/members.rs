@@ -30,7 +30,7 @@ impl RuleRun {
             let known = self.waiting.get(&place).map(|known| known.group);
             if known.is_some() && known == group {
                 let mut known = self.waiting.remove(&place).expect("it was just seen");
-                known.id = id;
+                (known.id, known.series) = (id, series.clone());
                 context.latest.learn(id, known.recent.last, known.recent.heard);
                 return Some(self.join_group(context, known));
             }
@@ -151,7 +151,6 @@ impl RuleRun {
     }
 
     pub fn enter_group(&mut self, group: Group) -> u32 {
-        let key = group.key.clone();
         let number = self.groups.insert(group);
         if let Some(dense) = &mut self.dense {
             dense.make_room(number);
@@ -159,12 +158,12 @@ impl RuleRun {
         }
         self.programs.forget_group(number);
         let groups = &self.groups;
-        self.by_key.insert(key.bytes(), number, |number| groups[number].key.bytes());
+        self.by_key.insert(number, |number| groups[number].key.digest());
         number
     }
 
     pub fn group_of(&self, key: &Labels) -> Option<u32> {
-        self.by_key.find(key.bytes(), |number| self.groups[number].key.bytes())
+        self.by_key.find(key.digest(), |number| self.groups[number].key == *key)
     }
 
     /// A window none of whose panes is judged yet that the watermark has not passed.

@@ -255,7 +255,7 @@ impl Engine {
     fn introduce(&mut self, introduction: &Introduction, out: &mut Output) {
         let Introduction { position, watermark, id, series, entries, faults } = introduction;
         for (rule, fault) in faults {
-            let (rule, key) = (self.ruleset.rule(*rule).name.clone(), series.labels());
+            let (rule, key) = (self.ruleset.rule(*rule).name.clone(), series.labels().clone());
             let fault = fault.clone();
             out.faults.push(FaultNote { rule, key, at: self.watermark, fault });
         }

@@ -1,6 +1,6 @@
 //! Classes of series under rules' numbers, which a swap changes, and series that more rules take.
 
-use crate::kernel::model::SeriesId;
+use crate::kernel::model::{Memo, SeriesId};
 use crate::kernel::rule::Grouping;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex};
 use crate::kernel::rule::succession::Succession;
@@ -76,7 +76,7 @@ impl Engine {
             if !named {
                 continue;
             }
-            let key = group_key(&rule, 0, &series);
+            let key = group_key(&rule, 0, &series, &mut Memo::of_nothing());
             if shard_of(&key, self.shards) == self.shard {
                 self.with_rule(index.0, None, out, |run, context| {
                     if run.group_of(&key).is_none() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::kernel::event::Cause;
 use crate::kernel::model::index::Index;
-use crate::kernel::model::{Duration, EventTime, Labels, Series, SourceId};
+use crate::kernel::model::{Duration, EventTime, Labels, Memo, Series, SourceId};
 use crate::kernel::rule::program::{Evaluator, Fault};
 use crate::kernel::rule::view::{Column, Reduction};
 use crate::kernel::rule::{Judge, Rule, Shape};
@@ -187,8 +187,10 @@ impl RuleRun {
         let heard = at.max(context.watermark);
         if self.members[member].group == NO_GROUP {
             let Member { series, input, overflows, .. } = &self.members[member];
-            let key =
-                if *overflows { overflow_key() } else { group_key(&self.rule, *input, series) };
+            let key = match overflows {
+                true => overflow_key(),
+                false => group_key(&self.rule, *input, series, &mut Memo::of_nothing()),
+            };
             let group = match self.group_of(&key) {
                 Some(group) => group,
                 None => self.open_group(context, key),
@@ -335,7 +337,7 @@ impl RuleRun {
                 self.group_of[*number as usize] = NO_GROUP;
             }
         }
-        self.by_key.remove(group.key.bytes(), number);
+        self.by_key.remove(group.key.digest(), number);
         if group.awake {
             self.awake.retain(|other| *other != number);
         }

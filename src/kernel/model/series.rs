@@ -1,14 +1,17 @@
 //! A series: one metric name with one set of labels. Labels: sorted name=value pairs.
 //!
-//! Both are kept as one block of text in which fields end with a byte that no UTF-8 text contains
-//! (`0xFF`): one allocation a series, hashed and compared as bytes, cheap to clone.
+//! Labels are kept as one block of text in which fields end with a byte that no UTF-8 text contains
+//! (`0xFF`), hashed and compared as bytes. A host has many series of the same labels, so a series
+//! points at its name and its labels, which it [shares](Series::shared) with others.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
+use triomphe::Arc;
 
 use super::limits::Limits;
+use super::memo::Memo;
 use super::refusal::Refusal;
 use super::shared_text::SharedText;
 
@@ -21,9 +24,15 @@ type Text = SmallVec<[u8; 256]>;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(SharedText);
 
-/// A metric name and its labels.
+/// A metric name and its labels; in order of names first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Series(SharedText);
+pub struct Series(Arc<Parts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
+    name: SharedText,
+    labels: Labels,
+}
 
 /// The dense number that the series table gave a series. Numbers follow first appearance in the
 /// recorded sequence, so they are the same in every run over it.
@@ -43,11 +52,18 @@ impl Labels {
 
     /// Sorts by name and leaves out empty values. Of two values for one name the last wins.
     pub fn new<N: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (N, V)>) -> Labels {
+        Labels::of(&mut Memo::of_nothing(), pairs)
+    }
+
+    fn of<N: AsRef<str>, V: AsRef<str>>(
+        memo: &mut Memo,
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Labels {
         let mut pairs: SmallVec<[(N, V); 16]> = pairs.into_iter().collect();
         pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
         let mut text = Text::new();
         encode_pairs(&pairs, &mut text);
-        Labels(SharedText::from(text.as_slice()))
+        Labels(memo.text(&text))
     }
 
     pub fn iter(&self) -> Pairs<'_> {
@@ -64,7 +80,7 @@ impl Labels {
 
     /// The labels with these names, those that are there.
     pub fn only<S: AsRef<str>>(&self, names: &[S]) -> Labels {
-        self.iter().only(names)
+        self.iter().only(names, &mut Memo::of_nothing())
     }
 
     /// These labels with `others` laid over them.
@@ -76,6 +92,16 @@ impl Labels {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The hash of these bytes: the same in every run and on every machine.
+    pub fn digest(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(&self.0)
+    }
+
+    /// The same labels in the text that others share.
+    pub fn shared(&self, memo: &mut Memo) -> Labels {
+        Labels(memo.text(&self.0))
+    }
 }
 
 impl Series {
@@ -83,22 +109,33 @@ impl Series {
         name: &str,
         labels: impl IntoIterator<Item = (N, V)>,
     ) -> Series {
-        let mut pairs: SmallVec<[(N, V); 16]> = labels.into_iter().collect();
-        pairs.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        let mut text = Text::new();
-        text.extend_from_slice(name.as_bytes());
-        text.push(END);
-        encode_pairs(&pairs, &mut text);
-        Series(SharedText::from(text.as_slice()))
+        Series::of(&mut Memo::of_nothing(), name, labels)
     }
 
-    /// As [`Series::new`], but a name or label past its limit is a refusal.
+    fn of<N: AsRef<str>, V: AsRef<str>>(
+        memo: &mut Memo,
+        name: &str,
+        labels: impl IntoIterator<Item = (N, V)>,
+    ) -> Series {
+        let (name, labels) = (memo.text(name.as_bytes()), Labels::of(memo, labels));
+        Series(Arc::new(Parts { name, labels }))
+    }
+
+    /// The same series, whose name and labels are those that others share.
+    pub fn shared(&self, memo: &mut Memo) -> Series {
+        let (name, labels) = (memo.text(&self.0.name), self.0.labels.shared(memo));
+        Series(Arc::new(Parts { name, labels }))
+    }
+
+    /// As [`Series::new`], but in texts of the memo, and a name or label past its limit is a
+    /// refusal.
     pub fn within<N: AsRef<str>, V: AsRef<str>>(
         limits: &Limits,
+        memo: &mut Memo,
         name: &str,
         labels: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Series, Refusal> {
-        let series = Series::new(name, labels);
+        let series = Series::of(memo, name, labels);
         if name.is_empty() || name.len() > limits.name_bytes_max {
             return Err(Refusal::NameTooLong);
         }
@@ -117,28 +154,33 @@ impl Series {
     }
 
     pub fn name(&self) -> &str {
-        text_of(&self.0[..self.name_end()])
+        text_of(&self.0.name)
     }
 
-    pub fn labels(&self) -> Labels {
-        Labels(SharedText::from(&self.0[self.name_end() + 1..]))
+    pub fn labels(&self) -> &Labels {
+        &self.0.labels
     }
 
     pub fn pairs(&self) -> Pairs<'_> {
-        Pairs { rest: &self.0[self.name_end() + 1..] }
+        self.0.labels.iter()
     }
 
     pub fn label(&self, name: &str) -> Option<&str> {
         self.pairs().find(name)
     }
 
-    /// The canonical bytes: `metric 0xFF`, then as [`Labels::bytes`].
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
+    /// The length of its text, with a byte for the end of each field.
+    pub fn text_len(&self) -> usize {
+        self.0.name.len() + 1 + self.0.labels.0.len()
     }
 
-    fn name_end(&self) -> usize {
-        memchr::memchr(END, &self.0).expect("a series' text holds its name's end")
+    /// The hash of its canonical bytes, `name 0xFF`, then as [`Labels::bytes`]: the same in every
+    /// run and on every machine.
+    pub fn digest(&self) -> u64 {
+        let mut text = Text::from_slice(&self.0.name);
+        text.push(END);
+        text.extend_from_slice(&self.0.labels.0);
+        xxhash_rust::xxh3::xxh3_64(&text)
     }
 }
 
@@ -194,15 +236,15 @@ impl<'a> Pairs<'a> {
         None
     }
 
-    /// The labels with these names, those that are there.
-    pub fn only<S: AsRef<str>>(mut self, names: &[S]) -> Labels {
+    /// The labels with these names, those that are there, in a text of the memo.
+    pub fn only<S: AsRef<str>>(mut self, names: &[S], memo: &mut Memo) -> Labels {
         let mut text = Text::new();
         while let Some(pair) = self.next_raw() {
             if names.iter().any(|wanted| wanted.as_ref().as_bytes() == pair.name) {
                 text.extend_from_slice(pair.whole);
             }
         }
-        Labels(SharedText::from(text.as_slice()))
+        Labels(memo.text(&text))
     }
 }
 
@@ -270,7 +312,8 @@ struct SeriesText {
 
 impl Serialize for Series {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        SeriesText { name: self.name().to_owned(), labels: self.labels() }.serialize(serializer)
+        SeriesText { name: self.name().to_owned(), labels: self.labels().clone() }
+            .serialize(serializer)
     }
 }
 
@@ -300,7 +343,7 @@ mod tests {
         let limits =
             Limits { labels_max: 1, name_bytes_max: 4, value_bytes_max: 3, ..Limits::default() };
         let check = |name: &str, labels: &[(&str, &str)]| {
-            Series::within(&limits, name, labels.iter().copied()).err()
+            Series::within(&limits, &mut Memo::new(), name, labels.iter().copied()).err()
         };
         assert_eq!(check("load", &[("host", "abc")]), None);
         assert_eq!(check("load1", &[]), Some(Refusal::NameTooLong));

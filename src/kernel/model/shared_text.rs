@@ -9,7 +9,7 @@ use std::ops::Deref;
 
 use triomphe::ThinArc;
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SharedText(ThinArc<(), u8>);
 
 impl From<&[u8]> for SharedText {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::kernel::model::census::Census;
-use crate::kernel::model::{Labels, Series};
+use crate::kernel::model::{Labels, Memo, Series};
 use crate::kernel::rule::Grouping;
 use crate::kernel::rule::program::Fault;
 use crate::kernel::rule::ruleset::{Binding, RuleIndex, Ruleset};
@@ -24,6 +24,8 @@ pub struct Router {
     /// series and group them alike.
     place_of: Vec<u32>,
     groups: Vec<Groups>,
+    /// Groups' keys, which rules share.
+    keys: Memo,
 }
 
 #[derive(Debug, Default)]
@@ -66,8 +68,8 @@ impl Route {
 
 impl Router {
     pub fn new(ruleset: Arc<Ruleset>, shards: u32, groups_max: usize) -> Router {
-        let (place_of, groups) = (Vec::new(), Vec::new());
-        let mut router = Router { ruleset, shards, groups_max, place_of, groups };
+        let (place_of, groups, keys) = (Vec::new(), Vec::new(), Memo::new());
+        let mut router = Router { ruleset, shards, groups_max, place_of, groups, keys };
         router.find_places(|_| None);
         router
     }
@@ -148,12 +150,7 @@ impl Router {
             }
             entered.push((place, binding.input, route.entries.len()));
             let rule = self.ruleset.rule(binding.rule);
-            let mut key = group_key(rule, binding.input, series);
-            // Rules that group alike share the key's text.
-            if let Some((_, known)) = route.entries.iter().rev().find(|(_, known)| known.key == key)
-            {
-                key = known.key.clone();
-            }
+            let mut key = group_key(rule, binding.input, series, &mut self.keys);
             let groups = &mut self.groups[place as usize];
             if !groups.enter(&key, &rule.by, self.groups_max) {
                 route.overflow.push(binding.rule);
@@ -177,7 +174,7 @@ impl Router {
             }
             left.push((place, binding.input));
             let rule = self.ruleset.rule(binding.rule);
-            let key = group_key(rule, binding.input, series);
+            let key = group_key(rule, binding.input, series, &mut Memo::of_nothing());
             self.groups[place as usize].leave(&key, &rule.by);
         }
     }
@@ -189,7 +186,7 @@ impl Groups {
         let fits = match by {
             // Counting is enough.
             Grouping::EachSeries => self.each < groups_max,
-            Grouping::By(_) => self.series.enter(hash(key), groups_max),
+            Grouping::By(_) => self.series.enter(key.digest(), groups_max),
         };
         self.each += usize::from(fits && *by == Grouping::EachSeries);
         self.overflowed += u64::from(!fits);
@@ -199,11 +196,7 @@ impl Groups {
     fn leave(&mut self, key: &Labels, by: &Grouping) {
         match by {
             Grouping::EachSeries => self.each = self.each.saturating_sub(1),
-            Grouping::By(_) => self.series.leave(hash(key)),
+            Grouping::By(_) => self.series.leave(key.digest()),
         }
     }
-}
-
-fn hash(key: &Labels) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(key.bytes())
 }

@@ -293,6 +293,11 @@ impl Sequencer {
             from.series[slot].as_ref().expect("a batch announces a slot before it uses it");
         let id = self.intern(series, source, out).ok_or(Refusal::TooManySeries)?;
         from.slots[slot] = SlotEntry { id, generation: self.table.generation(id) };
+        let known = self.table.series(id);
+        if known == series {
+            // One text is enough where another source, or a run before, brought its own.
+            from.series[slot] = Some(known.clone());
+        }
         if self.table.entry(id).overflow {
             from.refused.add(Refusal::TooManySeries, 1);
         }

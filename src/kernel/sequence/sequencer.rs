@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::kernel::model::{
-    Batch, Duration, EventTime, Labels, Limits, Now, RefusalCounts, Series, SourceId,
+    Batch, Duration, EventTime, Labels, Limits, Memo, Now, RefusalCounts, Series, SourceId,
 };
 use crate::kernel::rule::ruleset::{RuleIndex, Ruleset};
 use crate::kernel::rule::succession::Succession;
@@ -274,12 +274,12 @@ impl Sequencer {
     pub fn restore(&mut self, snapshot: Snapshot, from: EventTime) -> Vec<Input> {
         assert!(self.position == 0 && self.table.live() == 0);
         self.set_watermark(snapshot.watermark);
-        self.position = snapshot.position;
-        self.newest = snapshot.newest;
-        self.swept = snapshot.watermark;
-        self.listening.from = from;
+        (self.position, self.newest) = (snapshot.position, snapshot.newest);
+        (self.swept, self.listening.from) = (snapshot.watermark, from);
         let mut out = self.rows(None, 0);
+        let mut memo = Memo::new();
         for (series, newest, heard, last, counts) in snapshot.series {
+            let series = series.shared(&mut memo);
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
             (entry.newest, entry.heard) = (newest, heard);

@@ -119,7 +119,8 @@ impl SeriesTable {
     }
 
     pub fn find(&self, series: &Series) -> Option<SeriesId> {
-        self.ids.find(series.bytes(), key_of(&self.series)).map(SeriesId)
+        let is_it = |number: u32| self.series[number as usize].as_ref() == Some(series);
+        self.ids.find(series.digest(), is_it).map(SeriesId)
     }
 
     /// The series' number; a new one while fewer than `series_max` are live.
@@ -151,7 +152,7 @@ impl SeriesTable {
         self.overflowing.remove(&id);
         entry.generation = entry.generation.wrapping_add(1);
         self.overflow_names -= usize::from(entry.overflow);
-        self.ids.remove(series.bytes(), id.0);
+        self.ids.remove(series.digest(), id.0);
         self.free.push(id);
     }
 
@@ -163,22 +164,22 @@ impl SeriesTable {
             Some(id) => {
                 entry.generation = self.entries[id.index()].generation;
                 self.entries[id.index()] = entry;
-                self.series[id.index()] = Some(series.clone());
+                self.series[id.index()] = Some(series);
                 id
             }
             None => {
                 self.entries.push(entry);
-                self.series.push(Some(series.clone()));
+                self.series.push(Some(series));
                 SeriesId(self.entries.len() as u32 - 1)
             }
         };
-        self.ids.insert(series.bytes(), id.0, key_of(&self.series));
+        let known = &self.series;
+        self.ids.insert(id.0, |number| {
+            let series = known[number as usize].as_ref();
+            series.expect("only live series are in the index").digest()
+        });
         id
     }
-}
-
-fn key_of<'a>(series: &'a [Option<Series>]) -> impl Fn(u32) -> &'a [u8] {
-    |number| series[number as usize].as_ref().expect("only live series are in the index").bytes()
 }
 
 #[cfg(test)]

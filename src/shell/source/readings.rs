@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::kernel::model::{Announcement, Batch, EventTime, Limits, Op, Refusal, Series, Slot};
+use crate::kernel::model::{
+    Announcement, Batch, EventTime, Limits, Memo, Op, Refusal, Series, Slot,
+};
 
 /// Series come and go. Past this many the table begins anew, which costs one batch of
 /// announcements.
@@ -36,7 +38,7 @@ impl Slots {
         at: Option<EventTime>,
         value: f64,
     ) {
-        match Series::within(limits, metric, labels) {
+        match Series::within(limits, &mut Memo::of_nothing(), metric, labels) {
             Ok(_) if !value.is_finite() => batch.refused.add(Refusal::NotFinite, 1),
             Ok(series) => {
                 let slot = self.slot(batch, series);

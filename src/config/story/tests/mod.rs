@@ -99,7 +99,7 @@ fn event(
     value: f64,
     fired_at: Option<EventTime>,
 ) -> Event {
-    let (key, level) = (series.labels(), Level::Warning);
+    let (key, level) = (series.labels().clone(), Level::Warning);
     let identity = Identity { rule, key: &key, since: at, kind, level, at, repeat: 0 };
     Event {
         id: EventId::of(&identity),

@@ -7,7 +7,7 @@ use memchr::memchr2;
 
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
-use super::{Expected, Sample, Times, past_key};
+use super::{Expected, RawKey, Sample, Times};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedInflux;
@@ -22,8 +22,8 @@ impl Expected for ExpectedInflux {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
-        let (number, rest) = Decimal::cut(past_key(text, key)?.strip_prefix(b"=")?)?;
+    fn read<'a>(text: &'a [u8], key: RawKey<'_>, times: &mut Times) -> Option<Sample<'a>> {
+        let (number, rest) = Decimal::cut(key.past(text)?.strip_prefix(b"=")?)?;
         let (value, rest) = match rest {
             [b'i', rest @ ..] => (number.integer()?, rest),
             rest => (number.value()?, rest),

@@ -11,7 +11,7 @@ use memchr::memchr2;
 use super::super::decimal::Decimal;
 use super::super::json_lines::ends_in_time;
 use super::super::number::TimeUnit;
-use super::{Expected, Sample, Times, past_key};
+use super::{Expected, RawKey, Sample, Times};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedJson;
@@ -25,12 +25,12 @@ impl Expected for ExpectedJson {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
+    fn read<'a>(text: &'a [u8], key: RawKey<'_>, times: &mut Times) -> Option<Sample<'a>> {
         // Keys that begin with a quote are no beginnings of lines.
         if text.first() != Some(&b'{') {
             return None;
         }
-        let fields = past_key(text, key)?;
+        let fields = key.past(text)?;
         let (at, value, rest) = if let Some(rest) = fields.strip_prefix(b"\"ts\":") {
             let (at, rest) = times.read(rest, time)?;
             let (value, rest) = number(past_comma(rest)?.strip_prefix(b"\"value\":")?)?;
@@ -42,7 +42,7 @@ impl Expected for ExpectedJson {
                     let (at, rest) = times.read(next.strip_prefix(b"\"ts\":")?, time)?;
                     (at, value, rest)
                 }
-                None if ends_in_time(key) => return None,
+                None if ends_in_time(&text[..key.length()]) => return None,
                 None => (EventTime::MIN, value, rest),
             }
         };

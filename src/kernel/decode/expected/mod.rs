@@ -14,6 +14,7 @@ mod statsd;
 mod times;
 
 use super::Intake;
+use super::intake::RawKey;
 use super::lines::Run;
 use super::number::TimeUnit;
 use crate::kernel::model::{EventTime, Op};
@@ -31,7 +32,7 @@ pub trait Expected {
     fn guess<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]>;
 
     /// The sample of the line that the text begins with, if its raw key is `key`, which is known.
-    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>>;
+    fn read<'a>(text: &'a [u8], key: RawKey<'_>, times: &mut Times) -> Option<Sample<'a>>;
 }
 
 /// One sample, and the text after it, which must be the line's end.
@@ -68,26 +69,6 @@ pub fn run<E: Expected>(
     Run { lines, bytes: text.len() - rest.len() }
 }
 
-/// What follows on a key. Keys are compared here and not by the library's call, which costs as much
-/// as a comparison of so few bytes.
-#[inline(always)]
-fn past_key<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    const WIDE: usize = 16;
-    let (front, rest) = text.split_at_checked(key.len())?;
-    let Some(end) = key.last_chunk::<WIDE>() else {
-        return (front == key).then_some(rest);
-    };
-    let (pieces, _) = key.as_chunks::<WIDE>();
-    let (met, _) = front.as_chunks::<WIDE>();
-    for (met, piece) in met.iter().zip(pieces) {
-        if met != piece {
-            return None;
-        }
-    }
-    // The last bytes are compared as one piece, of which a part was compared before.
-    (front.last_chunk::<WIDE>() == Some(end)).then_some(rest)
-}
-
 /// Apart, so that the loop over expected lines stays small.
 #[inline(never)]
 fn guessed<'a, E: Expected>(
@@ -98,7 +79,7 @@ fn guessed<'a, E: Expected>(
 ) -> Option<(u32, Sample<'a>)> {
     let key = E::guess(text, scratch)?;
     let slot = intake.find(key)?;
-    Some((slot, E::read(text, key, times)?))
+    Some((slot, E::read(text, RawKey::cut(key), times)?))
 }
 
 #[inline(always)]

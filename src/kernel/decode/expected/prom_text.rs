@@ -8,7 +8,7 @@ use memchr::memchr3;
 use super::super::decimal::Decimal;
 use super::super::number::TimeUnit;
 use super::super::prom_text::MILLIS_DIGITS_MIN;
-use super::{Expected, Sample, Times, past_key};
+use super::{Expected, RawKey, Sample, Times};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedProm;
@@ -21,8 +21,8 @@ impl Expected for ExpectedProm {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
-        let (value, rest) = Decimal::cut(past_key(text, key)?.strip_prefix(b" ")?)?;
+    fn read<'a>(text: &'a [u8], key: RawKey<'_>, times: &mut Times) -> Option<Sample<'a>> {
+        let (value, rest) = Decimal::cut(key.past(text)?.strip_prefix(b" ")?)?;
         let (at, rest) = match rest.strip_prefix(b" ") {
             Some(rest) => times.read(rest, time)?,
             None => (EventTime::MIN, rest),

@@ -7,7 +7,7 @@ use memchr::{memchr2, memchr3};
 
 use super::super::decimal::{Decimal, word};
 use super::super::number::TimeUnit;
-use super::{Expected, Sample, Times};
+use super::{Expected, RawKey, Sample, Times};
 use crate::kernel::model::{EventTime, Op};
 
 pub struct ExpectedStatsD;
@@ -29,9 +29,12 @@ impl Expected for ExpectedStatsD {
     }
 
     #[inline(always)]
-    fn read<'a>(text: &'a [u8], key: &[u8], times: &mut Times) -> Option<Sample<'a>> {
-        let name_len = shared_len(text, key);
-        let tags = key.get(name_len..)?.strip_prefix(b"\xFF")?;
+    fn read<'a>(text: &'a [u8], key: RawKey<'_>, times: &mut Times) -> Option<Sample<'a>> {
+        let name_len = shared_len(text, key.front);
+        let tags = match key.front.get(name_len..)?.strip_prefix(b"\xFF")? {
+            [] => key.rest,
+            short => short,
+        };
         let (number, rest) = Decimal::cut(text[name_len..].strip_prefix(b":")?)?;
         let mut value = number.value()?;
         let (kind, mut rest) = match rest {

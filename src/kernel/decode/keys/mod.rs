@@ -1,6 +1,7 @@
 //! A cache from raw keys to slots, bounded by number and by bytes.
 //!
-//! A key's bytes are stored once, in the [`Arena`]; the [`Table`] finds its slot by hash. Senders
+//! A key's bytes are stored once, in the [`Arena`], and those that many keys end in once for all
+//! ([`Rests`]); the [`Table`] finds its slot by hash. Senders
 //! repeat their series in one order, or in orders that have long stretches in common, so each slot
 //! also remembers which slot came after it last time: that one is *expected* next, and a caller
 //! that finds its bytes at hand needs no hash and no search.
@@ -10,6 +11,8 @@
 //! hashes, and not on what was expected.
 
 mod arena;
+mod raw;
+mod rests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,6 +22,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::kernel::model::{Refusal, Slot};
 
 use arena::{Arena, Place};
+pub use raw::RawKey;
+use rests::Rests;
 use table::Table;
 
 /// What a raw key stands for: a slot, or why every sample of this key is refused.
@@ -30,7 +35,8 @@ pub struct Keys {
     bytes: usize,
     seed: u64,
     table: Table,
-    arena: Arena,
+    fronts: Arena,
+    rests: Rests,
     held: Vec<Held>,
     free: Vec<u32>,
     hand: usize,
@@ -38,10 +44,12 @@ pub struct Keys {
     forecast: Forecast,
 }
 
-/// A slot: where its key lies and what is known of it. The place stands in two parts, which makes
-/// it 12 bytes and not 16.
+/// A slot: where its key lies and what is known of it. The place of its front stands in two parts,
+/// which makes it 16 bytes and not 20.
 struct Held {
     page: u32,
+    /// The number of what its key ends in.
+    rest: u32,
     /// The slot that came after this one last time, or [`NONE`].
     next: u32,
     start: u16,
@@ -84,7 +92,8 @@ impl Keys {
             bytes: 0,
             seed: 0,
             table: Table::default(),
-            arena: Arena::default(),
+            fronts: Arena::default(),
+            rests: Rests::default(),
             held: Vec::new(),
             free: Vec::new(),
             hand: 0,
@@ -102,7 +111,7 @@ impl Keys {
 
     pub fn get(&mut self, raw: &[u8]) -> Option<Key> {
         let slot = match self.expected() {
-            Some((slot, key)) if key == raw => slot,
+            Some((slot, key)) if key.is(raw) => slot,
             Some(_) | None => self.find(raw)?,
         };
         self.meet(slot);
@@ -111,15 +120,20 @@ impl Keys {
 
     /// The slot that is likely to come next, and its raw key.
     #[inline(always)]
-    pub fn expected(&self) -> Option<(u32, &[u8])> {
+    pub fn expected(&self) -> Option<(u32, RawKey<'_>)> {
         let slot = self.forecast.expected;
         let held = self.held.get(slot as usize).filter(|held| held.state != State::Free)?;
-        Some((slot, self.arena.get(held.place())))
+        Some((slot, self.raw(held)))
+    }
+
+    #[inline(always)]
+    fn raw(&self, held: &Held) -> RawKey<'_> {
+        RawKey { front: self.fronts.get(held.place()), rest: self.rests.get(held.rest) }
     }
 
     /// The slot of a raw key, which does not count as seen yet.
     pub fn find(&self, raw: &[u8]) -> Option<u32> {
-        let is_it = |slot: u32| self.arena.get(self.held[slot as usize].place()) == raw;
+        let is_it = |slot: u32| self.raw(&self.held[slot as usize]).is(raw);
         self.table.find(self.hash(raw), is_it)
     }
 
@@ -154,7 +168,9 @@ impl Keys {
         self.bytes += raw.len();
         // A new key has to be seen a second time before it counts as in use, so a flood of keys
         // that come once takes out its own kind and not the series that keep coming.
-        let new = Held { page: 0, next: NONE, start: 0, refusal, state: State::Unseen };
+        let key = RawKey::cut(raw);
+        let rest = self.rests.enter(key.rest);
+        let new = Held { page: 0, rest, next: NONE, start: 0, refusal, state: State::Unseen };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.held[slot as usize] = new;
@@ -165,8 +181,8 @@ impl Keys {
                 (self.held.len() - 1) as u32
             }
         };
-        let Keys { arena, held, .. } = self;
-        let place = arena.put(slot, raw, |slot, to| held[slot as usize].lies_at(to));
+        let Keys { fronts, held, .. } = self;
+        let place = fronts.put(slot, key.front, |slot, to| held[slot as usize].lies_at(to));
         self.held[slot as usize].lies_at(place);
         self.table.insert(self.hash(raw), slot);
         self.forecast.came(slot, &mut self.held);
@@ -195,7 +211,8 @@ impl Keys {
     pub fn clear(&mut self) {
         self.evictions += self.len() as u64;
         self.table.clear();
-        self.arena.clear();
+        self.fronts.clear();
+        self.rests.clear();
         self.held.clear();
         self.free.clear();
         self.bytes = 0;
@@ -235,13 +252,13 @@ impl Keys {
     }
 
     fn take_out(&mut self, slot: usize) {
-        let held = &mut self.held[slot];
-        held.state = State::Free;
-        let place = held.place();
-        let raw = self.arena.get(place);
+        self.held[slot].state = State::Free;
+        let held = &self.held[slot];
+        let (place, rest, raw) = (held.place(), held.rest, self.raw(held).to_vec());
         self.bytes -= raw.len();
-        self.table.remove(self.hash(raw), slot as u32);
-        self.arena.remove(place);
+        self.table.remove(self.hash(&raw), slot as u32);
+        self.fronts.remove(place);
+        self.rests.leave(rest);
         self.free.push(slot as u32);
         self.evictions += 1;
     }

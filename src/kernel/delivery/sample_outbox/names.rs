@@ -56,7 +56,7 @@ impl Names {
         self.by_host[host.index()] = NONE;
         self.entry_mut(own).live = false;
         if self.entry(own).waiting > 0 {
-            self.held_bytes += self.entry(own).series.bytes().len();
+            self.held_bytes += self.entry(own).series.text_len();
         } else {
             self.remove(own);
         }
@@ -90,7 +90,7 @@ impl Names {
         let entry = self.entry_mut(own);
         entry.waiting -= 1;
         if entry.waiting == 0 && !entry.live {
-            self.held_bytes -= self.entry(own).series.bytes().len();
+            self.held_bytes -= self.entry(own).series.text_len();
             self.remove(own);
         }
     }
