@@ -72,7 +72,21 @@ impl RuleRun {
         let known = &mut self.groups[group];
         if due < known.wake {
             known.wake = due;
+            if self.timers.len() == self.timers.capacity() {
+                self.clear_agenda();
+            }
             self.timers.push(Reverse(Due::new(due, group)));
+        }
+    }
+
+    /// Takes out the void entries of a full agenda, which grows only if they were few.
+    #[cold]
+    fn clear_agenda(&mut self) {
+        let groups = &self.groups;
+        let stands = |due: &Due| groups.get(due.group).map(|it| it.wake) == Some(due.at());
+        self.timers.retain(|Reverse(due)| stands(due));
+        if self.timers.len() > self.timers.capacity() / 8 * 7 {
+            self.timers.reserve(self.timers.capacity());
         }
     }
 }

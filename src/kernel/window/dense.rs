@@ -12,6 +12,7 @@
 //! its own samples alone: not on other groups, the number of shards, or when the store was made.
 
 mod cell;
+mod column;
 mod saved;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ use crate::kernel::rule::Shape;
 use crate::kernel::rule::view::Reduction;
 
 use cell::Cell;
+use column::Column;
 pub use saved::PanePart;
 
 /// Windows of more panes are kept group by group, where empty panes take no room.
@@ -35,7 +37,7 @@ struct Pane {
     number: i64,
     start: EventTime,
     end: EventTime,
-    cells: Vec<Cell>,
+    cells: Column,
 }
 
 #[derive(Clone, Debug)]
@@ -58,11 +60,11 @@ pub struct Dense {
     /// The block that the beginning of the window lies in, and that beginning. Earlier blocks are
     /// full.
     block: i64,
-    beginning: Vec<Cell>,
+    beginning: Column,
     /// By group: a sample entered or left since the last judgement.
     changed: Vec<bool>,
     /// Columns to be used again.
-    spare: Vec<Vec<Cell>>,
+    spare: Vec<Column>,
 }
 
 impl Dense {
@@ -85,7 +87,7 @@ impl Dense {
             hint: 0,
             closed: EventTime::MIN,
             block: i64::MIN,
-            beginning: Vec::new(),
+            beginning: Column::default(),
             changed: Vec::new(),
             spare: Vec::new(),
         })
@@ -97,9 +99,9 @@ impl Dense {
         if groups > self.groups {
             self.groups = groups;
             for pane in &mut self.panes {
-                pane.cells.resize(groups, Cell::default());
+                pane.cells.resize(groups);
             }
-            self.beginning.resize(groups, Cell::default());
+            self.beginning.resize(groups);
             self.changed.resize(groups, false);
         }
     }
@@ -123,7 +125,7 @@ impl Dense {
             }
             self.hint = self.pane_of(at);
         }
-        self.panes[self.hint].cells[group as usize].add(value);
+        self.panes[self.hint].cells.add(group as usize, value);
         Placed::Open
     }
 
@@ -141,10 +143,10 @@ impl Dense {
                 if self.block_of(self.panes[at].number) < block {
                     break;
                 }
-                self.panes[at].cells[group].add(value);
+                self.panes[at].cells.add(group, value);
             }
         } else {
-            self.panes[index].cells[group].add(value);
+            self.panes[index].cells.add(group, value);
             self.begin_anew(group);
         }
         self.changed[group] = true;
@@ -165,9 +167,10 @@ impl Dense {
             let number = self.panes[index].number;
             self.begin_block(self.block_of(number));
             let pane = &self.panes[index];
-            for (group, cell) in pane.cells.iter().enumerate() {
-                self.beginning[group].merge(cell);
-                self.changed[group] |= cell.count > 0;
+            for (group, changed) in self.changed.iter_mut().enumerate() {
+                let cell = pane.cells.get(group);
+                self.beginning.merge(group, &cell);
+                *changed |= cell.count > 0;
             }
         }
         self.begin_block(self.block_of(self.number_of(end)));
@@ -183,13 +186,9 @@ impl Dense {
     /// A pane of a full block left the windows.
     fn note_gone(&mut self, gone: &Pane) {
         let next = self.panes.front().filter(|next| self.same_block(next.number, gone.number));
-        let Some(next) = next else {
-            let held = gone.cells.iter().map(|cell| cell.count > 0);
-            self.changed.iter_mut().zip(held).for_each(|(changed, held)| *changed |= held);
-            return;
-        };
-        for ((changed, cell), next) in self.changed.iter_mut().zip(&gone.cells).zip(&next.cells) {
-            *changed |= cell.count > next.count;
+        for (group, changed) in self.changed.iter_mut().enumerate() {
+            let later = next.map_or(0, |next| next.cells.count(group));
+            *changed |= gone.cells.count(group) > later;
         }
     }
 
@@ -206,15 +205,16 @@ impl Dense {
     /// The number of samples in the window that was just closed.
     pub fn count(&self, group: u32) -> u32 {
         let group = group as usize;
-        let rest = self.oldest_rest().map_or(0, |rest| rest[group].count);
-        rest + self.beginning[group].count
+        let rest = self.oldest_rest().map_or(0, |rest| rest.count(group));
+        rest + self.beginning.count(group)
     }
 
     /// A reduction of the window that was just closed; `None` when it is empty or went past the
     /// range of `f64`.
     pub fn view(&self, group: u32, reduction: Reduction) -> Option<f64> {
-        let mut whole = self.oldest_rest().map_or(Cell::default(), |rest| rest[group as usize]);
-        whole.merge(&self.beginning[group as usize]);
+        let group = group as usize;
+        let mut whole = self.oldest_rest().map_or(Cell::default(), |rest| rest.get(group));
+        whole.merge(&self.beginning.get(group));
         let count = f64::from(whole.count);
         let value = match reduction {
             _ if whole.count == 0 => return None,
@@ -240,7 +240,7 @@ impl Dense {
 
     /// Whether the group has a sample that was judged or is still to be.
     pub fn holds(&self, group: u32) -> bool {
-        self.panes.iter().any(|pane| pane.cells[group as usize].count > 0)
+        self.panes.iter().any(|pane| pane.cells.count(group as usize) > 0)
             || self.ahead.values().any(|cells| cells.contains_key(&group))
     }
 
@@ -255,9 +255,9 @@ impl Dense {
             return;
         }
         for pane in &mut self.panes {
-            pane.cells[group] = Cell::default();
+            pane.cells.set(group, Cell::default());
         }
-        self.beginning[group] = Cell::default();
+        self.beginning.set(group, Cell::default());
         self.changed[group] = false;
     }
 
@@ -277,7 +277,7 @@ impl Dense {
         EventTime::from_nanos(number.saturating_mul(self.every.nanos()))
     }
 
-    fn oldest_rest(&self) -> Option<&[Cell]> {
+    fn oldest_rest(&self) -> Option<&Column> {
         let oldest = self.panes.front().filter(|pane| self.block_of(pane.number) < self.block)?;
         Some(&oldest.cells)
     }
@@ -298,7 +298,7 @@ impl Dense {
         }
         let before = self.full();
         self.block = block;
-        self.beginning.fill(Cell::default());
+        self.beginning.clear();
         // From the newest of the block before to its oldest; panes of later blocks are still open.
         for index in (before..self.full()).rev() {
             let number = self.panes[index].number;
@@ -307,10 +307,11 @@ impl Dense {
                 continue;
             }
             let later = std::mem::take(&mut self.panes[index + 1].cells);
-            for (cell, later) in self.panes[index].cells.iter_mut().zip(&later) {
-                let mut rest = *later;
-                rest.merge(cell);
-                *cell = rest;
+            let cells = &mut self.panes[index].cells;
+            for group in 0..self.groups {
+                let mut rest = later.get(group);
+                rest.merge(&cells.get(group));
+                cells.set(group, rest);
             }
             self.panes[index + 1].cells = later;
         }
@@ -326,9 +327,9 @@ impl Dense {
         let judged = self.panes.partition_point(|pane| pane.end <= self.closed);
         let mut beginning = Cell::default();
         for index in self.full()..judged {
-            beginning.merge(&self.panes[index].cells[group]);
+            beginning.merge(&self.panes[index].cells.get(group));
         }
-        self.beginning[group] = beginning;
+        self.beginning.set(group, beginning);
     }
 
     /// The index of the pane that a time falls in; there is one from now on.
@@ -341,16 +342,16 @@ impl Dense {
         let number = self.number_of(end);
         let mut cells = self.spare.pop().unwrap_or_default();
         cells.clear();
-        cells.resize(self.groups, Cell::default());
+        cells.resize(self.groups);
         for (group, cell) in self.ahead.remove(&number).into_iter().flatten() {
-            cells[group as usize] = cell;
+            cells.set(group as usize, cell);
         }
         if self.block_of(number) < self.block
             && let Some(later) = self.panes.get(index)
             && self.same_block(later.number, number)
         {
             // It is late, and its block is summed up.
-            cells.copy_from_slice(&later.cells);
+            cells = later.cells.clone();
         }
         self.panes.insert(index, Pane { number, start: end - self.every, end, cells });
         index

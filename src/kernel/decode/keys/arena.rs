@@ -1,17 +1,18 @@
-//! The bytes of the keys, each once, in pages.
+//! The bytes of pieces of keys, in pages.
 //!
-//! A key that is taken out leaves a gap. When gaps make up a quarter of the pages, a new page is
+//! A piece that is taken out leaves a gap. When gaps make up a quarter of the pages, a new page is
 //! made of what is left in the page with the most gaps, so the arena stays within 4/3 of the
 //! bytes in use and a few pages.
 
 const PAGE_BYTES: usize = 64 << 10;
-/// A record is its slot, the key's length and the key; the slot [`NONE`] marks a gap.
+/// A record is its owner's number, the piece's length and the piece; the number [`NONE`] marks a
+/// gap.
 const HEAD_BYTES: usize = 8;
 const NONE: u32 = u32::MAX;
 
 #[derive(Default)]
 pub struct Arena {
-    /// Of [`PAGE_BYTES`], or for a key that is larger than that, of its size.
+    /// Of [`PAGE_BYTES`], or for a piece that is larger than that, of its size.
     pages: Vec<Page>,
     /// Pages without bytes.
     vacant: Vec<u32>,
@@ -27,7 +28,7 @@ struct Page {
     gaps: usize,
 }
 
-/// Where a key lies.
+/// Where a piece lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     pub page: u32,
@@ -36,15 +37,15 @@ pub struct Place {
 }
 
 impl Arena {
-    /// Stores a slot's key, and tells where other slots' keys went if some had to move.
-    pub fn put(&mut self, slot: u32, key: &[u8], mut moved: impl FnMut(u32, Place)) -> Place {
-        let size = HEAD_BYTES + key.len();
+    /// Stores a piece, and tells where others went if some had to move.
+    pub fn put(&mut self, owner: u32, piece: &[u8], mut moved: impl FnMut(u32, Place)) -> Place {
+        let size = HEAD_BYTES + piece.len();
         if size > PAGE_BYTES {
             let page = self.new_page(size);
-            return self.append(page, slot, key);
+            return self.append(page, owner, piece);
         }
         if let Some(page) = self.open.filter(|page| self.has_room(*page, size)) {
-            return self.append(page, slot, key);
+            return self.append(page, owner, piece);
         }
         if self.gaps * 4 > self.used {
             self.compact(&mut moved);
@@ -53,7 +54,7 @@ impl Arena {
             Some(page) => page,
             None => self.open_page(),
         };
-        self.append(page, slot, key)
+        self.append(page, owner, piece)
     }
 
     #[inline(always)]
@@ -75,22 +76,18 @@ impl Arena {
         }
     }
 
-    pub fn clear(&mut self) {
-        *self = Arena::default();
-    }
-
     fn has_room(&self, page: u32, size: usize) -> bool {
         self.pages[page as usize].records.len() + size <= PAGE_BYTES
     }
 
-    fn append(&mut self, page: u32, slot: u32, key: &[u8]) -> Place {
+    fn append(&mut self, page: u32, owner: u32, piece: &[u8]) -> Place {
         let records = &mut self.pages[page as usize].records;
         let start = u16::try_from(records.len()).expect("a page with room is no longer than this");
-        let len = u32::try_from(key.len()).expect("a key is part of a line, which is bounded");
-        records.extend_from_slice(&slot.to_le_bytes());
+        let len = u32::try_from(piece.len()).expect("a piece is part of a line, which is bounded");
+        records.extend_from_slice(&owner.to_le_bytes());
         records.extend_from_slice(&len.to_le_bytes());
-        records.extend_from_slice(key);
-        self.used += HEAD_BYTES + key.len();
+        records.extend_from_slice(piece);
+        self.used += HEAD_BYTES + piece.len();
         Place { page, start }
     }
 
@@ -103,7 +100,7 @@ impl Arena {
     fn new_page(&mut self, size: usize) -> u32 {
         let page = self.vacant.pop().unwrap_or_else(|| {
             self.pages.push(Page::default());
-            u32::try_from(self.pages.len() - 1).expect("fewer pages than keys")
+            u32::try_from(self.pages.len() - 1).expect("fewer pages than pieces")
         });
         self.pages[page as usize].records.reserve_exact(size);
         page
@@ -120,10 +117,10 @@ impl Arena {
         let mut rest = &records[..];
         while !rest.is_empty() {
             let (head, after) = rest.split_at(HEAD_BYTES);
-            let (key, next) = after.split_at(length(head));
-            let slot = number(&head[..4]);
-            if slot != NONE {
-                moved(slot, self.append(page, slot, key));
+            let (piece, next) = after.split_at(length(head));
+            let owner = number(&head[..4]);
+            if owner != NONE {
+                moved(owner, self.append(page, owner, piece));
             }
             rest = next;
         }
@@ -142,7 +139,7 @@ impl Arena {
     }
 }
 
-/// The length of the key, from a record's head.
+/// The length of the piece, from a record's head.
 fn length(head: &[u8]) -> usize {
     number(&head[4..8]) as usize
 }

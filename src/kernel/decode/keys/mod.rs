@@ -1,7 +1,7 @@
 //! A cache from raw keys to slots, bounded by number and by bytes.
 //!
-//! A key's bytes are stored once, in the [`Arena`], and those that many keys end in once for all
-//! ([`Rests`]); the [`Table`] finds its slot by hash. Senders
+//! A key is two [`Pieces`], which it shares with other keys; the [`Table`] finds its slot by hash.
+//! Senders
 //! repeat their series in one order, or in orders that have long stretches in common, so each slot
 //! also remembers which slot came after it last time: that one is *expected* next, and a caller
 //! that finds its bytes at hand needs no hash and no search.
@@ -11,8 +11,8 @@
 //! hashes, and not on what was expected.
 
 mod arena;
+mod pieces;
 mod raw;
-mod rests;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,9 +21,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::kernel::model::{Refusal, Slot};
 
-use arena::{Arena, Place};
+use pieces::Pieces;
 pub use raw::RawKey;
-use rests::Rests;
 use table::Table;
 
 /// What a raw key stands for: a slot, or why every sample of this key is refused.
@@ -35,8 +34,7 @@ pub struct Keys {
     bytes: usize,
     seed: u64,
     table: Table,
-    fronts: Arena,
-    rests: Rests,
+    pieces: Pieces,
     held: Vec<Held>,
     free: Vec<u32>,
     hand: usize,
@@ -44,15 +42,12 @@ pub struct Keys {
     forecast: Forecast,
 }
 
-/// A slot: where its key lies and what is known of it. The place of its front stands in two parts,
-/// which makes it 16 bytes and not 20.
+/// A slot: of which pieces its key is and what is known of it.
 struct Held {
-    page: u32,
-    /// The number of what its key ends in.
+    front: u32,
     rest: u32,
     /// The slot that came after this one last time, or [`NONE`].
     next: u32,
-    start: u16,
     refusal: Option<Refusal>,
     state: State,
 }
@@ -92,8 +87,7 @@ impl Keys {
             bytes: 0,
             seed: 0,
             table: Table::default(),
-            fronts: Arena::default(),
-            rests: Rests::default(),
+            pieces: Pieces::default(),
             held: Vec::new(),
             free: Vec::new(),
             hand: 0,
@@ -128,7 +122,7 @@ impl Keys {
 
     #[inline(always)]
     fn raw(&self, held: &Held) -> RawKey<'_> {
-        RawKey { front: self.fronts.get(held.place()), rest: self.rests.get(held.rest) }
+        RawKey { front: self.pieces.get(held.front), rest: self.pieces.get(held.rest) }
     }
 
     /// The slot of a raw key, which does not count as seen yet.
@@ -169,8 +163,8 @@ impl Keys {
         // A new key has to be seen a second time before it counts as in use, so a flood of keys
         // that come once takes out its own kind and not the series that keep coming.
         let key = RawKey::cut(raw);
-        let rest = self.rests.enter(key.rest);
-        let new = Held { page: 0, rest, next: NONE, start: 0, refusal, state: State::Unseen };
+        let (front, rest) = (self.pieces.enter(key.front), self.pieces.enter(key.rest));
+        let new = Held { front, rest, next: NONE, refusal, state: State::Unseen };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.held[slot as usize] = new;
@@ -181,9 +175,6 @@ impl Keys {
                 (self.held.len() - 1) as u32
             }
         };
-        let Keys { fronts, held, .. } = self;
-        let place = fronts.put(slot, key.front, |slot, to| held[slot as usize].lies_at(to));
-        self.held[slot as usize].lies_at(place);
         self.table.insert(self.hash(raw), slot);
         self.forecast.came(slot, &mut self.held);
         Slot(slot)
@@ -211,8 +202,7 @@ impl Keys {
     pub fn clear(&mut self) {
         self.evictions += self.len() as u64;
         self.table.clear();
-        self.fronts.clear();
-        self.rests.clear();
+        self.pieces.clear();
         self.held.clear();
         self.free.clear();
         self.bytes = 0;
@@ -254,24 +244,13 @@ impl Keys {
     fn take_out(&mut self, slot: usize) {
         self.held[slot].state = State::Free;
         let held = &self.held[slot];
-        let (place, rest, raw) = (held.place(), held.rest, self.raw(held).to_vec());
+        let (front, rest, raw) = (held.front, held.rest, self.raw(held).to_vec());
         self.bytes -= raw.len();
         self.table.remove(self.hash(&raw), slot as u32);
-        self.fronts.remove(place);
-        self.rests.leave(rest);
+        self.pieces.leave(front);
+        self.pieces.leave(rest);
         self.free.push(slot as u32);
         self.evictions += 1;
-    }
-}
-
-impl Held {
-    #[inline(always)]
-    fn place(&self) -> Place {
-        Place { page: self.page, start: self.start }
-    }
-
-    fn lies_at(&mut self, place: Place) {
-        (self.page, self.start) = (place.page, place.start);
     }
 }
 

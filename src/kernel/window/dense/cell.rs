@@ -8,8 +8,8 @@ use super::super::sum::Sum;
 /// 24 bits: that bounds its error to some 2^-77 of all that entered, where a plain sum has 2^-53.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cell {
-    total: f64,
-    lost: f32,
+    pub total: f64,
+    pub lost: f32,
     pub count: u32,
 }
 

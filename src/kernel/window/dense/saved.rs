@@ -26,12 +26,12 @@ impl Dense {
     /// What a group holds, for [`Dense::put_back`].
     pub fn take_out(&self, group: u32) -> Vec<PanePart> {
         let part = |(index, pane): (usize, &Pane)| {
-            let cell = pane.cells[group as usize];
+            let cell = pane.cells.get(group as usize);
             let later = self.panes.get(index + 1).filter(|later| {
                 let block = self.block_of(pane.number);
                 block < self.block && block == self.block_of(later.number)
             });
-            let later = later.map_or(0, |later| later.cells[group as usize].count);
+            let later = later.map_or(0, |later| later.cells.count(group as usize));
             (cell.count > later).then(|| PanePart::new(pane.end, cell))
         };
         let ahead = self.ahead.iter().filter_map(|(number, cells)| {
@@ -54,7 +54,7 @@ impl Dense {
                 continue;
             }
             let index = self.pane_of(part.end);
-            self.panes[index].cells[group as usize] = cell;
+            self.panes[index].cells.set(group as usize, cell);
         }
         let group = group as usize;
         self.changed[group] = true;
@@ -68,11 +68,11 @@ impl Dense {
             {
                 later = Cell::default();
             }
-            let cell = &mut self.panes[index].cells[group];
-            if cell.count < later.count {
-                *cell = later;
+            let cells = &mut self.panes[index].cells;
+            if cells.count(group) < later.count {
+                cells.set(group, later);
             }
-            later = *cell;
+            later = cells.get(group);
         }
     }
 }
