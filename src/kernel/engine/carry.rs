@@ -10,6 +10,7 @@ use crate::kernel::window::dense::Dense;
 
 use super::fresh::FreshRun;
 use super::group::{Group, More};
+use super::member::Waiting;
 use super::output::Trouble;
 use super::run::RuleRun;
 use super::spare::Spare;
@@ -235,11 +236,11 @@ impl RuleRun {
             }
             for member in members {
                 let mut member = before.members[member].clone();
-                member.group = moved;
                 if lost.is_some() {
                     self.renew_parts(context, &mut member);
                 }
-                self.waiting.insert((member.input, member.series.clone()), member);
+                let place = (member.input, context.latest.series(member.id).clone());
+                self.waiting.insert(place, Waiting { member, group: moved });
             }
         }
         self.refresh_groups(context, &old, lost.is_some());

@@ -201,7 +201,7 @@ impl Engine {
             for row in &class.rows {
                 let home = latest[rows.series[*row as usize]].home;
                 let member = bound.member(home, class.bindings.len(), place);
-                let group = run.groups.get(run.members[member].group);
+                let group = run.groups.get(run.group_of[member as usize]);
                 if group.is_some_and(|group| group.now.recent.seen_in == stretch.number) {
                     stretch.hand(run, *binding, *row, member);
                     run.counted_twice += 1;

@@ -12,13 +12,13 @@ use super::run::RuleRun;
 impl Member {
     /// Its own verdict, as far as it counts for the group's.
     fn level(&self) -> Option<Level> {
-        self.verdict.filter(|_| self.live)
+        self.verdict.filter(|_| self.is_live())
     }
 }
 
 impl RuleRun {
     /// A member has come into its group, which perhaps had one other.
-    pub fn crowd_entered(&mut self, number: u32, member: u32) {
+    pub fn crowd_entered(&mut self, latest: &LatestTable, number: u32, member: u32) {
         let members = &self.groups[number].members();
         let (alone, pair) = (members.len() == 1, members.len() == 2);
         if alone {
@@ -27,15 +27,15 @@ impl RuleRun {
         self.crowds = true;
         let newcomers = if pair { members.to_vec() } else { vec![member] };
         for member in newcomers {
-            self.relist(member, None);
-            if self.members[member].took_part {
+            self.relist(latest, member, None);
+            if self.members[member].took_part() {
                 self.crowd(number).parts.push(member);
             }
         }
     }
 
     /// A member leaves its group.
-    pub fn crowd_left(&mut self, number: u32, member: u32) {
+    pub fn crowd_left(&mut self, latest: &LatestTable, number: u32, member: u32) {
         let Some(group) = self.groups.get_mut(number) else { return };
         group.leave(member);
         let alone = group.members().len() < 2;
@@ -46,45 +46,52 @@ impl RuleRun {
             group.now.more.crowd = None;
         }
         if let Some(level) = self.members[member].level() {
-            self.unlist(number, member, level);
+            self.unlist(latest, member, level);
         }
         self.tidy_parts(number, |_, other| other != member);
     }
 
     /// Gives a member its own verdict, and whether it takes part in the alert's episode from now
     /// on.
-    pub fn involve(&mut self, member: u32, verdict: Option<Level>, takes_part: bool) {
+    pub fn involve(
+        &mut self,
+        latest: &LatestTable,
+        member: u32,
+        (verdict, takes_part): (Option<Level>, bool),
+    ) {
         let known = &mut self.members[member];
         let before = known.level();
         known.verdict = verdict;
-        let joins = takes_part && !std::mem::replace(&mut known.took_part, true);
-        let number = known.group;
-        self.relist(member, before);
+        let joins = takes_part && !known.took_part();
+        if joins {
+            known.set_took_part(true);
+        }
+        let number = self.group_of[member as usize];
+        self.relist(latest, member, before);
         if joins && self.groups[number].members().len() > 1 {
             self.crowd(number).parts.push(member);
         }
     }
 
     /// A member that breached at `before`, as far as it counted, may do so at another level now.
-    pub fn relist(&mut self, member: u32, before: Option<Level>) {
-        let known = &self.members[member];
-        let (number, now) = (known.group, known.level());
+    pub fn relist(&mut self, latest: &LatestTable, member: u32, before: Option<Level>) {
+        let (number, now) = (self.group_of[member as usize], self.members[member].level());
         if before == now || self.groups[number].members().len() < 2 {
             return;
         }
         if let Some(level) = before {
-            self.unlist(number, member, level);
+            self.unlist(latest, member, level);
         }
         if let Some(level) = now {
-            let series = self.members[member].series.clone();
+            let series = latest.series(self.members[member].id).clone();
             self.crowd(number).breaching[level.index()].insert(series, member);
         }
     }
 
-    fn unlist(&mut self, number: u32, member: u32, level: Level) {
-        let (members, group) = (&self.members, &mut self.groups[number]);
+    fn unlist(&mut self, latest: &LatestTable, member: u32, level: Level) {
+        let group = &mut self.groups[self.group_of[member as usize]];
         if let Some(crowd) = &mut group.now.more.crowd {
-            crowd.breaching[level.index()].remove(&members[member].series);
+            crowd.breaching[level.index()].remove(latest.series(self.members[member].id));
             if *crowd.as_ref() == Crowd::default() {
                 group.now.more.crowd = None;
             }
@@ -99,12 +106,12 @@ impl RuleRun {
     pub fn end_parts(&mut self, number: u32) {
         let group = &mut self.groups[number];
         if let [only] = group.members()[..] {
-            self.members[only].took_part = false;
+            self.members[only].set_took_part(false);
             return;
         }
         let Some(crowd) = &mut group.now.more.crowd else { return };
         for member in crowd.parts.drain(..) {
-            self.members[member].took_part = false;
+            self.members[member].set_took_part(false);
         }
         if *crowd.as_ref() == Crowd::default() {
             group.now.more.crowd = None;
@@ -115,7 +122,7 @@ impl RuleRun {
     pub fn tidy_parts(&mut self, number: u32, keep: impl Fn(&Member, u32) -> bool) {
         let (members, group) = (&self.members, &mut self.groups[number]);
         if let Some(crowd) = &mut group.now.more.crowd {
-            crowd.parts.retain(|at| members[*at].took_part && keep(&members[*at], *at));
+            crowd.parts.retain(|at| members[*at].took_part() && keep(&members[*at], *at));
             if *crowd.as_ref() == Crowd::default() {
                 group.now.more.crowd = None;
             }
@@ -135,11 +142,16 @@ impl RuleRun {
     }
 
     /// The value of the series that decided the group's verdict; of several the first by name.
-    pub fn worst_value(&self, number: u32, judged: u32, verdict: Verdict) -> Option<f64> {
+    pub fn worst_value(
+        &self,
+        latest: &LatestTable,
+        (number, judged): (u32, u32),
+        verdict: Verdict,
+    ) -> Option<f64> {
         let value = |member: u32| self.members[member].recent.last.map(|(_, value)| value);
         let decides = |member: u32| {
             let member = &self.members[member];
-            member.live && member.verdict == verdict.level()
+            member.is_live() && member.verdict == verdict.level()
         };
         if decides(judged) {
             return value(judged);
@@ -153,7 +165,7 @@ impl RuleRun {
             // Asked for by a component alone, of a series that is silent.
             None => {
                 let deciding = group.members().iter().copied().filter(|member| decides(*member));
-                deciding.min_by(|a, b| self.members[*a].series.cmp(&self.members[*b].series))
+                deciding.min_by_key(|member| latest.series(self.members[*member].id))
             }
         };
         first.and_then(value)
@@ -176,7 +188,11 @@ impl RuleRun {
 #[cfg(test)]
 impl RuleRun {
     /// That what is kept of a group agrees with a walk over all of its members.
-    pub fn check_groups(&self, listening: &crate::kernel::sequence::listening::Listening) {
+    pub fn check_groups(
+        &self,
+        latest: &LatestTable,
+        listening: &crate::kernel::sequence::listening::Listening,
+    ) {
         for (number, group) in self.groups.iter() {
             let name = (&self.rule.name, &group.key);
             let due = self.next_deadline(listening, number);
@@ -186,9 +202,10 @@ impl RuleRun {
             for at in group.members().iter().filter(|_| group.members().len() > 1) {
                 let member = &self.members[*at];
                 if let Some(level) = member.level() {
-                    crowd.breaching[level.index()].insert(member.series.clone(), *at);
+                    let series = latest.series(member.id).clone();
+                    crowd.breaching[level.index()].insert(series, *at);
                 }
-                crowd.parts.extend(member.took_part.then_some(*at));
+                crowd.parts.extend(member.took_part().then_some(*at));
             }
             let mut known = group.now.more.crowd.as_deref().cloned();
             if let Some(known) = &mut known {

@@ -41,7 +41,7 @@ impl RuleRun {
         }
         if self.closes_at_rest() {
             for (_, member) in inbox {
-                self.rest(context.latest, self.members[*member].group);
+                self.rest(context.latest, self.group_of[*member as usize]);
             }
         }
         passing.clear();

@@ -95,7 +95,7 @@ impl RuleRun {
     ) -> Option<Option<(EventTime, f64)>> {
         let (at, value) = (rows.at[row], rows.value[row]);
         context.position = rows.position[row];
-        let group = self.members[member].group;
+        let group = self.group_of[member as usize];
         if group != super::member::NO_GROUP {
             self.rouse(context.latest, group);
         }
@@ -107,7 +107,7 @@ impl RuleRun {
             return None;
         }
         self.hear(context, member, at, value);
-        let group = self.members[member].group;
+        let group = self.group_of[member as usize];
         self.on_time(context, group);
         if self.is_suspended(group) || self.quarantined {
             self.schedule_for(context, group, None);
@@ -137,11 +137,11 @@ impl RuleRun {
                 }
             }
         }
-        let (groups, members) = (&self.groups, &mut self.members);
-        let numbers = judged.iter().map(|row| members[row.member].group);
+        let (groups, members, group_of) = (&self.groups, &mut self.members, &self.group_of);
+        let numbers = judged.iter().map(|row| group_of[row.member as usize]);
         let numbers: SmallVec<[u32; 8]> = numbers.collect();
         let keys: Vec<&Labels> = if self.programs.reads_labels() {
-            judged.iter().map(|row| &groups[members[row.member].group].key).collect()
+            judged.iter().map(|row| &groups[group_of[row.member as usize]].key).collect()
         } else {
             Vec::new()
         };
@@ -158,7 +158,7 @@ impl RuleRun {
         for (at, (row, judgement)) in judged.iter().zip(judgements).enumerate() {
             context.position = rows.position[row.row];
             self.members[row.member].recent.last = Some((rows.at[row.row], rows.value[row.row]));
-            let (number, value) = (self.members[row.member].group, recorded.next());
+            let (number, value) = (self.group_of[row.member as usize], recorded.next());
             if self.is_suspended(number) {
                 continue;
             }
@@ -178,7 +178,7 @@ impl RuleRun {
         (table, row): (&Table, usize),
         judgement: Result<Option<Level>, Fault>,
     ) {
-        let (at, number) = (table.at[row], self.members[member].group);
+        let (at, number) = (table.at[row], self.group_of[member as usize]);
         let level = match judgement {
             Ok(level) => level,
             Err(fault) => return self.fault(context, number, at, fault),
@@ -200,8 +200,8 @@ impl RuleRun {
         at: EventTime,
         (level, cause): (Option<Level>, Cause),
     ) {
-        let number = self.members[member].group;
-        self.involve(member, level, false);
+        let number = self.group_of[member as usize];
+        self.involve(context.latest, member, (level, false));
         self.stats.last_judged = Some(at);
         self.revive(context, number, at);
         // What a component says of a silent series counts where the group is that series.
@@ -209,13 +209,14 @@ impl RuleRun {
         let verdict = if alone { Verdict::of(level) } else { self.group_verdict(number) };
         // An absent rule judges that a sample came, not what it said.
         let judges_value = !matches!(self.rule.judge, Judge::Absent(_));
-        let value = self.worst_value(number, member, verdict).filter(|_| judges_value);
+        let value = self.worst_value(context.latest, (number, member), verdict);
+        let value = value.filter(|_| judges_value);
         let group = &mut self.groups[number];
         group.end_faults();
         if !group.stays_clear(verdict, value, at) {
             let facts = Facts { value, values: Values::Value, window: None };
             emit::judge(&self.rule, group, context, at, (verdict, cause), &facts);
-            self.involve(member, level, level.is_some());
+            self.involve(context.latest, member, (level, level.is_some()));
             if self.groups[number].now.alert.is_idle() {
                 self.end_parts(number);
             }
@@ -246,7 +247,7 @@ impl RuleRun {
     ) -> Result<Option<Level>, Fault> {
         let group = &self.groups[number];
         let Some(firing) = group.now.alert.state.firing_level() else { return Ok(level) };
-        let took_part = member.is_none_or(|member| self.members[member].took_part);
+        let took_part = member.is_none_or(|member| self.members[member].took_part());
         if outside || level >= Some(firing) || !took_part || !self.programs.has_reset(firing) {
             return Ok(level);
         }
@@ -395,7 +396,7 @@ impl RuleRun {
             context.position = rows.position[row];
             let late = self.members[member].recent.last.is_some_and(|(last, _)| at < last);
             self.hear(context, member, at, value);
-            let number = self.members[member].group;
+            let number = self.group_of[member as usize];
             if late {
                 self.late(context, number, at);
                 continue;
@@ -434,14 +435,9 @@ impl RuleRun {
     }
 
     fn live_values(&self, group: u32, input: u8) -> Vec<f64> {
-        let mut members: Vec<_> = self.groups[group]
-            .members()
-            .iter()
-            .map(|member| &self.members[*member])
-            .filter(|member| member.live && member.input == input)
-            .collect();
-        members.sort_by(|a, b| a.series.cmp(&b.series));
-        members.iter().filter_map(|member| member.recent.last).map(|(_, value)| value).collect()
+        let members = self.groups[group].members().iter().map(|member| &self.members[*member]);
+        let live = members.filter(|member| member.is_live() && member.input == input);
+        live.filter_map(|member| member.recent.last).map(|(_, value)| value).collect()
     }
 
     /// Nothing changed since the last judgement: its verdict stands, and only an alert that does

@@ -10,7 +10,7 @@ use crate::kernel::window::{Folded, Placed, WindowSpec, Work};
 
 use super::Context;
 use super::latest::LatestTable;
-use super::member::{Member, NO_GROUP};
+use super::member::Member;
 use super::run::RuleRun;
 use super::windowed::AT_ONCE;
 
@@ -26,11 +26,6 @@ impl RuleRun {
             && self.rule.across.is_none()
             && self.share.is_none()
             && self.rule.declared.distinct.is_none()
-    }
-
-    /// Whether most samples go to their group's window and touch nothing of their member.
-    pub fn passes_by(&self) -> bool {
-        self.follows || self.dense.is_some()
     }
 
     pub fn follow_rows(&mut self, context: &mut Context<'_>, rows: &Rows, inbox: &[(u32, u32)]) {
@@ -106,13 +101,6 @@ impl RuleRun {
     /// Looks anew at whether members follow their series' records.
     pub fn follow(&mut self, latest: &LatestTable) {
         self.follows = self.follows_records();
-        self.group_of.clear();
-        if self.passes_by() {
-            for (number, member) in self.members.iter() {
-                self.group_of.resize(number as usize, NO_GROUP);
-                self.group_of.push(member.group);
-            }
-        }
         if self.follows {
             let known: Vec<(u32, SeriesId)> =
                 self.members.iter().map(|(number, member)| (number, member.id)).collect();
@@ -150,7 +138,8 @@ impl Member {
     fn catch_up(&mut self, latest: &LatestTable) {
         let known = &latest[self.id];
         if self.recent.since < known.at {
-            (self.recent.last, self.live) = (Some((known.at, known.value)), true);
+            self.recent.last = Some((known.at, known.value));
+            self.set_live(true);
             self.recent.heard = self.recent.heard.max(known.heard);
         }
     }

@@ -64,11 +64,11 @@ impl RuleRun {
         member: u32,
     ) -> bool {
         context.position = rows.position[row];
-        self.rouse(context.latest, self.members[member].group);
+        self.rouse(context.latest, self.group_of[member as usize]);
         let at = rows.at[row];
         let late = self.members[member].recent.last.is_some_and(|(last, _)| at < last);
         self.hear(context, member, at, rows.value[row]);
-        let number = self.members[member].group;
+        let number = self.group_of[member as usize];
         if late {
             self.late(context, number, at);
             return false;
@@ -112,7 +112,7 @@ impl RuleRun {
     ) {
         let mut groups: BTreeMap<u32, EventTime> = BTreeMap::new();
         for Asked { row, member, .. } in asked {
-            groups.insert(self.members[*member].group, rows.at[*row as usize]);
+            groups.insert(self.group_of[*member as usize], rows.at[*row as usize]);
         }
         for (number, at) in groups {
             self.rouse(context.latest, number);
@@ -138,7 +138,7 @@ impl RuleRun {
             Some(level) => (Some(level), Cause::Breach),
             None => (None, Cause::Clear),
         };
-        let number = self.members[member].group;
+        let number = self.group_of[member as usize];
         let message = told.as_ref().and_then(|verdict| verdict.message.clone());
         let group = &mut self.groups[number];
         if message.is_some() || group.now.more.message.is_some() {
@@ -183,7 +183,7 @@ impl RuleRun {
         let members = &self.members;
         let live = |number: &u32| {
             let group = &self.groups[*number];
-            group.members().iter().any(|member| members[*member].live)
+            group.members().iter().any(|member| members[*member].is_live())
         };
         let (live, silent): (Vec<u32>, Vec<u32>) = groups.into_iter().partition(live);
         self.sleep(&silent);

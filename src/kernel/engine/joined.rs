@@ -1,6 +1,6 @@
 //! Joins of named inputs without a window: one judgement for each event time.
 
-use crate::kernel::model::Series;
+use crate::kernel::model::SeriesId;
 use crate::kernel::rule::program::Fault;
 use crate::kernel::sequence::Rows;
 use crate::kernel::window::across;
@@ -23,9 +23,10 @@ impl RuleRun {
             let (at, value) = (rows.at[row], rows.value[row]);
             context.position = rows.position[row];
             self.hear(context, member, at, value);
-            let (number, input) = (self.members[member].group, self.members[member].input);
+            let (number, input) = (self.group_of[member as usize], self.members[member].input);
             if !folds && let Some(other) = self.second_series(number, member, input) {
-                let own = &self.members[member].series;
+                let other = context.latest.series(other);
+                let own = context.latest.series(self.members[member].id);
                 let what = format!(
                     "two series of one input meet in one group: {other} and {own}; add labels to \
                      the join, or .across(..) to fold them"
@@ -33,7 +34,8 @@ impl RuleRun {
                 self.fault(context, number, at, Fault::new(what));
                 continue;
             }
-            let speaker = if folds { self.members[member].hash() } else { input.into() };
+            let id = self.members[member].id;
+            let speaker = if folds { context.latest.series(id).digest() } else { input.into() };
             let join =
                 self.groups[number].now.more.join.as_mut().expect("a join's group keeps pendings");
             if !join.add((input, speaker), at, value) {
@@ -45,13 +47,13 @@ impl RuleRun {
         }
     }
 
-    fn second_series(&self, group: u32, member: u32, input: u8) -> Option<Series> {
+    fn second_series(&self, group: u32, member: u32, input: u8) -> Option<SeriesId> {
         let others = self.groups[group].members().iter().filter(|other| **other != member);
         let same = |other: &&u32| {
             let other = &self.members[**other];
-            other.live && other.input == input
+            other.is_live() && other.input == input
         };
-        others.clone().find(same).map(|other| self.members[*other].series.clone())
+        others.clone().find(same).map(|other| self.members[*other].id)
     }
 
     /// Judges every event time of a join that is ready.

@@ -1,7 +1,7 @@
 //! What the engine knows of a series on its shard, apart from any rule: one small record each,
 //! which every sample touches.
 
-use crate::kernel::model::{EventTime, SeriesId, SourceId};
+use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 
 /// A class number that stands for none: the series is not bound here.
 pub const NO_CLASS: u32 = u32::MAX;
@@ -42,27 +42,42 @@ impl Latest {
 
 /// The records of all series of a shard, by their numbers.
 #[derive(Debug, Default)]
-pub struct LatestTable(Vec<Latest>);
+pub struct LatestTable {
+    records: Vec<Latest>,
+    /// Apart, since samples need the records alone.
+    series: Vec<Option<Series>>,
+}
 
 impl LatestTable {
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.records.is_empty()
+    }
+
+    /// Names a series, before it is bound.
+    pub fn name(&mut self, id: SeriesId, series: &Series) {
+        self.make_room(id);
+        self.series[id.index()] = Some(series.clone());
+    }
+
+    /// A series that was named, until it [leaves](LatestTable::leave).
+    pub fn series(&self, id: SeriesId) -> &Series {
+        self.series[id.index()].as_ref().expect("members are of series that were named")
     }
 
     /// The record of a series that is bound here.
     pub fn bound(&mut self, id: SeriesId) -> Option<&mut Latest> {
-        self.0.get_mut(id.index()).filter(|latest| latest.class != NO_CLASS)
+        self.records.get_mut(id.index()).filter(|latest| latest.class != NO_CLASS)
     }
 
     /// The time of a series' newest sample; [`EventTime::MIN`] of one without a record.
     pub fn said(&self, id: SeriesId) -> EventTime {
-        self.0.get(id.index()).map_or(EventTime::MIN, |latest| latest.at)
+        self.records.get(id.index()).map_or(EventTime::MIN, |latest| latest.at)
     }
 
     /// Takes in what was known of a series before it had a record here.
     pub fn learn(&mut self, id: SeriesId, last: Option<(EventTime, f64)>, heard: EventTime) {
         self.make_room(id);
-        let latest = &mut self.0[id.index()];
+        let latest = &mut self.records[id.index()];
         if let Some((at, value)) = last.filter(|(at, _)| latest.at < *at) {
             (latest.at, latest.value) = (at, value);
         }
@@ -72,19 +87,21 @@ impl LatestTable {
     /// Puts a series into a class, in which all of its groups are busy until they come to rest.
     pub fn enter(&mut self, id: SeriesId, class: u32, home: u32) {
         self.make_room(id);
-        let latest = &mut self.0[id.index()];
+        let latest = &mut self.records[id.index()];
         (latest.class, latest.home, latest.busy) = (class, home, u64::MAX);
     }
 
     fn make_room(&mut self, id: SeriesId) {
-        if self.0.len() <= id.index() {
-            self.0.resize(id.index() + 1, Latest::NONE);
+        if self.records.len() <= id.index() {
+            self.records.resize(id.index() + 1, Latest::NONE);
+            self.series.resize(id.index() + 1, None);
         }
     }
 
     pub fn leave(&mut self, id: SeriesId) {
-        if let Some(latest) = self.0.get_mut(id.index()) {
+        if let Some(latest) = self.records.get_mut(id.index()) {
             *latest = Latest::NONE;
+            self.series[id.index()] = None;
         }
     }
 }
@@ -92,12 +109,12 @@ impl LatestTable {
 impl std::ops::Index<SeriesId> for LatestTable {
     type Output = Latest;
     fn index(&self, id: SeriesId) -> &Latest {
-        &self.0[id.index()]
+        &self.records[id.index()]
     }
 }
 
 impl std::ops::IndexMut<SeriesId> for LatestTable {
     fn index_mut(&mut self, id: SeriesId) -> &mut Latest {
-        &mut self.0[id.index()]
+        &mut self.records[id.index()]
     }
 }

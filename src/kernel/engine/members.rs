@@ -9,7 +9,7 @@ use crate::kernel::window::baseline::Baseline;
 use super::Context;
 use super::group::{Group, More};
 use super::latest::LatestTable;
-use super::member::{Member, NO_GROUP};
+use super::member::{Member, NO_GROUP, Waiting};
 use super::output::Trouble;
 use super::run::RuleRun;
 use super::spare::Spare;
@@ -29,10 +29,11 @@ impl RuleRun {
             let place = (input, series.clone());
             let known = self.waiting.get(&place).map(|known| known.group);
             if known.is_some() && known == group {
-                let mut known = self.waiting.remove(&place).expect("it was just seen");
-                (known.id, known.series) = (id, series.clone());
+                let Waiting { member: mut known, group } =
+                    self.waiting.remove(&place).expect("it was just seen");
+                known.id = id;
                 context.latest.learn(id, known.recent.last, known.recent.heard);
-                return Some(self.join_group(context, known));
+                return Some(self.join_group(context, known, group));
             }
         }
         let overflows = key.get(OVERFLOW).is_some();
@@ -47,31 +48,26 @@ impl RuleRun {
                 group
             }
         };
-        let mut member = Member::new(id, series.clone(), input, group);
-        member.overflows = overflows;
+        let mut member = Member::new(id, input, overflows);
         self.begin_anew(context, &mut member);
-        Some(self.join_group(context, member))
+        Some(self.join_group(context, member, group))
     }
 
-    fn join_group(&mut self, context: &mut Context<'_>, member: Member) -> u32 {
-        let group = member.group;
+    fn join_group(&mut self, context: &mut Context<'_>, member: Member, group: u32) -> u32 {
         self.rouse(context.latest, group);
         let number = self.members.insert(member);
-        self.enter_member(number, group);
+        self.enter_member(context.latest, number, group);
         self.schedule_for(context, group, Some(number));
         number
     }
 
     /// Puts a member into a group.
-    pub fn enter_member(&mut self, member: u32, group: u32) {
-        self.members[member].group = group;
+    pub fn enter_member(&mut self, latest: &LatestTable, member: u32, group: u32) {
+        let known = self.group_of.len().max(member as usize + 1);
+        self.group_of.resize(known, NO_GROUP);
+        self.group_of[member as usize] = group;
         self.groups[group].enter(member);
-        self.crowd_entered(group, member);
-        if self.passes_by() {
-            let known = self.group_of.len().max(member as usize + 1);
-            self.group_of.resize(known, NO_GROUP);
-            self.group_of[member as usize] = group;
-        }
+        self.crowd_entered(latest, group, member);
     }
 
     /// Gives a series an empty window and a first `this`, and forgets what it said before.
@@ -82,7 +78,8 @@ impl RuleRun {
             member.recent.since = context.latest.said(member.id);
         }
         member.verdict = None;
-        (member.live, member.took_part) = (false, false);
+        member.set_live(false);
+        member.set_took_part(false);
     }
 
     /// An empty window and a first `this`, where the rule keeps them for each series.
@@ -113,11 +110,11 @@ impl RuleRun {
 
     /// Takes a retired series out of its group.
     pub fn unbind(&mut self, latest: &mut LatestTable, member: u32) {
-        let group = self.members[member].group;
+        let group = self.group_of[member as usize];
         if group != NO_GROUP {
             self.rouse(latest, group);
         }
-        self.crowd_left(group, member);
+        self.crowd_left(latest, group, member);
         self.members.remove(member);
     }
 

@@ -259,6 +259,7 @@ impl Engine {
             let fault = fault.clone();
             out.faults.push(FaultNote { rule, key, at: self.watermark, fault });
         }
+        self.latest.name(*id, series);
         let mut bound = Vec::with_capacity(entries.len());
         for entry in entries {
             if let Some(member) = self.bind((*id, series), entry, (*position, *watermark), out) {

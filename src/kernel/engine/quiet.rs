@@ -69,7 +69,7 @@ impl RuleRun {
         };
         let expire = if self.specs.is_empty() {
             members
-                .filter(|member| member.live)
+                .filter(|member| member.is_live())
                 .map(|member| member.recent.heard)
                 .min()
                 .and_then(|heard| from(heard, timing.expire))
@@ -143,16 +143,17 @@ impl RuleRun {
         for own in self.groups[number].members().to_vec() {
             let member = &mut self.members[own];
             let heard = since.map_or(member.recent.heard, |since| member.recent.heard.max(since));
-            if member.live && heard + limit <= at {
+            if member.is_live() && heard + limit <= at {
                 let before = member.verdict.take();
-                (member.live, member.took_part) = (false, false);
+                member.set_live(false);
+                member.set_took_part(false);
                 member.recent.state = first_state.clone();
-                self.relist(own, before);
+                self.relist(context.latest, own, before);
             }
         }
         self.tidy_parts(number, |_, _| true);
         let members = &self.groups[number].members();
-        let any_live = members.iter().any(|member| self.members[*member].live);
+        let any_live = members.iter().any(|member| self.members[*member].is_live());
         self.groups[number].stale = true;
         if !any_live {
             return self.silence(context, number, at, Silence::Expired);

@@ -52,7 +52,7 @@ impl Engine {
         for (binding, member) in &all {
             let run = &mut self.runs[binding.rule.index()];
             run.sync_followed(&self.latest, *member);
-            run.rouse(&mut self.latest, run.members[*member].group);
+            run.rouse(&mut self.latest, run.group_of[*member as usize]);
         }
         all.extend(fresh);
         all.sort_unstable();

@@ -131,7 +131,7 @@ impl RuleRun {
     /// [Rests](RuleRun::rest) what it can of the groups of these members.
     pub fn rest_all(&mut self, latest: &mut LatestTable, members: impl Iterator<Item = u32>) {
         let mut groups: SmallVec<[u32; 8]> =
-            members.map(|member| self.members[member].group).collect();
+            members.map(|member| self.group_of[member as usize]).collect();
         groups.sort_unstable();
         groups.dedup();
         for number in groups {
@@ -178,6 +178,6 @@ impl Member {
     pub fn is_calm(&self, latest: &LatestTable) -> bool {
         // A series that began anew has not said yet what its record says.
         let heard_all = self.recent.last.is_some_and(|(at, _)| latest[self.id].at <= at);
-        self.live && self.verdict.is_none() && heard_all && usize::from(self.place) < PLACES
+        self.is_live() && self.verdict.is_none() && heard_all && usize::from(self.place) < PLACES
     }
 }

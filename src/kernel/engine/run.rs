@@ -18,7 +18,7 @@ use crate::kernel::window::dense::Dense;
 
 use super::due::Due;
 use super::group::Group;
-use super::member::{Member, NO_GROUP};
+use super::member::{Member, NO_GROUP, Waiting};
 use super::output::{FaultNote, Signal, Trouble};
 use super::programs::{Programs, Table};
 use super::slab::Slab;
@@ -51,8 +51,7 @@ pub struct RuleRun {
     pub members: Slab<Member>,
     /// See [`RuleRun::follows_records`].
     pub follows: bool,
-    /// In rules whose samples [pass members by](RuleRun::passes_by): [`Member::group`] by member
-    /// number.
+    /// The group of each member, by member number; [`NO_GROUP`] once it was dropped.
     pub group_of: Vec<u32>,
     /// The earliest first; void when the group's `wake` says otherwise.
     pub timers: BinaryHeap<Reverse<Due>>,
@@ -63,7 +62,7 @@ pub struct RuleRun {
     /// Rows of the segment at hand: (row, member).
     pub inbox: Vec<(u32, u32)>,
     /// Members from a snapshot or an older ruleset, until their series is introduced.
-    pub waiting: BTreeMap<(u8, Series), Member>,
+    pub waiting: BTreeMap<(u8, Series), Waiting>,
     pub stats: Stats,
     /// Rows of groups at rest that a component is to judge: (row, member).
     pub passing: Vec<(u32, u32)>,
@@ -185,26 +184,30 @@ impl RuleRun {
     ) -> Option<(EventTime, f64)> {
         self.stats.samples += 1;
         let heard = at.max(context.watermark);
-        if self.members[member].group == NO_GROUP {
-            let Member { series, input, overflows, .. } = &self.members[member];
-            let key = match overflows {
+        if self.group_of[member as usize] == NO_GROUP {
+            let Member { id, input, .. } = self.members[member];
+            let key = match self.members[member].overflows() {
                 true => overflow_key(),
-                false => group_key(&self.rule, *input, series, &mut Memo::of_nothing()),
+                false => {
+                    let series = context.latest.series(id);
+                    group_key(&self.rule, input, series, &mut Memo::of_nothing())
+                }
             };
             let group = match self.group_of(&key) {
                 Some(group) => group,
                 None => self.open_group(context, key),
             };
-            self.enter_member(member, group);
+            self.enter_member(context.latest, member, group);
         }
         let known = &mut self.members[member];
         let previous = known.recent.last;
         known.recent.heard = known.recent.heard.max(heard);
-        let woke = !std::mem::replace(&mut known.live, true);
+        let woke = !known.is_live();
+        known.set_live(true);
         if previous.is_none_or(|(last, _)| last <= at) {
             known.recent.last = Some((at, value));
         }
-        let number = known.group;
+        let number = self.group_of[member as usize];
         let group = &mut self.groups[number];
         group.now.recent.heard = group.now.recent.heard.max(heard);
         let before = group.now.recent.source;
@@ -217,7 +220,7 @@ impl RuleRun {
             self.put_on_agenda(number, now);
         }
         if woke {
-            self.relist(member, None);
+            self.relist(context.latest, member, None);
             // From now on it can expire, which may be before anything else is due.
             self.schedule_for(context, number, Some(member));
         }
@@ -331,11 +334,8 @@ impl RuleRun {
         for number in group.members() {
             let mut member = self.members[*number].clone();
             self.begin_anew(context, &mut member);
-            member.group = NO_GROUP;
             self.members[*number] = member;
-            if self.passes_by() {
-                self.group_of[*number as usize] = NO_GROUP;
-            }
+            self.group_of[*number as usize] = NO_GROUP;
         }
         self.by_key.remove(group.key.digest(), number);
         if group.awake {

@@ -13,10 +13,10 @@ use crate::kernel::window::WindowSpec;
 use crate::kernel::window::baseline::Baseline;
 use crate::kernel::window::dense::PanePart;
 
-use super::group::{Alert, Group, Late, More, Quiet};
+use super::group::{Alert, Late, More, Quiet};
 use super::join::Pendings;
 use super::latest::LatestTable;
-use super::member::Member;
+use super::member::{Member, Waiting};
 use super::output::{Output, Trouble};
 use super::run::RuleRun;
 use super::spare::Spare;
@@ -172,7 +172,7 @@ impl RuleRun {
     fn snapshot(&mut self, latest: &LatestTable) -> RuleSnapshot {
         let groups = self.groups.numbers().into_iter().map(|number| {
             self.sync(latest, number);
-            let saved = self.save(number, &self.groups[number]);
+            let saved = self.save(latest, number);
             self.slim(number);
             saved
         });
@@ -186,9 +186,12 @@ impl RuleRun {
         }
     }
 
-    fn save(&self, number: u32, group: &Group) -> GroupSnapshot {
+    fn save(&self, latest: &LatestTable, number: u32) -> GroupSnapshot {
+        let group = &self.groups[number];
         let bound = group.members().iter().map(|member| &self.members[*member]);
-        let waiting = self.waiting.values().filter(|member| member.group == number);
+        let bound = bound.map(|member| (latest.series(member.id), member));
+        let waiting = self.waiting.iter().filter(|(_, waiting)| waiting.group == number);
+        let waiting = waiting.map(|((_, series), waiting)| (series, &waiting.member));
         GroupSnapshot {
             key: group.key.clone(),
             alert: (*group.now.alert).clone(),
@@ -208,7 +211,10 @@ impl RuleRun {
             source: group.now.recent.source,
             faults_in_row: group.now.more.faults_in_row,
             message: group.now.more.message.clone(),
-            members: bound.chain(waiting).map(MemberSnapshot::of).collect(),
+            members: bound
+                .chain(waiting)
+                .map(|(series, it)| MemberSnapshot::of(series, it))
+                .collect(),
         }
     }
 
@@ -265,7 +271,8 @@ impl RuleRun {
         }
         for member in &saved.members {
             let own = self.restore_member(context, number, member, continues);
-            self.waiting.insert((member.input, member.series.clone()), own);
+            let waiting = Waiting { member: own, group: number };
+            self.waiting.insert((member.input, member.series.clone()), waiting);
         }
         if (saved.awake || !saved.panes.is_empty()) && self.every.is_some() {
             self.wake(number);
@@ -281,13 +288,13 @@ impl RuleRun {
         continues: bool,
     ) -> Member {
         let id = crate::kernel::model::SeriesId(u32::MAX);
-        let mut member = Member::new(id, saved.series.clone(), saved.input, group);
+        let overflows = self.groups[group].key.get(OVERFLOW).is_some();
+        let mut member = Member::new(id, saved.input, overflows);
         member.recent.last = saved.last;
         member.recent.heard = saved.heard;
-        member.live = saved.live;
+        member.set_live(saved.live);
         member.verdict = saved.verdict;
-        member.took_part = saved.took_part;
-        member.overflows = self.groups[group].key.get(OVERFLOW).is_some();
+        member.set_took_part(saved.took_part);
         self.renew_parts(context, &mut member);
         if continues && member.recent.window.is_some() && saved.window.is_some() {
             member.recent.window = saved.window.clone();
@@ -300,15 +307,15 @@ impl RuleRun {
 }
 
 impl MemberSnapshot {
-    fn of(member: &Member) -> MemberSnapshot {
+    fn of(series: &Series, member: &Member) -> MemberSnapshot {
         MemberSnapshot {
-            series: member.series.clone(),
+            series: series.clone(),
             input: member.input,
             last: member.recent.last,
             heard: member.recent.heard,
-            live: member.live,
+            live: member.is_live(),
             verdict: member.verdict,
-            took_part: member.took_part,
+            took_part: member.took_part(),
             window: member.recent.window.clone(),
             state: member.recent.state.clone(),
         }

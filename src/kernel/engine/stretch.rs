@@ -131,7 +131,7 @@ impl Stretch {
 
     /// Marks the gathered rows that breach, or fault; true when there is one.
     fn mark(&mut self, run: &mut RuleRun, members: impl Iterator<Item = u32>) -> bool {
-        let RuleRun { programs, members: known, groups, .. } = run;
+        let RuleRun { programs, groups, .. } = run;
         let value = &self.value;
         let numbers = |_: usize, column: &Column| match column {
             Column::Value { .. } => value.as_slice(),
@@ -144,7 +144,7 @@ impl Stretch {
             return programs.mark(numbers, &self.at, Groups::default(), &mut self.marks);
         }
         let nothing = Labels::empty();
-        let of: Vec<u32> = members.map(|member| known[member].group).collect();
+        let of: Vec<u32> = members.map(|member| run.group_of[member as usize]).collect();
         let key = |number: &u32| groups.get(*number).map_or(&nothing, |group| &group.key);
         let keys: Vec<&Labels> = of.iter().map(key).collect();
         let groups = Groups { keys: &keys, numbers: &of };
@@ -156,7 +156,7 @@ impl Stretch {
         // Asked before the group is looked at, which is one more walk through memory.
         if run.plain
             && run.crowds
-            && let Some(group) = run.groups.get_mut(run.members[member].group)
+            && let Some(group) = run.groups.get_mut(run.group_of[member as usize])
             && group.members().len() > 1
         {
             group.now.recent.seen_in = self.number;

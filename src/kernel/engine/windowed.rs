@@ -51,7 +51,7 @@ impl RuleRun {
         for (at, (row, member)) in inbox.iter().enumerate() {
             if at % AT_ONCE == 0 {
                 let next = inbox[at..].iter().take(AT_ONCE);
-                self.warm(Work::Fold, next.map(|(_, member)| self.members[*member].group));
+                self.warm(Work::Fold, next.map(|(_, member)| self.group_of[*member as usize]));
             }
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
@@ -64,7 +64,7 @@ impl RuleRun {
         for (at, (row, member)) in inbox.iter().enumerate() {
             context.position = rows.position[*row as usize];
             self.fold_row(context, rows, (*row as usize, *member), shares.get(at).copied());
-            let number = self.members[*member].group;
+            let number = self.group_of[*member as usize];
             self.judge_windows(context, &[number], rows.at[*row as usize], &mut Vec::new());
         }
     }
@@ -90,21 +90,23 @@ impl RuleRun {
         share_hit: Option<bool>,
     ) {
         let (at, value) = (rows.at[row], rows.value[row]);
-        self.rouse(context.latest, self.members[member].group);
+        self.rouse(context.latest, self.group_of[member as usize]);
         let previous = self.hear(context, member, at, value);
-        let (number, input) = (self.members[member].group, self.members[member].input);
+        let (number, input) = (self.group_of[member as usize], self.members[member].input);
         let distinct_hash = match &self.rule.declared.distinct {
             None => 0,
             Some(Distinct::Value) => hash_of_value(value),
             Some(Distinct::Label(label)) => {
-                hash_of_label(self.members[member].series.label(label).unwrap_or(""))
+                let series = context.latest.series(self.members[member].id);
+                hash_of_label(series.label(label).unwrap_or(""))
             }
         };
+        let id = self.members[member].id;
         let tells_apart = self.specs[input as usize].tells_members_apart();
         let sample = Folded {
             at,
             position: rows.position[row],
-            member: if tells_apart { self.members[member].hash() } else { 0 },
+            member: if tells_apart { context.latest.series(id).digest() } else { 0 },
             value,
             share_hit: share_hit.unwrap_or(false),
             distinct_hash,
@@ -316,7 +318,7 @@ impl RuleRun {
                 let judged = window.close(&specs[member.input as usize], end);
                 changed |= judged.changed;
                 any |= !judged.empty;
-                member.live = !judged.empty;
+                member.set_live(!judged.empty);
             }
         }
         (changed, any)
@@ -354,18 +356,11 @@ impl RuleRun {
         let Some(across) = self.rule.across else {
             return self.groups[number].now.recent.windows[input as usize].view(spec, reduction);
         };
-        let mut members: Vec<_> = self.groups[number]
-            .members()
-            .iter()
-            .map(|member| &self.members[*member])
-            .filter(|member| member.input == input)
-            .collect();
-        members.sort_by(|a, b| a.series.cmp(&b.series));
+        let members = self.groups[number].members().iter().map(|member| &self.members[*member]);
+        let members = members.filter(|member| member.input == input);
         let view = |window: &GroupWindow| window.view(spec, reduction);
-        let mut values: Vec<f64> = members
-            .iter()
-            .filter_map(|member| member.recent.window.as_deref().and_then(view))
-            .collect();
+        let values = members.filter_map(|member| member.recent.window.as_deref().and_then(view));
+        let mut values: Vec<f64> = values.collect();
         across::fold(across, &mut values)
     }
 

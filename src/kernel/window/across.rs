@@ -3,13 +3,14 @@
 use super::sum::Sum;
 use crate::kernel::rule::Across;
 
-/// Folds the live series' values, given in the order of the series' numbers so that a sum is the
-/// same on every machine. `values` may be reordered. `None` when there are none, or when the result
+/// Folds the live series' values, which are put in order, so that a sum is the same in whatever
+/// order they were given. `None` when there are none, or when the result
 /// went past the range of `f64`.
 pub fn fold(across: Across, values: &mut [f64]) -> Option<f64> {
     if values.is_empty() {
         return None;
     }
+    values.sort_unstable_by(f64::total_cmp);
     let result = match across {
         Across::Sum => sum(values),
         Across::Mean => sum(values) / values.len() as f64,
@@ -28,8 +29,7 @@ fn sum(values: &[f64]) -> f64 {
 }
 
 /// Between the two nearest ranks by distance, as Prometheus's `quantile` does.
-fn quantile(q: f64, values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
+fn quantile(q: f64, values: &[f64]) -> f64 {
     let rank = q.clamp(0.0, 1.0) * (values.len() - 1) as f64;
     let (lower, weight) = (rank.floor() as usize, rank - rank.floor());
     let upper = (lower + 1).min(values.len() - 1);
@@ -43,6 +43,18 @@ mod tests {
     #[track_caller]
     fn check(across: Across, values: &[f64], expected: Option<f64>) {
         assert_eq!(fold(across, &mut values.to_vec()), expected, "{across:?} of {values:?}");
+    }
+
+    #[test]
+    fn a_sum_does_not_depend_on_the_order_of_its_values() {
+        let values = [0.1, 1e16, -3.7, 1e-9, 7e15, -1e16, 0.3];
+        let sum = |turn: usize| {
+            let mut values = values;
+            values.rotate_left(turn);
+            values[turn % 3..].reverse();
+            fold(Across::Sum, &mut values)
+        };
+        assert!((0..7).all(|turn| sum(turn) == sum(0)));
     }
 
     #[test]

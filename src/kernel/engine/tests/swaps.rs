@@ -232,7 +232,7 @@ fn a_group_of_several_goes_on_under_another_selector() {
     swap(&mut machine, hot("host!=a", 2));
     let check = |machine: &Machine| {
         let engine = &machine.engines[0];
-        engine.runs.iter().for_each(|run| run.check_groups(&engine.listening));
+        engine.runs.iter().for_each(|run| run.check_groups(&engine.latest, &engine.listening));
     };
     check(&machine);
     for sample in ["1s cpu{dc=x,host=c} 2", "2s cpu{dc=x,host=b} 3", "3s cpu{dc=x,host=c} 97"] {

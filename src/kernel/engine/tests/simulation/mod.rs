@@ -162,7 +162,10 @@ fn run(steps: &[Step], rules: &dyn Fn(usize) -> Vec<Arc<Rule>>, manner: Manner, 
             assert!(watermark <= machine.sequencer.watermark(), "time never goes back");
             watermark = machine.sequencer.watermark();
             for engine in &machine.engines {
-                engine.runs.iter().for_each(|run| run.check_groups(&engine.listening));
+                engine
+                    .runs
+                    .iter()
+                    .for_each(|run| run.check_groups(&engine.latest, &engine.listening));
             }
         }
         if let Step::Swap(to) = step {
