@@ -31,7 +31,7 @@ pub struct Class {
 #[derive(Clone, Copy)]
 struct Seen {
     /// Places that are busy in any of them.
-    busy: u64,
+    busy: u32,
     low: f64,
     high: f64,
     last: EventTime,
@@ -83,10 +83,10 @@ impl Engine {
         self.stretch.number = self.stretch.number.wrapping_add(1);
         for row in range.clone() {
             let Some(latest) = self.latest.bound(rows.series[row]) else { continue };
-            if latest.stretch == self.stretch.number {
+            if latest.stretch == self.stretch.number as u16 {
                 return row;
             }
-            latest.stretch = self.stretch.number;
+            latest.stretch = self.stretch.number as u16;
             if rows.at[row] < latest.at {
                 self.stretch.late.push(row as u32);
                 continue;
@@ -238,7 +238,7 @@ impl Engine {
                 (latest.at, latest.value) = (at, rows.value[row]);
             }
             latest.heard = latest.heard.max(at.max(mark));
-            latest.source = rows.source.or(latest.source);
+            latest.set_source(rows.source);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Rules that keep the windows of all groups together: batches fall into panes, and the end of a
 //! pane is judged a column at a time. Groups at rest are looked at only where something happens.
 
+use std::ops::Range;
+
 use crate::kernel::model::{EventTime, Labels};
 use crate::kernel::rule::program::Threshold;
 use crate::kernel::rule::view::Column;
@@ -10,6 +12,9 @@ use crate::kernel::window::Placed;
 use super::Context;
 use super::programs::{Groups, Programs, Table};
 use super::run::RuleRun;
+
+/// So many groups' figures are read before they are judged: they fit into the cache.
+const ROWS: usize = 1_024;
 
 impl RuleRun {
     /// Folds a segment's rows in their order, whether their groups are at rest or not: the last
@@ -94,13 +99,34 @@ impl RuleRun {
     /// Looks over the groups at rest: those that a condition may hold for, or that fell silent, are
     /// roused and join `busy`.
     fn judge_resting(&mut self, context: &mut Context<'_>, end: EventTime, busy: &mut Vec<u32>) {
+        let mut roused = Vec::new();
+        for from in (0..self.resting.len()).step_by(ROWS) {
+            let some = from..self.resting.len().min(from + ROWS);
+            self.judge_some(context, end, some, &mut roused);
+        }
+        for number in roused {
+            self.rouse(context.latest, number);
+            // What it says was read already; it has to be read again for its own judgement.
+            self.groups[number].stale = true;
+            busy.push(number);
+        }
+    }
+
+    fn judge_some(
+        &mut self,
+        context: &mut Context<'_>,
+        end: EventTime,
+        some: Range<usize>,
+        roused: &mut Vec<u32>,
+    ) {
         let mut table = std::mem::take(&mut self.table);
         table.clear(self.programs.columns.len());
-        let (mut numbers, mut roused) = (Vec::new(), Vec::new());
-        for number in 0..self.resting.len() as u32 {
-            if !self.resting[number as usize] {
+        let mut numbers = Vec::new();
+        for number in some {
+            if !self.resting[number] {
                 continue;
             }
+            let number = number as u32;
             let dense = self.dense.as_mut().expect("only called where windows are together");
             let changed = dense.take_changed(number);
             if dense.count(number) == 0 {
@@ -117,15 +143,9 @@ impl RuleRun {
         self.stats.evaluations += numbers.len() as u64;
         if !numbers.is_empty() {
             self.stats.last_judged = self.stats.last_judged.max(Some(end));
-            self.find_breaches(context, &table, &numbers, &mut roused);
+            self.find_breaches(context, &table, &numbers, roused);
         }
         self.table = table;
-        for number in roused {
-            self.rouse(context.latest, number);
-            // What it says was read already; it has to be read again for its own judgement.
-            self.groups[number].stale = true;
-            busy.push(number);
-        }
     }
 
     /// Reads one group's columns; false when one of them is undefined.

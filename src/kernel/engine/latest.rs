@@ -7,8 +7,9 @@ use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 pub const NO_CLASS: u32 = u32::MAX;
 
 /// Places in a class that a bit of [`Latest::busy`] stands for.
-pub const PLACES: usize = 64;
+pub const PLACES: usize = u32::BITS as usize;
 
+/// There are as many of these as series, so it is 40 bytes and not more.
 #[derive(Clone, Copy, Debug)]
 pub struct Latest {
     /// The newest sample; [`EventTime::MIN`] before the first.
@@ -18,26 +19,41 @@ pub struct Latest {
     pub heard: EventTime,
     /// One bit for each of the first [`PLACES`] bindings of its class: set while the group that the
     /// binding leads to must see each sample, clear while it is at rest.
-    pub busy: u64,
-    /// The stretch of rows that it was last seen in; the numbers begin anew after 2^32.
-    pub stretch: u32,
+    pub busy: u32,
     pub class: u32,
     /// Where its members are kept; see [`BoundTable`](super::bound::BoundTable).
     pub home: u32,
-    pub source: Option<SourceId>,
+    /// The stretch of rows that it was last seen in, as far as the number fits. To take an old one
+    /// for the one at hand is harmless: a stretch ends early.
+    pub stretch: u16,
+    /// [`NO_SOURCE`] before a source was known.
+    source: SourceId,
 }
+
+const NO_SOURCE: SourceId = SourceId(u16::MAX);
 
 impl Latest {
     pub const NONE: Latest = Latest {
         at: EventTime::MIN,
         value: 0.0,
         heard: EventTime::MIN,
-        busy: u64::MAX,
-        stretch: 0,
+        busy: u32::MAX,
         class: NO_CLASS,
         home: 0,
-        source: None,
+        stretch: 0,
+        source: NO_SOURCE,
     };
+
+    /// Where its last sample came from, if a source was known.
+    pub fn source(&self) -> Option<SourceId> {
+        Some(self.source).filter(|source| *source != NO_SOURCE)
+    }
+
+    /// Its last sample came from there, if that is known.
+    #[inline(always)]
+    pub fn set_source(&mut self, source: Option<SourceId>) {
+        self.source = source.unwrap_or(self.source);
+    }
 }
 
 /// The records of all series of a shard, by their numbers.
@@ -88,7 +104,7 @@ impl LatestTable {
     pub fn enter(&mut self, id: SeriesId, class: u32, home: u32) {
         self.make_room(id);
         let latest = &mut self.records[id.index()];
-        (latest.class, latest.home, latest.busy) = (class, home, u64::MAX);
+        (latest.class, latest.home, latest.busy) = (class, home, u32::MAX);
     }
 
     fn make_room(&mut self, id: SeriesId) {
@@ -116,5 +132,21 @@ impl std::ops::Index<SeriesId> for LatestTable {
 impl std::ops::IndexMut<SeriesId> for LatestTable {
     fn index_mut(&mut self, id: SeriesId) -> &mut Latest {
         &mut self.records[id.index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_as_small_as_it_says_and_knows_its_source() {
+        assert_eq!(size_of::<Latest>(), 40);
+        let mut latest = Latest::NONE;
+        let told = [None, Some(SourceId(3)), None].map(|source| {
+            latest.set_source(source);
+            latest.source()
+        });
+        assert_eq!(told, [None, Some(SourceId(3)), Some(SourceId(3))]);
     }
 }

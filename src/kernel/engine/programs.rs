@@ -102,6 +102,14 @@ impl Table {
         self.at.clear();
     }
 
+    /// Gives back the room for more rows than are judged again and again.
+    pub fn slim(&mut self) {
+        const ROWS: usize = 4_096;
+        self.clear(self.columns.len());
+        self.columns.iter_mut().for_each(|column| column.shrink_to(ROWS));
+        self.at.shrink_to(ROWS);
+    }
+
     pub fn rows(&self) -> usize {
         self.at.len()
     }

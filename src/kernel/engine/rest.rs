@@ -84,7 +84,7 @@ impl RuleRun {
             let judged = if self.dense.is_some() { self.closed } else { known.at };
             recent.judged = recent.judged.max(judged);
             if newest < known.at {
-                (newest, recent.source) = (known.at, known.source.or(recent.source));
+                (newest, recent.source) = (known.at, known.source().or(recent.source));
             }
         }
     }

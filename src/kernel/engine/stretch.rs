@@ -25,7 +25,7 @@ pub struct Stretch {
     at: Vec<EventTime>,
     value: Vec<f64>,
     /// As [`Latest::busy`](super::latest::Latest::busy) of the rows' series.
-    busy: Vec<u64>,
+    busy: Vec<u32>,
     marks: Vec<bool>,
     pub disputes: Vec<DisputeNote>,
     /// Some rule has rows of a group of several series that must be seen one by one.

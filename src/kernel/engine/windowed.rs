@@ -255,6 +255,7 @@ impl RuleRun {
         } else if !changed.is_empty() {
             self.judge_groups(context, &table, &changed, bounds);
         }
+        table.slim();
         self.table = table;
     }
 

@@ -6,6 +6,7 @@
 //! results do not depend on how samples were batched or on the number of shards.
 
 pub mod listening;
+mod masks;
 pub mod progress;
 mod retention;
 pub mod router;

@@ -37,7 +37,7 @@ impl Retention {
         }
         let silent = watermark.since(entry.heard);
         match listening.since(Some(entry.source)) {
-            Some(since) if !entry.counts => silent.min(watermark.since(since)) > self.usual,
+            Some(since) if !entry.counts() => silent.min(watermark.since(since)) > self.usual,
             Some(_) | None => silent > self.careful,
         }
     }

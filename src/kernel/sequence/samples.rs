@@ -140,7 +140,7 @@ impl Sequencer {
         let value = match op {
             Op::Set => value,
             Op::Add => {
-                entry.counts = true;
+                entry.set_counts(true);
                 entry.last + value
             }
         };
@@ -153,7 +153,7 @@ impl Sequencer {
             (true, Some(now)) => now.as_arrival().max(entry.newest.next()),
             (true, None) => return Err(Refusal::NoTime),
         };
-        if at == entry.newest && !entry.overflow {
+        if at == entry.newest && !entry.is_overflow() {
             return Err(Refusal::Duplicate);
         }
         let sample = Suspect { source: arrival.source, id, at, value };
@@ -273,7 +273,8 @@ impl Sequencer {
         (entry.source, entry.last) = (sample.source, sample.value);
         from.accepted += 1;
         self.accepted += 1;
-        place(out, entry.shards, position, sample.id, sample.at, sample.value);
+        let shards = self.table.shards(sample.id);
+        place(out, shards, position, sample.id, sample.at, sample.value);
         if let Some(tap) = &mut self.tap {
             tap.sample(sample.id, sample.at, sample.value, || self.table.series(sample.id));
         }
@@ -298,7 +299,7 @@ impl Sequencer {
             // One text is enough where another source, or a run before, brought its own.
             from.series[slot] = Some(known.clone());
         }
-        if self.table.entry(id).overflow {
+        if self.table.entry(id).is_overflow() {
             from.refused.add(Refusal::TooManySeries, 1);
         }
         Ok(id)
@@ -324,7 +325,7 @@ impl Sequencer {
         let place = (self.position, self.watermark);
         let series = self.table.series(id).clone();
         let route = self.router.enter(&series);
-        self.table.entry_mut(id).shards = route.shards;
+        self.table.set_shards(id, route.shards);
         self.table.set_overflowing(id, &route.overflow);
         for (shard, rows) in out.iter_mut().enumerate() {
             if route.shards >> shard & 1 == 1 {

@@ -116,7 +116,7 @@ impl Sequencer {
             limits,
             shards,
             router,
-            table: SeriesTable::default(),
+            table: SeriesTable::new(shards),
             sources: Vec::new(),
             watermark: EventTime::MIN,
             next_step: EventTime::MIN,
@@ -223,12 +223,12 @@ impl Sequencer {
             let source = SourceId(u16::MAX);
             let Some(id) = self.intern(&sample.series, source, &mut out) else { continue };
             let entry = self.table.entry_mut(id);
-            if !entry.overflow && sample.at <= entry.newest {
+            if !entry.is_overflow() && sample.at <= entry.newest {
                 continue;
             }
             entry.newest = sample.at;
             entry.heard = entry.heard.max(self.watermark).max(sample.at);
-            place(&mut out, entry.shards, cut.position, id, sample.at, sample.value);
+            place(&mut out, self.table.shards(id), cut.position, id, sample.at, sample.value);
             if let Some(tap) = &mut self.tap {
                 tap.sample(id, sample.at, sample.value, || self.table.series(id));
             }
@@ -254,7 +254,7 @@ impl Sequencer {
         };
         let series = self.table.iter();
         let series = series.map(|(_, series, entry)| {
-            (series.clone(), entry.newest, entry.heard, entry.last, entry.counts)
+            (series.clone(), entry.newest, entry.heard, entry.last, entry.counts())
         });
         let sources = self.sources.iter().enumerate().filter_map(|(at, source)| {
             Some((SourceId(at as u16), source.as_ref()?.progress.clone()))
@@ -282,8 +282,8 @@ impl Sequencer {
             let series = series.shared(&mut memo);
             let Some(id) = self.intern(&series, SourceId(u16::MAX), &mut out) else { continue };
             let entry = self.table.entry_mut(id);
-            (entry.newest, entry.heard) = (newest, heard);
-            (entry.last, entry.counts) = (last, counts);
+            (entry.newest, entry.heard, entry.last) = (newest, heard, last);
+            entry.set_counts(counts);
         }
         for (source, progress) in snapshot.sources {
             *self.slot_of(source) = Some(Source::new(progress, true));
@@ -350,7 +350,7 @@ impl Sequencer {
         let silent = self.table.iter().filter(|(_, _, entry)| is_over(entry));
         let silent: Vec<_> = silent.map(|(id, series, _)| (id, series.clone())).collect();
         for (id, series) in silent {
-            let shards = self.table.entry(id).shards;
+            let shards = self.table.shards(id);
             for (shard, rows) in out.iter_mut().enumerate() {
                 if shards >> shard & 1 == 1 {
                     rows.retired.push(id);

@@ -36,7 +36,7 @@ impl Sequencer {
                 self.table.set_overflowing(id, &overflow);
             }
             // A shard that held the series goes on holding it: its samples may be needed again.
-            self.table.entry_mut(id).shards |= route.shards;
+            self.table.set_shards(id, self.table.shards(id) | route.shards);
             for (shard, list) in introduced.iter_mut().enumerate() {
                 if route.shards >> shard & 1 == 1 {
                     let (place, series) = ((position, watermark), series.clone());

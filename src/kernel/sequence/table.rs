@@ -7,12 +7,15 @@ use crate::kernel::model::{EventTime, Series, SeriesId, SourceId};
 use crate::kernel::rule::ruleset::RuleIndex;
 use crate::kernel::shard::OVERFLOW;
 
+use super::masks::{Masks, NUMBERS};
+
 /// Metric names that may have an overflow series of their own.
 const OVERFLOW_NAMES_MAX: usize = 1_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SeriesTable {
     entries: Vec<Entry>,
+    masks: Masks,
     /// Of each number; `None` once retired, when the number is free for another series. Apart from
     /// the entries, since samples need those alone.
     series: Vec<Option<Series>>,
@@ -23,6 +26,7 @@ pub struct SeriesTable {
     overflow_names: usize,
 }
 
+/// There are as many of these as series, so it is 32 bytes and not more.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub newest: EventTime,
@@ -30,15 +34,32 @@ pub struct Entry {
     pub heard: EventTime,
     /// The last value, which increments add to.
     pub last: f64,
-    /// One bit for each shard that holds a group of it.
-    pub shards: u64,
     /// Told apart from the series that had this number before.
     pub generation: u32,
     pub source: SourceId,
+    /// The number of the set of shards that hold a group of it, and two marks.
+    marks: u16,
+}
+
+const OVERFLOWS: u16 = NUMBERS;
+const COUNTS: u16 = NUMBERS << 1;
+
+impl Entry {
     /// It stands for keys past the limit, so many samples may have one time.
-    pub overflow: bool,
+    #[inline(always)]
+    pub fn is_overflow(&self) -> bool {
+        self.marks & OVERFLOWS != 0
+    }
+
     /// Some sample was added to the last value, which must not be forgotten lightly.
-    pub counts: bool,
+    pub fn counts(&self) -> bool {
+        self.marks & COUNTS != 0
+    }
+
+    /// From now on, if it does.
+    pub fn set_counts(&mut self, counts: bool) {
+        self.marks |= if counts { COUNTS } else { 0 };
+    }
 }
 
 /// What became of a series that was looked up.
@@ -56,6 +77,31 @@ pub enum Interned {
 }
 
 impl SeriesTable {
+    /// Of a run with so many shards.
+    pub fn new(shards: u32) -> SeriesTable {
+        SeriesTable {
+            entries: Vec::new(),
+            masks: Masks::new(shards),
+            series: Vec::new(),
+            overflowing: BTreeMap::new(),
+            ids: Index::default(),
+            free: Vec::new(),
+            overflow_names: 0,
+        }
+    }
+
+    /// One bit for each shard that holds a group of the series.
+    #[inline(always)]
+    pub fn shards(&self, id: SeriesId) -> u64 {
+        self.masks.mask(self.entries[id.index()].marks % NUMBERS)
+    }
+
+    pub fn set_shards(&mut self, id: SeriesId, shards: u64) {
+        let number = self.masks.number(shards);
+        let entry = &mut self.entries[id.index()];
+        entry.marks = (entry.marks & (OVERFLOWS | COUNTS)) | number;
+    }
+
     pub fn live(&self) -> usize {
         self.ids.len()
     }
@@ -151,15 +197,15 @@ impl SeriesTable {
         let series = self.series[id.index()].take().expect("only a live series is retired");
         self.overflowing.remove(&id);
         entry.generation = entry.generation.wrapping_add(1);
-        self.overflow_names -= usize::from(entry.overflow);
+        self.overflow_names -= usize::from(entry.is_overflow());
         self.ids.remove(series.digest(), id.0);
         self.free.push(id);
     }
 
     fn add(&mut self, series: Series, source: SourceId, overflow: bool) -> SeriesId {
         let (newest, heard) = (EventTime::MIN, EventTime::MIN);
-        let (generation, shards, last, counts) = (0, 0, 0.0, false);
-        let mut entry = Entry { newest, heard, last, shards, generation, source, overflow, counts };
+        let marks = if overflow { OVERFLOWS } else { 0 };
+        let mut entry = Entry { newest, heard, last: 0.0, generation: 0, source, marks };
         let id = match self.free.pop() {
             Some(id) => {
                 entry.generation = self.entries[id.index()].generation;
@@ -190,7 +236,7 @@ mod tests {
 
     #[test]
     fn keys_past_the_limit_share_the_overflow_series_of_their_metric() {
-        let mut table = SeriesTable::default();
+        let mut table = SeriesTable::new(1);
         let host = |host| Series::new("load", [("host", host)]);
         let mut intern = |series: &Series| table.intern(series, SourceId(0), 2);
         assert_eq!(intern(&host("a")), Interned::New(SeriesId(0)));
@@ -201,8 +247,25 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_as_small_as_it_says_and_its_marks_are_apart() {
+        assert_eq!(size_of::<Entry>(), 32);
+        let mut table = SeriesTable::new(3);
+        table.intern(&Series::new("up", NONE), SourceId(0), 0);
+        let id = SeriesId(0);
+        for shards in [0b101, 0, 0b111, 0b10] {
+            table.set_shards(id, shards);
+            let entry = table.entry(id);
+            let seen = (table.shards(id), entry.is_overflow(), entry.counts());
+            assert_eq!(seen, (shards, true, shards == 0b10));
+            if shards == 0b111 {
+                table.entry_mut(id).set_counts(true);
+            }
+        }
+    }
+
+    #[test]
     fn a_retired_number_is_used_again_and_can_be_told_apart() {
-        let mut table = SeriesTable::default();
+        let mut table = SeriesTable::new(1);
         let (first, second) = (Series::new("a", NONE), Series::new("b", NONE));
         table.intern(&first, SourceId(0), 10);
         let before = table.entry(SeriesId(0)).generation;

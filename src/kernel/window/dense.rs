@@ -63,8 +63,6 @@ pub struct Dense {
     beginning: Column,
     /// By group: a sample entered or left since the last judgement.
     changed: Vec<bool>,
-    /// Columns to be used again.
-    spare: Vec<Column>,
 }
 
 impl Dense {
@@ -89,7 +87,6 @@ impl Dense {
             block: i64::MIN,
             beginning: Column::default(),
             changed: Vec::new(),
-            spare: Vec::new(),
         })
     }
 
@@ -179,7 +176,6 @@ impl Dense {
             let gone = self.panes.pop_front().expect("it was just seen");
             self.note_gone(&gone);
             self.hint = self.hint.saturating_sub(1);
-            self.spare.push(gone.cells);
         }
     }
 
@@ -340,8 +336,7 @@ impl Dense {
             return index;
         }
         let number = self.number_of(end);
-        let mut cells = self.spare.pop().unwrap_or_default();
-        cells.clear();
+        let mut cells = Column::default();
         cells.resize(self.groups);
         for (group, cell) in self.ahead.remove(&number).into_iter().flatten() {
             cells.set(group as usize, cell);
