@@ -12,6 +12,7 @@ mod retention;
 pub mod router;
 mod samples;
 pub mod sequencer;
+mod source;
 mod swap;
 pub mod table;
 pub mod tap;

@@ -30,7 +30,7 @@ pub struct Router {
 
 #[derive(Debug, Default)]
 struct Groups {
-    /// Series by hash of their group's key: if two keys ever had one, there would be one group more
+    /// Series by hash of their group's key. Where two keys count as one there is one group more
     /// than there may be.
     series: Census,
     /// Where every series is a group of its own: how many there are.

@@ -3,42 +3,19 @@
 
 use std::ops::Range;
 
-use crate::kernel::model::{
-    Announcement, Batch, EventTime, Now, Op, Refusal, RefusalCounts, Series, SeriesId, Slot,
-    SourceId,
-};
+use crate::kernel::model::{Batch, EventTime, Now, Op, Refusal, Series, SeriesId, Slot, SourceId};
 use crate::kernel::rule::selector::Selector;
 
-use super::progress::{Progress, Standing};
+use super::progress::Standing;
 use super::router::Route;
 use super::sequencer::{Sequencer, SourceReport};
+use super::source::{SlotEntry, Source};
 use super::table::Interned;
 use super::tap::{Tap, Tapped};
 use super::{Cut, Input, Introduction, Rows, STEP, place};
 
 /// Later samples that must agree before a replay believes a jump in time.
 const WITNESSES: usize = 3;
-/// A slot's generation before its series was looked up.
-const NEW: u32 = u32::MAX;
-
-/// A source as the sequencer knows it.
-#[derive(Debug)]
-pub struct Source {
-    pub progress: Progress,
-    slots: Vec<SlotEntry>,
-    /// What each slot stands for; apart from the entries, since samples need those alone.
-    series: Vec<Option<Series>>,
-    pub accepted: u64,
-    pub refused: RefusalCounts,
-    /// Known from before a restart, and not opened since.
-    pub restored: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct SlotEntry {
-    id: SeriesId,
-    generation: u32,
-}
 
 /// A sample of a replay that jumped ahead, kept until others agree or disagree.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +34,11 @@ struct Arrival {
     /// The lowest mark of the other sources that hold time back.
     others: EventTime,
 }
+
+/// So many samples' series are looked up at a time, where there are more of them than the
+/// processor's caches hold.
+const AHEAD: usize = 32;
+const CACHED: usize = 100_000;
 
 impl Sequencer {
     pub fn sources(&self) -> Vec<SourceReport> {
@@ -112,14 +94,31 @@ impl Sequencer {
         arrival: Arrival,
         out: &mut [Rows],
     ) {
-        let columns = batch.slots[rows.clone()].iter().zip(&batch.at[rows.clone()]);
-        let columns = columns.zip(&batch.value[rows.clone()]).zip(rows);
-        for (((slot, at), value), row) in columns {
-            let sample = (*slot, *at, *value, batch.op(row));
-            if let Err(refusal) = self.sample(from, sample, arrival, out) {
-                from.refused.add(refusal, 1);
+        let looks_ahead = self.table.live() > CACHED;
+        for start in rows.clone().step_by(AHEAD) {
+            let some = start..rows.end.min(start + AHEAD);
+            if looks_ahead {
+                self.look_ahead(from, &batch.slots[some.clone()]);
+            }
+            let columns = batch.slots[some.clone()].iter().zip(&batch.at[some.clone()]);
+            let columns = columns.zip(&batch.value[some.clone()]).zip(some);
+            for (((slot, at), value), row) in columns {
+                let sample = (*slot, *at, *value, batch.op(row));
+                if let Err(refusal) = self.sample(from, sample, arrival, out) {
+                    from.refused.add(refusal, 1);
+                }
             }
         }
+    }
+
+    /// Reads a little of what the samples of these slots need, and makes nothing of it: all at
+    /// once, where one by one each would be waited for.
+    fn look_ahead(&self, from: &Source, slots: &[Slot]) {
+        let seen = slots.iter().fold(0, |seen, slot| {
+            let known = from.slots[slot.0 as usize];
+            seen ^ self.table.touch(known.id)
+        });
+        std::hint::black_box(seen);
     }
 
     #[inline(always)]
@@ -357,24 +356,6 @@ impl Sequencer {
             let row = rows.series.len();
             rows.cuts.push(Cut { row, position: self.position, watermark: to });
         }
-    }
-}
-
-impl Source {
-    pub fn new(progress: Progress, restored: bool) -> Source {
-        let (slots, series, refused) = (Vec::new(), Vec::new(), RefusalCounts::default());
-        Source { progress, slots, series, accepted: 0, refused, restored }
-    }
-
-    fn announce(&mut self, announced: &Announcement) {
-        let at = announced.slot.0 as usize;
-        let unknown = SlotEntry { id: SeriesId(0), generation: NEW };
-        if self.slots.len() <= at {
-            self.slots.resize(at + 1, unknown);
-            self.series.resize(at + 1, None);
-        }
-        self.slots[at] = unknown;
-        self.series[at] = Some(announced.series.clone());
     }
 }
 

@@ -15,7 +15,8 @@ use super::listening::Listening;
 use super::progress::{Progress, Standing};
 use super::retention::{Retention, SWEEP};
 use super::router::Router;
-use super::samples::{Source, Suspect};
+use super::samples::Suspect;
+use super::source::Source;
 use super::table::{Entry, SeriesTable};
 use super::tap::Tap;
 use super::{Cut, Derived, Input, Rows, STEP, place};
@@ -252,8 +253,7 @@ impl Sequencer {
             let rule = self.ruleset().rule(derived.rule).name.clone();
             (rule, derived.series.clone(), derived.at, derived.value)
         };
-        let series = self.table.iter();
-        let series = series.map(|(_, series, entry)| {
+        let series = self.table.iter().map(|(_, series, entry)| {
             (series.clone(), entry.newest, entry.heard, entry.last, entry.counts())
         });
         let sources = self.sources.iter().enumerate().filter_map(|(at, source)| {

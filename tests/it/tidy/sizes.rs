@@ -10,7 +10,7 @@ const LINE_CHARS_MAX: usize = 100;
 
 /// Files that are longer than the limit, and how long each may be.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("src/config/catalog.rs", 461),
+    ("src/config/catalog.rs", 414),
     ("src/config/settings/tests.rs", 420),
     ("src/guest/rhai/builder/check.rs", 401),
     ("src/guest/rhai/builder/rule.rs", 495),
@@ -18,7 +18,7 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("src/guest/rhai/tests/findings.rs", 417),
     ("src/kernel/decode/tests.rs", 474),
     ("src/kernel/delivery/outbox/tests.rs", 485),
-    ("src/kernel/engine/each.rs", 469),
+    ("src/kernel/engine/each.rs", 465),
     ("src/kernel/engine/tests/kit.rs", 412),
     ("src/kernel/engine/tests/simulation/reference.rs", 414),
     ("src/shell/bus/tests.rs", 406),
