@@ -15,27 +15,25 @@ use tokio::runtime::Handle;
 use crate::config::catalog::Catalog;
 use crate::config::settings::{self, Settings};
 use crate::guest::changes::Reader;
-use crate::guest::grant::{Granted, Grants};
 use crate::guest::wasm::{WasmHost, WasmLimits};
 use crate::kernel::event::Event;
-use crate::kernel::rule::Origin;
 use crate::kernel::rule::ruleset::Ruleset;
 
 use super::api::{Api, ApiOptions, Commands, Facts, Format, IngestError, IngestReport};
 use super::board::{Board, Teller};
 use super::bus::{Bus, BusOptions, Filter, HandlerGuard, Received};
 use super::clock::{Clock, SystemClock};
+use super::data_folder::DataFolder;
 use super::decoders::Decoders;
 use super::facts::{Office, POSTED};
 use super::inlet::{Gate, SourceKind};
 use super::judge::Judge;
 use super::pipeline::Pipeline;
+use super::places;
 use super::probes::ProbeHub;
-use super::reload::{self, Guests, Places, Reloader};
+use super::reload::{self, Guests, Reloader};
 use super::sample_sinks::{SampleHub, SampleHubEnv};
-use super::sink::file::FileSink;
-use super::sink::webhook::{Webhook, WebhookSettings};
-use super::sink::{Declared, HubEnv, SinkHub, SinkStatus, Standing, terminal};
+use super::sink::{HubEnv, SinkHub, SinkStatus};
 use super::source::decode::decoder;
 use super::source::{Feed, Surroundings};
 use super::sources::{self, Source};
@@ -55,6 +53,7 @@ pub struct Watchfire {
     watchdog: Option<tokio::task::JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     settings: Settings,
+    folder: DataFolder,
 }
 
 /// Why it could not start, and what had been started before and was torn down again.
@@ -95,6 +94,11 @@ impl Watchfire {
     /// Starts everything that the settings name. Must be called within a tokio runtime.
     pub async fn start(settings: Settings) -> Result<Watchfire, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let folder = DataFolder::claim(&settings.paths.data).map_err(|what| StartError {
+            part: "in the data folder",
+            what,
+            torn_down: Vec::new(),
+        })?;
         let begun = begin(&settings, clock).await?;
         let (sources, failed) = sources::start(&settings, &begun.around, &begun.guests.decoders);
         if let Some(what) = failed {
@@ -116,7 +120,18 @@ impl Watchfire {
         let every = settings.watchdog.every.to_std();
         let watchdog = (!notify.is_empty()).then(|| begun.hub.watch(notify, every));
         let Begun { bus, guests: Guests { probes, .. }, wasm, threads, .. } = begun;
-        Ok(Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, settings })
+        Ok(Watchfire {
+            office,
+            bus,
+            api,
+            sources,
+            probes,
+            wasm,
+            watchdog,
+            threads,
+            settings,
+            folder,
+        })
     }
 
     /// Where the API listens.
@@ -180,8 +195,9 @@ impl Watchfire {
     /// Stops taking samples, judges what came, lets sinks deliver for a grace period, and writes
     /// the state that the next start reads.
     pub async fn stop(self) -> Result<(), String> {
-        let Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, settings } =
-            self;
+        // The folder is held until the state is written.
+        let Watchfire { office, bus, api, sources, probes, wasm, watchdog, threads, .. } = self;
+        let (settings, _folder) = (self.settings, self.folder);
         for source in sources {
             source.running.stop().await;
         }
@@ -240,10 +256,7 @@ impl Begun {
 async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, StartError> {
     let failed = |part, what: String| StartError { part, what, torn_down: Vec::new() };
     let data = &settings.paths.data;
-    std::fs::create_dir_all(data).map_err(|error| {
-        failed("the data folder", format!("{} cannot be made: {error}", data.display()))
-    })?;
-    let places = places(settings).map_err(|what| failed("sinks", what))?;
+    let places = places::of(settings).map_err(|what| failed("sinks", what))?;
     let wasm =
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     wasm.set_own_limits(places.limits());
@@ -299,58 +312,6 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
         .map_err(|error| failed("reloading", error.to_string()))?;
     let threads = vec![sequencing, reloading];
     Ok(Begun { judge, reloader, hub, guests, wasm, board, bus, around, threads, data_error })
-}
-
-fn places(settings: &Settings) -> Result<Places, String> {
-    let own_grants = Grants::from_tables(settings.grants.clone(), settings.secrets.0.clone())?;
-    let granted = |sink| Declared {
-        sink,
-        standing: Standing::Granted {
-            granted: Granted::default(),
-            settings: serde_json::Value::Null,
-        },
-    };
-    let origin = Origin { file: "watchfire.toml".into(), line: 0 };
-    let mut built_in = vec![granted(terminal::declare())];
-    for file in &settings.sinks.file {
-        // Of a relative path the sink would make one in its own folder.
-        let path = std::path::absolute(&file.path)
-            .map_err(|error| format!("[[sinks.file]] {}: path: {error}", file.name))?;
-        let sink = FileSink { path, rotate_bytes: file.rotate_bytes, keep: file.keep };
-        built_in.push(granted(sink.declare(&file.name, origin.clone())));
-    }
-    for webhook in &settings.sinks.webhook {
-        built_in.push(webhook_sink(webhook, &own_grants, &origin)?);
-    }
-    Ok(Places {
-        rules: settings.paths.rules.clone(),
-        plugins: settings.paths.plugins.clone(),
-        grants: settings.paths.grants.clone(),
-        own_grants,
-        built_in,
-    })
-}
-
-/// The operator wrote the webhook's address into the main config: that is its grant. Secrets that
-/// it names must be there.
-fn webhook_sink(
-    settings: &settings::WebhookSink,
-    grants: &Grants,
-    origin: &Origin,
-) -> Result<Declared, String> {
-    let place = |what: String| format!("[[sinks.webhook]] {}: {what}", settings.name);
-    let webhook = Webhook::new(&WebhookSettings {
-        url: settings.url.clone(),
-        method: None,
-        headers: settings.headers.clone(),
-        body: settings.body.clone(),
-        timeout: None,
-    })
-    .map_err(place)?;
-    let sink = webhook.declare(&settings.name, origin.clone());
-    let granted = grants.in_full(&sink.needs).map_err(|blocked| place(blocked.why))?;
-    let standing = Standing::Granted { granted, settings: serde_json::Value::Null };
-    Ok(Declared { sink, standing })
 }
 
 fn office(begun: &Begun) -> Office {

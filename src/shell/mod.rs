@@ -4,6 +4,7 @@
 //! Modules stand in reading order; each may use those above it and no other.
 
 pub mod clock;
+mod data_folder;
 
 pub mod inlet;
 
@@ -32,6 +33,7 @@ pub mod board;
 pub mod facts;
 pub mod figures;
 mod health;
+mod places;
 pub mod reload;
 mod shown;
 
