@@ -59,6 +59,11 @@ impl Intake {
         self.keys.find(raw)
     }
 
+    /// The raw key of a slot that was expected or found.
+    pub fn raw_key(&self, slot: u32) -> RawKey<'_> {
+        self.keys.raw_key(slot)
+    }
+
     /// One sample of a slot that was expected or found.
     #[inline(always)]
     pub fn push_met(&mut self, slot: u32, at: EventTime, value: f64, op: Op) {

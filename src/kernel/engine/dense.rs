@@ -121,23 +121,31 @@ impl RuleRun {
     ) {
         let mut table = std::mem::take(&mut self.table);
         table.clear(self.programs.columns.len());
+        let dense = self.dense.as_mut().expect("only called where windows are together");
+        let figures = self.programs.columns.iter().map(|column| match column {
+            Column::Reduced { reduction, .. } => dense.view_all(some.clone(), *reduction),
+            // Labels are read from the key.
+            Column::Label(_) => vec![0.0; some.len()],
+            Column::Value { .. } | Column::Base { .. } => {
+                unreachable!("windows that are kept together are read by reductions alone")
+            }
+        });
+        let figures: Vec<Vec<f64>> = figures.collect();
         let mut numbers = Vec::new();
-        for number in some {
-            if !self.resting[number] {
+        for (at, group) in some.enumerate() {
+            if !self.resting[group] {
                 continue;
             }
-            let number = number as u32;
-            let dense = self.dense.as_mut().expect("only called where windows are together");
+            let number = group as u32;
             let changed = dense.take_changed(number);
-            if dense.count(number) == 0 {
+            let defined = figures.iter().all(|column| !column[at].is_nan());
+            if defined && changed {
+                let columns = table.columns.iter_mut().zip(&figures);
+                columns.for_each(|(column, figures)| column.push(figures[at]));
+                table.at.push(end);
+                numbers.push(number);
+            } else if changed || dense.count(number) == 0 {
                 roused.push(number);
-            } else if changed {
-                if self.fill_row(number, &mut table) {
-                    table.at.push(end);
-                    numbers.push(number);
-                } else {
-                    roused.push(number);
-                }
             }
         }
         self.stats.evaluations += numbers.len() as u64;
@@ -146,18 +154,6 @@ impl RuleRun {
             self.find_breaches(context, &table, &numbers, roused);
         }
         self.table = table;
-    }
-
-    /// Reads one group's columns; false when one of them is undefined.
-    fn fill_row(&mut self, number: u32, table: &mut Table) -> bool {
-        for (at, column) in self.programs.columns.iter().enumerate() {
-            let Some(value) = self.read(number, column, &[]) else {
-                table.columns[..at].iter_mut().for_each(|column| column.truncate(table.at.len()));
-                return false;
-            };
-            table.columns[at].push(value);
-        }
-        true
     }
 
     fn find_breaches(

@@ -95,8 +95,9 @@ impl Sequencer {
         out: &mut [Rows],
     ) {
         let looks_ahead = self.table.live() > CACHED;
-        for start in rows.clone().step_by(AHEAD) {
-            let some = start..rows.end.min(start + AHEAD);
+        let step = if looks_ahead { AHEAD } else { rows.len().max(1) };
+        for start in rows.clone().step_by(step) {
+            let some = start..rows.end.min(start + step);
             if looks_ahead {
                 self.look_ahead(from, &batch.slots[some.clone()]);
             }
@@ -272,8 +273,8 @@ impl Sequencer {
         (entry.source, entry.last) = (sample.source, sample.value);
         from.accepted += 1;
         self.accepted += 1;
-        let shards = self.table.shards(sample.id);
-        place(out, shards, position, sample.id, sample.at, sample.value);
+        let mask = entry.mask();
+        place(out, self.table.mask(mask), position, sample.id, sample.at, sample.value);
         if let Some(tap) = &mut self.tap {
             tap.sample(sample.id, sample.at, sample.value, || self.table.series(sample.id));
         }

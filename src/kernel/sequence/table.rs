@@ -45,6 +45,12 @@ const OVERFLOWS: u16 = NUMBERS;
 const COUNTS: u16 = NUMBERS << 1;
 
 impl Entry {
+    /// The number of the set of shards that hold a group of it.
+    #[inline(always)]
+    pub fn mask(&self) -> u16 {
+        self.marks % NUMBERS
+    }
+
     /// It stands for keys past the limit, so many samples may have one time.
     #[inline(always)]
     pub fn is_overflow(&self) -> bool {
@@ -91,9 +97,14 @@ impl SeriesTable {
     }
 
     /// One bit for each shard that holds a group of the series.
-    #[inline(always)]
     pub fn shards(&self, id: SeriesId) -> u64 {
-        self.masks.mask(self.entries[id.index()].marks % NUMBERS)
+        self.mask(self.entry(id).mask())
+    }
+
+    /// The set of shards that an entry's [mask](Entry::mask) is the number of.
+    #[inline(always)]
+    pub fn mask(&self, number: u16) -> u64 {
+        self.masks.mask(number)
     }
 
     pub fn set_shards(&mut self, id: SeriesId, shards: u64) {

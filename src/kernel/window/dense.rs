@@ -16,6 +16,7 @@ mod column;
 mod saved;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use super::pane::Placed;
 use super::spec::{Parts, WindowSpec};
@@ -208,12 +209,25 @@ impl Dense {
     /// A reduction of the window that was just closed; `None` when it is empty or went past the
     /// range of `f64`.
     pub fn view(&self, group: u32, reduction: Reduction) -> Option<f64> {
-        let group = group as usize;
-        let mut whole = self.oldest_rest().map_or(Cell::default(), |rest| rest.get(group));
+        let value = self.figure(self.oldest_rest(), group as usize, reduction);
+        value.is_finite().then_some(value)
+    }
+
+    /// As [`Dense::view`] of many groups at once; NaN stands for `None`.
+    pub fn view_all(&self, groups: Range<usize>, reduction: Reduction) -> Vec<f64> {
+        let rest = self.oldest_rest();
+        let figures = groups.map(|group| self.figure(rest, group, reduction));
+        figures.map(|figure| if figure.is_finite() { figure } else { f64::NAN }).collect()
+    }
+
+    /// Not finite when there is none.
+    #[inline(always)]
+    fn figure(&self, rest: Option<&Column>, group: usize, reduction: Reduction) -> f64 {
+        let mut whole = rest.map_or(Cell::default(), |rest| rest.get(group));
         whole.merge(&self.beginning.get(group));
         let count = f64::from(whole.count);
-        let value = match reduction {
-            _ if whole.count == 0 => return None,
+        match reduction {
+            _ if whole.count == 0 => f64::NAN,
             Reduction::Count => count,
             Reduction::Sum => whole.sum().value(),
             Reduction::Mean => whole.sum().value() / count,
@@ -229,9 +243,8 @@ impl Dense {
             | Reduction::Quantile(_)
             | Reduction::Share
             | Reduction::Ewma
-            | Reduction::Distinct => return None,
-        };
-        value.is_finite().then_some(value)
+            | Reduction::Distinct => f64::NAN,
+        }
     }
 
     /// Whether the group has a sample that was judged or is still to be.

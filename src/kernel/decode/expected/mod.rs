@@ -79,7 +79,7 @@ fn guessed<'a, E: Expected>(
 ) -> Option<(u32, Sample<'a>)> {
     let key = E::guess(text, scratch)?;
     let slot = intake.find(key)?;
-    Some((slot, E::read(text, RawKey::cut(key), times)?))
+    Some((slot, E::read(text, intake.raw_key(slot), times)?))
 }
 
 #[inline(always)]

@@ -64,6 +64,13 @@ impl Arena {
         &rest[..length(head)]
     }
 
+    /// The piece at a place, of which the length is known.
+    #[inline(always)]
+    pub fn get_short(&self, place: Place, len: u16) -> &[u8] {
+        let start = usize::from(place.start) + HEAD_BYTES;
+        &self.pages[place.page as usize].records[start..start + usize::from(len)]
+    }
+
     pub fn remove(&mut self, place: Place) {
         let page = &mut self.pages[place.page as usize];
         let record = &mut page.records[usize::from(place.start)..];

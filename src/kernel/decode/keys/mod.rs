@@ -120,6 +120,11 @@ impl Keys {
         Some((slot, self.raw(held)))
     }
 
+    /// The raw key of a slot that was expected or found.
+    pub fn raw_key(&self, slot: u32) -> RawKey<'_> {
+        self.raw(&self.held[slot as usize])
+    }
+
     #[inline(always)]
     fn raw(&self, held: &Held) -> RawKey<'_> {
         RawKey { front: self.pieces.get(held.front), rest: self.pieces.get(held.rest) }

@@ -13,6 +13,9 @@ const LATELY: usize = 1 << 12;
 /// The number of a piece without bytes.
 pub const NOTHING: u32 = u32::MAX;
 
+/// The length of pieces that are as long or longer.
+const LONG: u16 = u16::MAX;
+
 #[derive(Default)]
 pub struct Pieces {
     arena: Arena,
@@ -27,6 +30,8 @@ struct Held {
     /// Keys that have this piece; none when the number is free.
     keys: u32,
     start: u16,
+    /// The piece's length as far as it fits, so that most lengths lie where the place does.
+    len: u16,
 }
 
 impl Pieces {
@@ -51,7 +56,8 @@ impl Pieces {
     }
 
     fn add(&mut self, piece: &[u8]) -> u32 {
-        let new = Held { page: 0, keys: 1, start: 0 };
+        let new =
+            Held { page: 0, keys: 1, start: 0, len: u16::try_from(piece.len()).unwrap_or(LONG) };
         let number = match self.free.pop() {
             Some(number) => {
                 self.held[number as usize] = new;
@@ -74,7 +80,11 @@ impl Pieces {
             return &[];
         }
         let held = &self.held[number as usize];
-        self.arena.get(Place { page: held.page, start: held.start })
+        let place = Place { page: held.page, start: held.start };
+        match held.len {
+            LONG => self.arena.get(place),
+            len => self.arena.get_short(place, len),
+        }
     }
 
     /// Holds it for one key less.
