@@ -48,9 +48,8 @@ fn a_state_that_cannot_be_read_is_set_aside_and_said() {
     let instance = place.start();
     instance.load("a", 95.0);
     assert!(instance.stop().success());
-    let data = place.path("watchfire-data");
-    let files = || std::fs::read_dir(&data).expect("the data folder").filter_map(Result::ok);
-    let state = files().find(|file| file.path().is_file()).expect("a state").path();
+    let state = place.path("watchfire-data/state.bin");
+    assert!(state.is_file(), "a stop writes its state down");
     std::fs::write(&state, "no state at all").expect("it is ours");
 
     let instance = place.start();
