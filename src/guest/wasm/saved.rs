@@ -88,6 +88,9 @@ struct Writing {
     /// `None` until there is a folder: then states live in memory only.
     folder: Mutex<Option<PathBuf>>,
     waiting: Mutex<Waiting>,
+    /// Held while anything is written: of two that write at once the later one writes what is
+    /// newer, and when its turn is over nothing that was wished before is still on its way.
+    turn: Mutex<()>,
     moved: Condvar,
 }
 
@@ -177,6 +180,7 @@ impl Writing {
     /// with.
     fn write_all(&self) {
         let Some(folder) = self.folder() else { return };
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = self.waiting();
         let states = std::mem::take(&mut waiting.states);
         drop(waiting);
@@ -222,9 +226,6 @@ fn file_of(folder: &Path, name: &str) -> PathBuf {
 
 /// Writes the state as it is now, or removes its file when there is none.
 fn write(folder: &Path, name: &str, last: &Mutex<Last>) -> io::Result<()> {
-    // Held to the end, so that of two that write at once the later one is the newer.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let Last { state, at } = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let path = file_of(folder, name);
     let Some(state) = state else {
