@@ -111,23 +111,29 @@ rules() {
         printf 'for n in 0..1000 { rule(`idle-%d-${n}`).on(`absent_%d_${n}`).when(|v| v > 80.0); }\n' \
             "$file" "$file" >"$idle/idle-$file.rhai"
     done
-    "$works" samples --hosts "$hosts" >"$input"
-    without=$(cost benches/works/t1 "$input")
     cp benches/works/t1/t1.rhai "$idle/"
-    with=$(cost "$idle" "$input")
-    # Reading the rules is done once, however many samples come.
-    load=$(cost "$idle" /dev/null)
-    awk -v rules="$idle_rules" -v with="$with" -v without="$without" -v load="$load" \
-        -v millions="$(awk "BEGIN { print $hosts * 6000 / 1e6 }")" 'BEGIN {
-        printf "rules idle_rules=%d cpu_s_per_M=%.4f cpu_s_per_M_without=%.4f times=%.3f " \
-            "load_cpu_s=%.2f target_times=1.05\n",
-            rules, (with - load) / millions, without / millions, (with - load) / without, load }'
+    "$works" samples --hosts "$hosts" >"$input"
+    for _ in $(seq "$runs"); do
+        without=$(cost benches/works/t1 "$input")
+        with=$(cost "$idle" "$input")
+        # Reading the rules is done once, however many samples come.
+        load=$(cost "$idle" /dev/null)
+        echo "$without $with $load"
+    done >"$OUT/turns"
+    awk '{ print ($2 - $3) / $1, $1, $2 - $3, $3 }' "$OUT/turns" | sort -n | awk -v rules="$idle_rules" \
+        -v millions="$(awk "BEGIN { print $hosts * 6000 / 1e6 }")" '
+        { times[NR] = $1; without[NR] = $2; with[NR] = $3; load[NR] = $4 }
+        END {
+            middle = int((NR + 1) / 2)
+            printf "rules idle_rules=%d turns=%d times=%.3f least=%.3f most=%.3f cpu_s_per_M=%.4f " \
+                "cpu_s_per_M_without=%.4f load_cpu_s=%.2f target_times=1.05\n",
+                rules, NR, times[middle], times[1], times[NR], with[middle] / millions,
+                without[middle] / millions, load[middle] }'
 }
 
-cost() { # RULES INPUT: the median CPU-seconds of a replay
-    for _ in $(seq "$runs"); do
-        measure /dev/null "$OUT/summary" "$watchfire" replay --rules "$1" --shards 1 "$2"
-    done | awk '{ print $1 + $2 }' | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'
+cost() { # RULES INPUT: the CPU-seconds of a replay
+    measure /dev/null "$OUT/summary" "$watchfire" replay --rules "$1" --shards 1 "$2" \
+        | awk '{ print $1 + $2 }'
 }
 
 churn() {
