@@ -5,6 +5,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use watchfire::config::catalog::{Catalog, Folder, Found};
+use watchfire::guest::grant::GuestTerms;
 use watchfire::guest::rhai::Imports;
 use watchfire::guest::wasm::{WasmHost, WasmLimits};
 use watchfire::kernel::machine::Machine;
@@ -67,7 +68,8 @@ fn machine(rule: &str) -> Machine {
     let host = WasmHost::new(WasmLimits::default()).expect("a host");
     let mut catalog = Catalog::new(Duration::ZERO, Arc::new(host));
     let bytes = format!("{rule};").into_bytes().into();
-    let file = Found { path: "rules/r.rhai".into(), bytes, settings: serde_json::Value::Null };
+    let (settings, terms) = (serde_json::Value::Null, GuestTerms::default());
+    let file = Found { path: "rules/r.rhai".into(), bytes, settings, terms };
     let folder = Folder { path: "rules".into(), files: Ok(vec![file]), libraries: Imports::new() };
     let scan = catalog.scan(&[folder], Now::from_nanos(0), false);
     assert!(scan.findings.is_empty(), "{:?}", scan.findings.first());

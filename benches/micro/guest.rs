@@ -7,6 +7,7 @@ use std::sync::Arc;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use serde_json::{Value, json};
+use watchfire::guest::grant::GuestTerms;
 use watchfire::guest::wasm::{Component, WasmHost, WasmLimits, load};
 use watchfire::kernel::model::{Series, SeriesId};
 use watchfire::kernel::rule::program::{GuestRows, GuestVerdicts, RuleInstance, RulePlugin};
@@ -103,7 +104,8 @@ fn load_compiled(bencher: Bencher<'_, '_>) {
     let host = WasmHost::new(WasmLimits::default()).expect("a host");
     host.keep_compiled_in(&folder.path().join("compiled")).expect("a folder of our own");
     let (bytes, settings) = (bytes("threshold"), threshold());
-    let load = || load("threshold", &bytes, &settings, &host).expect("it loads");
+    let load =
+        || load("threshold", &bytes, &settings, &GuestTerms::default(), &host).expect("it loads");
     drop(load());
     bencher.bench_local(load);
 }
@@ -160,7 +162,10 @@ fn instance(name: &str, settings: &Value) -> Box<dyn RuleInstance> {
 
 fn plugin(name: &str, settings: &Value) -> Arc<dyn RulePlugin> {
     let host = WasmHost::new(WasmLimits::default()).expect("a host");
-    match load(name, &bytes(name), settings, &host).expect("it loads").component {
+    match load(name, &bytes(name), settings, &GuestTerms::default(), &host)
+        .expect("it loads")
+        .component
+    {
         Component::Rules { plugin, .. } => plugin,
         Component::Sink(_)
         | Component::SampleSink(_)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use watchfire::config::catalog::{Catalog, Folder, Found};
+use watchfire::guest::grant::GuestTerms;
 use watchfire::guest::rhai::Imports;
 use watchfire::guest::wasm::{WasmHost, WasmLimits};
 use watchfire::kernel::machine::Machine;
@@ -59,7 +60,8 @@ fn ruleset(catalog: &mut Catalog, limit: usize) -> Arc<Ruleset> {
             "for n in {first}..{to} {{ rule(`r-${{n}}`).on(`m-${{n}}`).when(|v| v > {limit}.0); }}"
         );
         let path = format!("rules/{number}.rhai").into();
-        Found { path, bytes: text.into_bytes().into(), settings: serde_json::Value::Null }
+        let (settings, terms) = (serde_json::Value::Null, GuestTerms::default());
+        Found { path, bytes: text.into_bytes().into(), settings, terms }
     };
     let files = Ok((0..RULES / RULES_A_FILE).map(file).collect());
     let folder = Folder { path: "rules".into(), files, libraries: Imports::new() };

@@ -162,9 +162,10 @@ impl Catalog {
             }
         }
         for found in files {
-            let hash = hash_of(found);
-            let file = self.files.get(&found.path);
-            if file.is_some_and(|file| file.hash == hash && file.knows(&folder.libraries)) {
+            let hash = found.hash();
+            let file = self.files.entry(found.path.clone()).or_default();
+            let is_held_as_before = file.is_held_as_before(found);
+            if is_held_as_before && file.hash == hash && file.knows(&folder.libraries) {
                 continue;
             }
             self.load(&folder.path, found, hash);
@@ -202,10 +203,10 @@ impl Catalog {
     }
 
     fn load_component(&self, found: &Found) -> Read {
-        let name = Path::new(found.path.as_ref()).file_stem().unwrap_or_default();
-        match wasm::load(&name.to_string_lossy(), &found.bytes, &found.settings, &self.wasm) {
+        let Found { bytes, settings, terms, .. } = found;
+        match wasm::load(found.name(), bytes, settings, terms, &self.wasm) {
             Ok(loaded) => {
-                let good = Good::of_component(name.to_string_lossy().into(), found, loaded);
+                let good = Good::of_component(found, loaded);
                 (Some(good), rhai::Imports::new(), Vec::new())
             }
             Err(error) => unread(about(&found.path, &error.to_string(), None)),
@@ -397,13 +398,6 @@ impl Catalog {
         let mine = self.files.iter().filter(|(_, file)| file.folder.as_ref() == folder);
         mine.map(|(path, _)| path.clone()).collect()
     }
-}
-
-fn hash_of(found: &Found) -> u64 {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(&found.bytes);
-    hasher.update(found.settings.to_string().as_bytes());
-    hasher.digest()
 }
 
 fn unread(finding: Finding) -> Read {

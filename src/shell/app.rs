@@ -259,7 +259,6 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let places = places::of(settings).map_err(|what| failed("sinks", what))?;
     let wasm =
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
-    wasm.set_own_limits(places.limits());
     let compiled = data.join("compiled");
     if let Err(error) = wasm.keep_compiled_in(&compiled) {
         tracing::warn!(folder = %compiled.display(), %error, "compiled plugins are not kept");

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::catalog::{Folder, Found};
+use crate::guest::grant::GuestTerms;
 use crate::guest::rhai;
 
 /// Larger files are no rules and no plugins; they are reported, not read.
@@ -57,7 +58,8 @@ fn found(path: &Path) -> io::Result<Found> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
     }
     let bytes = std::fs::read(path)?;
-    Ok(Found { path: shown(path), bytes: bytes.into(), settings: settings(path) })
+    let (settings, terms) = (settings(path), GuestTerms::default());
+    Ok(Found { path: shown(path), bytes: bytes.into(), settings, terms })
 }
 
 /// The sidecar `NAME.toml` of a component: its settings. One that cannot be read as TOML is passed

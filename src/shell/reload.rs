@@ -12,9 +12,10 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, Folder, Scan};
+use crate::config::catalog::{Catalog, Scan};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
+use crate::guest::grant::Grants;
 use crate::kernel::engine::output::{Adoption, Carried as Kept};
 use crate::kernel::rule::ruleset::Ruleset;
 
@@ -34,6 +35,7 @@ mod pauses;
 mod places;
 mod report;
 
+use granting::GrantsFile;
 use pauses::Pauses;
 pub use places::{Guests, Places};
 
@@ -121,6 +123,7 @@ pub struct Prepared {
     work: Work,
     pub ruleset: Arc<Ruleset>,
     scan: Scan,
+    grants: Grants,
     begun: Instant,
 }
 
@@ -129,7 +132,7 @@ struct Work {
     settings: Reload,
     catalog: Catalog,
     clock: Arc<dyn Clock>,
-    grants: Option<String>,
+    grants: GrantsFile,
     told: Told,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
@@ -149,16 +152,15 @@ struct Running {
 pub fn prepare(
     places: Places,
     settings: Reload,
-    mut catalog: Catalog,
+    catalog: Catalog,
     clock: Arc<dyn Clock>,
 ) -> Prepared {
     let begun = Instant::now();
-    let scan = catalog.scan(&read(&places, &catalog), clock.now(), false);
     let live = Arc::new(Mutex::new(Live::default()));
-    let ruleset = scan.ruleset.clone();
-    let (grants, told, pauses, ids) = (None, Told::default(), Arc::default(), 0);
-    let work = Work { places, settings, catalog, clock, grants, told, live, pauses, ids };
-    Prepared { work, ruleset, scan, begun }
+    let (grants, told, pauses, ids) = (GrantsFile::default(), Told::default(), Arc::default(), 0);
+    let mut work = Work { places, settings, catalog, clock, grants, told, live, pauses, ids };
+    let (scan, grants) = work.scan(false);
+    Prepared { work, ruleset: scan.ruleset.clone(), scan, grants, begun }
 }
 
 impl Prepared {
@@ -170,10 +172,10 @@ impl Prepared {
         guests: Guests,
         adoptions: Receiver<Adopted>,
     ) -> std::io::Result<(Reloader, JoinHandle<()>)> {
-        let Prepared { work, ruleset, scan, begun } = self;
+        let Prepared { work, ruleset, scan, grants, begun } = self;
         let (live, pauses) = (work.live.clone(), work.pauses.clone());
         let mut running = Running { work, judge, hub, guests, adoptions, ruleset };
-        running.first(&scan, begun);
+        running.first(&scan, grants, begun);
         let (wishes, wished) = unbounded();
         let watch = running.watch(wishes.clone());
         let look = look_at(&wishes, ReloadTrigger::Death);
@@ -186,10 +188,10 @@ impl Prepared {
 }
 
 impl Running {
-    fn first(&mut self, scan: &Scan, begun: Instant) {
+    fn first(&mut self, scan: &Scan, grants: Grants, begun: Instant) {
         let added =
             self.ruleset.rules().iter().map(|rule| (rule.name.clone(), Kept::Added)).collect();
-        self.apply(scan);
+        self.apply(scan, grants);
         let pause = StdDuration::ZERO;
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
     }
@@ -251,8 +253,7 @@ impl Running {
     }
 
     fn look(&mut self, trigger: ReloadTrigger, accept: bool, begun: Instant) -> ReloadReport {
-        let folders = read(&self.work.places, &self.work.catalog);
-        let scan = self.work.catalog.scan(&folders, self.work.clock.now(), accept);
+        let (scan, grants) = self.work.scan(accept);
         let mut pause = StdDuration::ZERO;
         let mut adoption = Adoption::default();
         if scan.ruleset.version() != self.ruleset.version() || scan.is_new {
@@ -262,7 +263,7 @@ impl Running {
             // Nothing more is told when we are stopping. What is out of use is dropped here.
             (adoption, _) = self.adoptions.recv().unwrap_or_default();
         }
-        let changes = self.apply(&scan);
+        let changes = self.apply(&scan, grants);
         log::sinks(&changes);
         self.report(&scan, trigger, adoption, begun, pause)
     }
@@ -356,10 +357,21 @@ impl Running {
     }
 }
 
-fn read(places: &Places, catalog: &Catalog) -> [Folder; 2] {
-    [&places.rules, &places.plugins]
-        .map(|path| folders::read(path, &catalog.imports(&folders::shown(path))))
+impl Work {
+    /// Looks at the grants and the folders as they are now.
+    fn scan(&mut self, accept_empty: bool) -> (Scan, Grants) {
+        let grants = self.grants();
+        let folders = [&self.places.rules, &self.places.plugins].map(|path| {
+            let mut folder = folders::read(path, &self.catalog.imports(&folders::shown(path)));
+            for found in folder.files.iter_mut().flatten() {
+                found.terms = self.grants.terms(found.name());
+            }
+            folder
+        });
+        (self.catalog.scan(&folders, self.clock.now(), accept_empty), grants)
+    }
 }
+
 /// Asks for a look at the folders; after the stop nothing is reloaded.
 fn look_at(wishes: &Sender<Wish>, trigger: ReloadTrigger) -> impl Fn() + Send + Sync + 'static {
     let wishes = wishes.clone();

@@ -1,6 +1,7 @@
 //! What people see of plugins in a running instance, and what outlives it.
 
 use serde_json::Value;
+use watchfire::guest::grant::digest_of;
 
 use crate::guests::{drop_into, guest, rebuilt};
 use crate::instance::{Instance, Site};
@@ -180,6 +181,43 @@ fn what_is_blocked_is_shown_until_it_is_granted() {
     wait_for("a measurement", || {
         (plugin(&instance, "http-check")["probe"]["measured"].as_u64()? > 0).then_some(())
     });
+}
+
+#[test]
+fn pinned_rules_are_replaced_by_the_file_that_their_grant_names_and_no_other() {
+    let (first, second) = (guest("evil").to_vec(), rebuilt(guest("evil"), "second"));
+    let pin = |bytes| format!("[grants.evil]\nsha256 = \"{}\"\n", digest_of(bytes));
+    let site = Site::new();
+    site.write("grants.toml", &pin(&first));
+    drop_into(&site.path("plugins"), "evil", &first, "act = \"behave\"\n");
+    let instance = site.start("");
+    send(&instance, 1.0);
+    drop_into(&instance.site.path("plugins"), "evil", &second, "act = \"behave\"\n");
+    let mut told = vec!["loaded", "refused"];
+    let changes = wait_changes(&instance, "evil", &told);
+    let why = changes[1]["why"].as_str().expect("words");
+    assert!(why.starts_with("it is not the file that its grant pins; "), "{why}");
+    assert!(why.ends_with(&pin(&second)["[grants.evil]\n".len()..].trim_end()), "{why}");
+
+    instance.site.write("grants.toml", "[grants.");
+    reload(&instance);
+    assert_eq!(plugin(&instance, "evil")["digest"], digest_of(&first), "nothing is unpinned");
+    instance.site.write("grants.toml", &pin(&second));
+    reload(&instance);
+    told.push("swapped");
+    wait_changes(&instance, "evil", &told);
+    assert_eq!(plugin(&instance, "evil")["digest"], digest_of(&second));
+
+    let limits = format!("{}[grants.evil.limits]\nmemory_mib = 20\n", pin(&second));
+    instance.site.write("grants.toml", &limits);
+    reload(&instance);
+    told.push("swapped");
+    wait_changes(&instance, "evil", &told);
+    let shown = plugin(&instance, "evil");
+    assert_eq!(shown["memory_limit_bytes"], 20 << 20, "{shown}");
+    send(&instance, 1.0);
+    let alerts = get(instance.address, "/api/v1/alerts").json();
+    assert_eq!(alerts["data"]["alerts"][0]["value"], "2", "the state went along: {alerts}");
 }
 
 #[test]

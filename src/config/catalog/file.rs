@@ -1,10 +1,13 @@
 //! One file of the rule and plugin folders: what of it is live, what waits, what was before.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::guest::finding::{Finding, Severity};
+use crate::guest::grant::{GuestTerms, digest_of};
 use crate::guest::probe::Probe;
 use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::Sink;
@@ -22,6 +25,23 @@ pub struct Found {
     pub bytes: Arc<[u8]>,
     /// Settings from the sidecar `NAME.toml`, for components.
     pub settings: serde_json::Value,
+    /// What a grant says of it, for components.
+    pub terms: GuestTerms,
+}
+
+impl Found {
+    /// The name of what it holds if it is a component: that of the file.
+    pub fn name(&self) -> &str {
+        Path::new(self.path.as_ref()).file_stem().and_then(OsStr::to_str).unwrap_or_default()
+    }
+
+    /// Of its text and its settings.
+    pub(super) fn hash(&self) -> u64 {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(&self.bytes);
+        hasher.update(self.settings.to_string().as_bytes());
+        hasher.digest()
+    }
 }
 
 #[derive(Default)]
@@ -30,6 +50,7 @@ pub struct File {
     pub hash: u64,
     /// What it imported when it was read.
     pub imports: rhai::Imports,
+    pub terms: GuestTerms,
     /// What the engine runs of it.
     pub good: Option<Good>,
     /// What its present text gave, while it is not live.
@@ -67,7 +88,7 @@ pub struct ComponentInfo {
     pub built_for: String,
     /// Of the file.
     pub bytes: u64,
-    /// A hash of bytes and settings.
+    /// A hash of bytes, settings and limits of its own.
     pub version: Version,
     pub limits: wasm::Limits,
     /// SHA-256 of the bytes in hexadecimal.
@@ -164,6 +185,17 @@ impl File {
         self.imports.iter().all(|(path, read)| libraries.get(path).is_none_or(|now| now == read))
     }
 
+    /// Whether a grant says of it what it said when it was read. Another pin that takes or refuses
+    /// it as the one before did changes nothing.
+    pub fn is_held_as_before(&mut self, found: &Found) -> bool {
+        let before = std::mem::replace(&mut self.terms, found.terms.clone());
+        before.limits == found.terms.limits
+            && (before.sha256 == found.terms.sha256 || {
+                let digest = digest_of(&found.bytes);
+                before.take(&digest) == found.terms.take(&digest)
+            })
+    }
+
     pub fn all_findings(&self) -> Vec<Finding> {
         self.findings.iter().chain(&self.conflict).cloned().collect()
     }
@@ -171,9 +203,9 @@ impl File {
 
 impl Good {
     /// Of a component that was loaded from this file.
-    pub fn of_component(name: Arc<str>, found: &Found, loaded: wasm::Loaded) -> Good {
+    pub fn of_component(found: &Found, loaded: wasm::Loaded) -> Good {
         let component = ComponentInfo {
-            name,
+            name: found.name().into(),
             file: found.path.clone(),
             kind: loaded.kind,
             built_for: loaded.built_for,

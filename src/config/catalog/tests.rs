@@ -1,6 +1,7 @@
 //! Folders as lists of texts; what is live after each look, and what people are told.
 
 use super::*;
+use crate::guest::grant::GuestTerms;
 use crate::guest::wasm::WasmLimits;
 
 struct Desk {
@@ -39,6 +40,7 @@ impl Desk {
             path: format!("{}/{name}", self.folder).into(),
             bytes: Arc::from(text.as_bytes()),
             settings: serde_json::Value::Null,
+            terms: GuestTerms::default(),
         };
         let files = self.files.iter().map(found).collect();
         self.look_as(Some(files), false)

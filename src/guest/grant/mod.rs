@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub use operator::{Blocked, Grants, GuestLimits};
+pub use operator::{Blocked, Grants, GuestLimits, GuestTerms};
 
 /// One thing a guest may be allowed to reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +79,7 @@ impl fmt::Debug for Secret {
 }
 
 /// A TOML key, in quotes where it needs them.
-fn key(name: &str) -> String {
+pub fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { format!("{name:?}") }
 }

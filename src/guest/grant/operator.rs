@@ -57,6 +57,21 @@ pub struct GuestLimits {
     pub wall_ms: Option<u32>,
 }
 
+/// What holds for a guest's file from its loading on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestTerms {
+    pub limits: GuestLimits,
+    /// The only file that may go under this name, by its digest.
+    pub sha256: Option<String>,
+}
+
+impl GuestTerms {
+    /// Whether a file of this digest may be loaded.
+    pub fn take(&self, digest: &str) -> bool {
+        self.sha256.as_ref().is_none_or(|pin| pin.eq_ignore_ascii_case(digest))
+    }
+}
+
 /// Where a secret's value comes from. Read when a guest is opened, so a changed file counts from
 /// the next reload on.
 #[derive(Clone, Deserialize)]
@@ -114,9 +129,10 @@ impl Grants {
         self
     }
 
-    /// The limits of every guest that has a grant, by name.
-    pub fn own_limits(&self) -> BTreeMap<String, GuestLimits> {
-        self.guests.iter().map(|(guest, grant)| (guest.clone(), grant.limits)).collect()
+    /// What is said of a guest besides what it reaches.
+    pub fn terms(&self, guest: &str) -> GuestTerms {
+        let of = |grant: &Grant| GuestTerms { limits: grant.limits, sha256: grant.sha256.clone() };
+        self.guests.get(guest).map(of).unwrap_or_default()
     }
 
     /// What a guest gets of what it asks for. `digest` is the file's SHA-256 in hexadecimal, where
@@ -129,7 +145,14 @@ impl Grants {
     ) -> Result<Granted, Blocked> {
         let none = Grant::default();
         let grant = self.guests.get(guest).unwrap_or(&none);
-        self.check_pin(guest, grant, digest)?;
+        if let Some(digest) = digest.filter(|digest| !self.terms(guest).take(digest)) {
+            return Err(Blocked {
+                guest: guest.to_owned(),
+                missing: Vec::new(),
+                why: "it is not the file that its grant pins".to_owned(),
+                cure: format!("[grants.{}]\nsha256 = \"{digest}\"\n", key(guest)),
+            });
+        }
         let missing: Vec<Request> =
             needs.iter().filter(|need| !grant.gives(need)).cloned().collect();
         if !missing.is_empty() {
@@ -183,19 +206,6 @@ impl Grants {
             }
         }
         Ok(Grants { guests: tables.grants, secrets: tables.secrets })
-    }
-
-    fn check_pin(&self, guest: &str, grant: &Grant, digest: Option<&str>) -> Result<(), Blocked> {
-        let (Some(pin), Some(digest)) = (&grant.sha256, digest) else { return Ok(()) };
-        if pin.eq_ignore_ascii_case(digest) {
-            return Ok(());
-        }
-        Err(Blocked {
-            guest: guest.to_owned(),
-            missing: Vec::new(),
-            why: "it is not the file that its grant pins".to_owned(),
-            cure: format!("[grants.{}]\nsha256 = \"{digest}\"\n", key(guest)),
-        })
     }
 
     fn secret(&self, guest: &str, name: &Arc<str>) -> Result<Secret, Blocked> {

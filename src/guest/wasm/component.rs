@@ -17,7 +17,7 @@ use super::limits::{Limits, LogLimit};
 use super::manifest::{Kind, Manifest};
 use super::store::{Plugin, settings_text};
 use super::{probe, rule, sample_sink, sink, source};
-use crate::guest::grant::Request;
+use crate::guest::grant::{GuestLimits, GuestTerms, Request, digest_of, key};
 use crate::guest::probe::Probe;
 use crate::guest::sample_sink::SampleSink;
 use crate::guest::sink::Sink;
@@ -38,7 +38,7 @@ pub struct Loaded {
     pub manifest: Option<Manifest>,
     /// SHA-256 of the bytes in hexadecimal, as grants pin it.
     pub digest: String,
-    /// A hash of bytes and settings.
+    /// A hash of bytes, settings and limits of its own.
     pub version: Version,
     pub limits: Limits,
     pub counters: Arc<Counters>,
@@ -59,34 +59,42 @@ pub enum Component {
 }
 
 /// Reads, compiles and tries a component. `name` is the plugin's name: that of the file, or an
-/// alias under which the same bytes are loaded with other settings.
+/// alias under which the same bytes are loaded with other settings. `terms` are what a grant says
+/// of that name: limits of its own, and the one file that may go under it.
 ///
 /// Compiling takes some 70 ms of CPU for 100 KB, so this is for a background thread. Grants are
-/// not looked at here: a sink's `needs` say what it asks for, and whoever opens it must have them
-/// granted.
+/// otherwise not looked at here: a sink's `needs` say what it asks for, and whoever opens it must
+/// have them granted. A file that is pinned is refused here only if it declares rules: nobody opens
+/// those, while whoever opens another kind can say that it is blocked.
 pub fn load(
     name: &str,
     bytes: &[u8],
     settings: &Value,
+    terms: &GuestTerms,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
-    apart(|| load_here(name, bytes, settings, host))
+    apart(|| load_here(name, bytes, settings, terms, host))
 }
 
 fn load_here(
     name: &str,
     bytes: &[u8],
     settings: &Value,
+    terms: &GuestTerms,
     host: &WasmHost,
 ) -> Result<Loaded, LoadError> {
     let Inspected { kind, built_for, manifest } = inspect(bytes)?;
-    let limits = host.limits(name, kind);
+    let limits = host.limits(kind).with(terms.limits);
     if bytes.len() > limits.file_bytes {
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
     }
+    let judges = matches!(kind, Kind::Rule | Kind::WindowRule);
+    if judges && terms.sha256.is_some() && !terms.take(&digest_of(bytes)) {
+        return Err(LoadError::Pinned { name: key(name), digest: digest_of(bytes) });
+    }
     let needs = requests(kind, manifest.as_ref(), settings)?;
     let settings = settings_text(settings);
-    let version = version_of(bytes, &settings);
+    let version = version_of(bytes, &settings, terms.limits);
     let code = host.compile(bytes)?;
     let (digest, counters) = (code.digest.clone(), Arc::<Counters>::default());
     let plugin = Plugin {
@@ -207,8 +215,11 @@ fn requests(
 }
 
 /// A hash of all that the plugin is made of.
-fn version_of(bytes: &[u8], settings: &str) -> Version {
+fn version_of(bytes: &[u8], settings: &str, own: GuestLimits) -> Version {
     let mut text = xxh3_64(bytes).to_le_bytes().to_vec();
     text.extend_from_slice(settings.as_bytes());
+    for limit in [own.memory_mib, own.call_ms, own.wall_ms].into_iter().flatten() {
+        text.extend_from_slice(&limit.to_le_bytes());
+    }
     Version(xxh3_64(&text))
 }

@@ -20,7 +20,6 @@ use super::saved::{SavedState, SavedStates};
 use super::strikes::Strikes;
 use super::v0_1::{self, HasHost, HostState};
 use crate::guest::changes::Changes;
-use crate::guest::grant::GuestLimits;
 
 /// How often a running guest is looked at; deadlines are this coarse.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -33,8 +32,6 @@ pub struct WasmHost {
     engine: Engine,
     linkers: BTreeMap<Kind, Linker<HostState>>,
     limits: WasmLimits,
-    /// By guest, from the grants.
-    own_limits: Mutex<BTreeMap<String, GuestLimits>>,
     strikes: Arc<Strikes>,
     saved: SavedStates,
     /// By SHA-256 of the bytes. Code lives as long as a plugin that runs it, so a reload of
@@ -71,17 +68,11 @@ impl WasmHost {
             engine,
             linkers,
             limits,
-            own_limits: Mutex::default(),
             strikes: Arc::default(),
             saved: SavedStates::default(),
             compiled: Mutex::default(),
             cache: OnceLock::new(),
         })
-    }
-
-    /// Sets the limits that grants give to single guests; they hold for what is loaded from now on.
-    pub fn set_own_limits(&self, limits: BTreeMap<String, GuestLimits>) {
-        *self.own_limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// Keeps compiled code in this folder from now on, which must be nobody else's. Without one,
@@ -146,13 +137,12 @@ impl WasmHost {
         self.linkers[&kind].instantiate_pre(&code.component).map_err(LoadError::malformed)
     }
 
-    pub(super) fn limits(&self, guest: &str, kind: Kind) -> Limits {
-        let own = self.own_limits.lock().unwrap_or_else(PoisonError::into_inner);
-        let common = match kind {
+    /// The limits of guests of a kind that have none of their own.
+    pub(super) fn limits(&self, kind: Kind) -> Limits {
+        match kind {
             Kind::Rule | Kind::WindowRule => self.limits.rule,
             Kind::Sink | Kind::SampleSink | Kind::Probe | Kind::Source => self.limits.sink,
-        };
-        common.with(own.get(guest).copied().unwrap_or_default())
+        }
     }
 
     /// Compiles a component, one at a time and on a thread of low priority: a big one takes seconds

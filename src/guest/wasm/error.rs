@@ -30,6 +30,12 @@ pub enum LoadError {
     UnknownWorld {
         exports: Vec<String>,
     },
+    /// Rules of another file than the one that a grant pins by `sha256`. `name` is the plugin's
+    /// as a key of TOML, `digest` that of this file.
+    Pinned {
+        name: String,
+        digest: String,
+    },
     MissingExport {
         world: &'static str,
         export: &'static str,
@@ -105,6 +111,11 @@ impl fmt::Display for LoadError {
                  wit/watchfire.wit exports",
                 Kind::ALL.map(Kind::name).join(", "),
                 if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+            ),
+            LoadError::Pinned { name, digest } => write!(
+                out,
+                "it is not the file that its grant pins; put that file back, or let \
+                 [grants.{name}] say sha256 = \"{digest}\""
             ),
             LoadError::MissingExport { world, export } => {
                 write!(out, "a {world} must export `{export}`, and this one does not; export it")

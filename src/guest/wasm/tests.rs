@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
+use crate::guest::grant::{GuestLimits, GuestTerms};
 use crate::kernel::event::{Cause, Event, EventId, Fingerprint, Kind};
 use crate::kernel::model::{EventTime, Labels, Level, Series, SeriesId, Version};
 use crate::kernel::rule::Rule;
@@ -79,7 +80,7 @@ struct Rules {
 }
 
 fn rules(name: &str, settings: Value, host: &WasmHost) -> Result<Rules, LoadError> {
-    let loaded = load(name, &guest(name), &settings, host)?;
+    let loaded = load(name, &guest(name), &settings, &GuestTerms::default(), host)?;
     match loaded.component {
         Component::Rules { rules, plugin } => {
             Ok(Rules { rules, plugin, counters: loaded.counters })

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Running, UNPOISONED};
+use super::{Running, UNPOISONED, Work};
 use crate::config::catalog::Scan;
-use crate::guest::grant::{Grants, Request};
+use crate::guest::grant::{Grants, GuestTerms, Request};
 use crate::shell::plugins::{self, Access, Accesses, Entry, Lock};
 use crate::shell::probes::DeclaredProbe;
 use crate::shell::sample_sinks::DeclaredSampleSink;
@@ -35,8 +35,8 @@ impl Granting {
 impl Running {
     /// Gives the hubs all that a look found with what it is granted now, tells what happened to
     /// plugins, and says what that changed for sinks.
-    pub(super) fn apply(&mut self, scan: &Scan) -> Vec<(Arc<str>, Change)> {
-        let mut granting = Granting { grants: self.grants(), accesses: Accesses::new() };
+    pub(super) fn apply(&mut self, scan: &Scan, grants: Grants) -> Vec<(Arc<str>, Change)> {
+        let mut granting = Granting { grants, accesses: Accesses::new() };
         let mut sinks = self.work.places.built_in.clone();
         for live in &scan.sinks {
             let (sink, digest) = (live.sink.clone(), live.digest.as_deref());
@@ -94,20 +94,42 @@ impl Running {
         self.judge.settle();
         self.work.live.lock().expect(UNPOISONED).plugins = entries;
     }
+}
 
+/// The grants file as it was last read.
+#[derive(Default)]
+pub(super) struct GrantsFile {
+    text: Option<String>,
+    /// What the last text that could be read grants, with what the main config does.
+    readable: Grants,
+}
+
+impl GrantsFile {
+    /// A file that cannot be read takes nobody's limits and pins away.
+    pub(super) fn terms(&self, guest: &str) -> GuestTerms {
+        self.readable.terms(guest)
+    }
+}
+
+impl Work {
     /// Those of the main config and of the grants file as it is now; one that cannot be read grants
     /// nothing.
-    fn grants(&mut self) -> Grants {
-        let text = std::fs::read_to_string(&self.work.places.grants).unwrap_or_default();
+    pub(super) fn grants(&mut self) -> Grants {
+        let text = std::fs::read_to_string(&self.places.grants).unwrap_or_default();
         let parsed = Grants::parse(&text);
-        self.work.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
+        self.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
         if let Err(error) = &parsed
-            && self.work.grants.as_ref() != Some(&text)
+            && self.grants.text.as_ref() != Some(&text)
         {
-            let file = self.work.places.grants.display().to_string();
+            let file = self.places.grants.display().to_string();
             tracing::error!(file, error, "grants cannot be read; none of them count");
         }
-        self.work.grants = Some(text);
-        self.work.places.own_grants.clone().with(parsed.unwrap_or_default())
+        let readable = parsed.is_ok();
+        let grants = self.places.own_grants.clone().with(parsed.unwrap_or_default());
+        if readable || self.grants.text.is_none() {
+            self.grants.readable = grants.clone();
+        }
+        self.grants.text = Some(text);
+        grants
     }
 }

@@ -1,10 +1,9 @@
 //! Where everything that is reloaded comes from, and where some of it goes.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::guest::grant::{Grants, GuestLimits};
+use crate::guest::grant::Grants;
 use crate::shell::decoders::Decoders;
 use crate::shell::probes::ProbeHub;
 use crate::shell::sample_sinks::SampleHub;
@@ -27,13 +26,4 @@ pub struct Guests {
     pub probes: Arc<ProbeHub>,
     pub decoders: Arc<Decoders>,
     pub samples: Arc<SampleHub>,
-}
-
-impl Places {
-    /// The limits that grants give to single guests, as they are at the start.
-    pub fn limits(&self) -> BTreeMap<String, GuestLimits> {
-        let text = std::fs::read_to_string(&self.grants).unwrap_or_default();
-        let file = Grants::parse(&text).unwrap_or_default();
-        self.own_grants.clone().with(file).own_limits()
-    }
 }

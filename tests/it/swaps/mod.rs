@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use watchfire::guest::grant::GuestTerms;
 use watchfire::guest::wasm::{Component, WasmHost, WasmLimits, load};
 
 use crate::guests::rebuilt;
@@ -34,6 +35,6 @@ fn host() -> &'static WasmHost {
 fn twins(name: &str, bytes: &[u8], settings: &Value, host: &WasmHost) -> [Component; 2] {
     ["one", "two"].map(|mark| {
         let bytes = rebuilt(bytes.to_vec(), mark);
-        load(name, &bytes, settings, host).expect("it loads").component
+        load(name, &bytes, settings, &GuestTerms::default(), host).expect("it loads").component
     })
 }

@@ -86,9 +86,11 @@ fn a_pin_holds_a_grant_to_one_file() {
     assert!(grants.effective("pinned", &[], Some("ab12")).is_ok());
     let blocked = grants.effective("pinned", &[], Some("cd34")).expect_err("another file");
     assert_eq!(blocked.cure, "[grants.pinned]\nsha256 = \"cd34\"\n");
-    let limits = grants.own_limits();
-    assert_eq!(limits["pinned"].memory_mib, Some(128));
-    assert!(!limits.contains_key("nobody"));
+    let terms = grants.terms("pinned");
+    assert_eq!(terms.limits.memory_mib, Some(128));
+    assert!(terms.take("AB12") && !terms.take("cd34"), "however it is written");
+    assert_eq!(grants.terms("nobody"), GuestTerms::default());
+    assert!(grants.terms("nobody").take("cd34"));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::*;
 
 fn check(bytes: &[u8], says: &str) {
-    let error = load("some", bytes, &json!({}), host()).expect_err(says).to_string();
+    let error = load("some", bytes, &json!({}), &GuestTerms::default(), host())
+        .expect_err(says)
+        .to_string();
     assert!(error.starts_with(says), "{error}");
 }
 
@@ -50,7 +52,9 @@ fn a_bad_file_is_told_in_words_with_its_cure() {
     let mut limits = WasmLimits::default();
     limits.rule.file_bytes = good.len() - 1;
     let narrow = WasmHost::new(limits).expect("an engine");
-    let error = load("some", &good, &json!({}), &narrow).expect_err("too big").to_string();
+    let error = load("some", &good, &json!({}), &GuestTerms::default(), &narrow)
+        .expect_err("too big")
+        .to_string();
     assert!(error.contains("bytes are more than the"), "{error}");
 }
 
@@ -76,7 +80,8 @@ fn a_world_that_is_not_run_is_named_with_those_that_are() {
 #[test]
 fn a_manifest_is_found_inside_the_component() {
     let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
-    let loaded = load("some", &guest("threshold"), &settings, host()).expect("good");
+    let loaded =
+        load("some", &guest("threshold"), &settings, &GuestTerms::default(), host()).expect("good");
     let manifest = loaded.manifest.expect("the macro wrote one");
     assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("threshold", "0.1.0"));
     assert_eq!(loaded.digest, crate::guest::grant::digest_of(&guest("threshold")));
@@ -113,9 +118,31 @@ fn what_an_earlier_host_compiled_is_taken_over() {
 fn a_guest_may_have_its_own_limits() {
     let host = host_with(Duration::from_secs(20));
     let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
-    let own = crate::guest::grant::GuestLimits { memory_mib: Some(1), ..Default::default() };
-    host.set_own_limits(BTreeMap::from([("threshold".to_owned(), own)]));
-    let error = rules("threshold", settings.clone(), &host).err().expect("1 MiB is too little");
+    let limits = GuestLimits { memory_mib: Some(1), ..GuestLimits::default() };
+    let own = GuestTerms { limits, sha256: None };
+    let common = GuestTerms::default();
+    let bytes = guest("threshold");
+    let error = load("threshold", &bytes, &settings, &own, &host).expect_err("1 MiB is too little");
     assert!(error.to_string().starts_with("`threshold` died in start"), "{error}");
-    assert!(load("other", &guest("threshold"), &settings, &host).is_ok());
+    let loaded = load("threshold", &bytes, &settings, &common, &host).expect("16 are enough");
+    let limits = GuestLimits { memory_mib: Some(17), ..GuestLimits::default() };
+    let own = GuestTerms { limits, sha256: None };
+    let wider = load("threshold", &bytes, &settings, &own, &host).expect("17 are, too");
+    assert_ne!(loaded.version, wider.version, "so that it takes the other's place");
+}
+
+#[test]
+fn rules_may_be_pinned_to_one_file() {
+    let settings = json!({ "name": "a", "metric": "m", "limit": 1.0 });
+    let (bytes, limits) = (guest("threshold"), GuestLimits::default());
+    let digest = crate::guest::grant::digest_of(&bytes);
+    let pinned = |pin: String| {
+        let terms = GuestTerms { limits, sha256: Some(pin) };
+        load("cpu.busy", &bytes, &settings, &terms, host())
+    };
+    assert!(pinned(digest.to_uppercase()).is_ok());
+    let error = pinned("ab".repeat(32)).expect_err("another file").to_string();
+    let says = "it is not the file that its grant pins; put that file back, or let \
+                [grants.\"cpu.busy\"] say sha256 = ";
+    assert_eq!(error, format!("{says}\"{digest}\""));
 }

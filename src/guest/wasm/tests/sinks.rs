@@ -6,13 +6,13 @@ use std::task::{Context, Poll};
 use serde_json::json;
 
 use super::*;
-use crate::guest::grant::Granted;
-use crate::guest::grant::{Grants, Request};
+use crate::guest::grant::{Granted, Grants, Request};
 use crate::guest::http::tests::{Server, granted, reply};
 use crate::guest::sink::{Deliver, Outcome, Sink, SinkEnv};
 
 fn webhook(settings: &Value, host: &WasmHost) -> Sink {
-    let loaded = load("webhook", &guest("webhook"), settings, host).expect("good settings");
+    let loaded = load("webhook", &guest("webhook"), settings, &GuestTerms::default(), host)
+        .expect("good settings");
     match loaded.component {
         Component::Sink(sink) => sink,
         Component::Rules { .. }
@@ -187,7 +187,8 @@ fn bad_settings_are_told() {
         (json!({ "url": "http://a", "age": "2x" }), "it refused its settings"),
         (json!({ "url": "http://a", "batch": 0 }), "it refused its settings: its terms"),
     ] {
-        let error = load("webhook", &guest("webhook"), &settings, host()).expect_err(says);
+        let error = load("webhook", &guest("webhook"), &settings, &GuestTerms::default(), host())
+            .expect_err(says);
         assert!(error.to_string().starts_with(says), "{error}");
     }
 }
