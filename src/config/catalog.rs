@@ -17,14 +17,17 @@ use crate::guest::wasm::{self, WasmHost};
 use crate::kernel::model::{Duration, Now};
 use crate::kernel::rule::ruleset::{Conflict, Ruleset};
 use crate::kernel::rule::{Judge, Rule};
-pub use file::{ComponentInfo, Found, LiveProbe, LiveSampleSink, LiveSink, LiveSource};
+pub use file::{ComponentInfo, Found, LiveProbe, LiveSampleSink, LiveSink, LiveSource, Unlisted};
 use file::{File, Good, about, names_of};
+
+/// Of a folder that is held at its last good state.
+const STAY: &str = "its last rules stay live";
 
 /// One folder's files, or why they could not be listed.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub path: Arc<str>,
-    pub files: Result<Vec<Found>, String>,
+    pub files: Result<Vec<Found>, Unlisted>,
     /// What its scripts import, as it is now; see [`Catalog::imports`].
     pub libraries: rhai::Imports,
 }
@@ -140,15 +143,14 @@ impl Catalog {
         let files = match &folder.files {
             Ok(files) if !files.is_empty() || known.is_empty() || accept_empty => files.as_slice(),
             Ok(_) => {
-                let why = "it is empty; its last rules stay live until files return or \
-                           `watchfire rules accept-empty`";
-                self.held.insert(folder.path.clone(), why.into());
+                let until = "until files return or `watchfire rules accept-empty`";
+                self.held.insert(folder.path.clone(), format!("it is empty; {STAY} {until}"));
                 return;
             }
-            Err(_) if accept_empty || known.is_empty() => &[],
+            Err(error) if error.is_missing && (accept_empty || known.is_empty()) => &[],
             Err(error) => {
-                let why = format!("it cannot be read ({error}); its last rules stay live");
-                self.held.insert(folder.path.clone(), why);
+                let then = if known.is_empty() { "no rule of it is live" } else { STAY };
+                self.held.insert(folder.path.clone(), format!("{}; {then}", error.why));
                 return;
             }
         };

@@ -257,6 +257,7 @@ async fn begin(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Begun, Star
     let failed = |part, what: String| StartError { part, what, torn_down: Vec::new() };
     let data = &settings.paths.data;
     let places = places::of(settings).map_err(|what| failed("sinks", what))?;
+    places.check().map_err(|what| failed("the rules", what))?;
     let wasm =
         WasmHost::new(WasmLimits::default()).map_err(|what| failed("the Wasm host", what))?;
     let compiled = data.join("compiled");

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::catalog::{Folder, Found};
+use crate::config::catalog::{Folder, Found, Unlisted};
 use crate::guest::grant::GuestTerms;
 use crate::guest::rhai;
 
@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// such a folder are followed: that is how Kubernetes mounts a ConfigMap. Of what lies in folders
 /// below it only `imports` are looked at, since guests' sources live there too.
 pub fn read(path: &Path, imports: &BTreeSet<String>) -> Folder {
-    let files = list(path).map_err(|error| error.to_string());
+    let files = list(path).map_err(unlisted);
     let library = |file: &String| (file.clone(), rhai::library_hash(path, file));
     Folder { path: shown(path), files, libraries: imports.iter().map(library).collect() }
 }
@@ -25,13 +25,44 @@ pub fn read(path: &Path, imports: &BTreeSet<String>) -> Folder {
 pub fn read_file(path: &Path) -> Folder {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.unwrap_or(Path::new("."));
-    let files = found(path).map(|found| vec![found]).map_err(|error| error.to_string());
+    let files = found(path).map(|found| vec![found]).map_err(unlisted);
     Folder { path: shown(folder), files, libraries: rhai::Imports::new() }
 }
 
 /// A folder's name among the findings, and in the catalog.
 pub fn shown(path: &Path) -> Arc<str> {
     path.display().to_string().into()
+}
+
+/// Whoever else may write to this folder or file, and how to end that; such a one decides what is
+/// judged and what is silent. A file system that nobody can write to is nobody's, whatever its
+/// modes say: that is how Kubernetes mounts a ConfigMap.
+#[cfg(unix)]
+pub fn open_to_others(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+    let who = match mode & 0o022 {
+        0 => return None,
+        0o020 => "its group",
+        _ => "everybody",
+    };
+    let is_fixed = |file_system: rustix::fs::StatVfs| {
+        file_system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY)
+    };
+    if rustix::fs::statvfs(path).is_ok_and(is_fixed) {
+        return None;
+    }
+    Some(format!("{who} may write to it (mode {mode:o}); `chmod go-w {}`", path.display()))
+}
+
+#[cfg(not(unix))]
+pub fn open_to_others(_path: &Path) -> Option<String> {
+    None
+}
+
+fn unlisted(error: io::Error) -> Unlisted {
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    Unlisted { why: format!("it cannot be read ({error})"), is_missing }
 }
 
 fn list(folder: &Path) -> io::Result<Vec<Found>> {

@@ -28,7 +28,7 @@ pub fn scan(paths: &[PathBuf]) -> Result<Scan, String> {
                 line: 0,
                 column: 0,
                 severity: crate::guest::finding::Severity::Error,
-                what: format!("it cannot be read: {error}"),
+                what: error.why.clone(),
                 help: Some("name a file or a folder that is there".into()),
                 rule: None,
             });

@@ -12,7 +12,7 @@ use std::time::{Duration as StdDuration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::config::catalog::{Catalog, Scan};
+use crate::config::catalog::{Catalog, Scan, Unlisted};
 use crate::config::settings::{Reload, ReloadMode};
 use crate::guest::finding::{Finding, Severity};
 use crate::guest::grant::Grants;
@@ -365,6 +365,9 @@ impl Work {
             let mut folder = folders::read(path, &self.catalog.imports(&folders::shown(path)));
             for found in folder.files.iter_mut().flatten() {
                 found.terms = self.grants.terms(found.name());
+            }
+            if let Some(why) = self.places.refused(path) {
+                folder.files = Err(Unlisted { why, is_missing: false });
             }
             folder
         });

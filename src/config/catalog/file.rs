@@ -44,6 +44,15 @@ impl Found {
     }
 }
 
+/// Why a folder could not be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlisted {
+    /// "it cannot be read (permission denied)".
+    pub why: String,
+    /// There is no such folder, which is well until it has held files.
+    pub is_missing: bool,
+}
+
 #[derive(Default)]
 pub struct File {
     pub folder: Arc<str>,

@@ -30,7 +30,8 @@ impl Desk {
     }
 
     fn look_as(&mut self, files: Option<Vec<Found>>, accept_empty: bool) -> Scan {
-        let files = files.ok_or_else(|| "permission denied".to_owned());
+        let (why, is_missing) = ("it cannot be read (permission denied)".to_owned(), false);
+        let files = files.ok_or(Unlisted { why, is_missing });
         let folder = Folder { path: self.folder.clone(), files, libraries: self.libraries.clone() };
         self.catalog.scan(&[folder], Now::from_nanos(self.now * 1_000_000_000), accept_empty)
     }
@@ -131,6 +132,9 @@ fn one_name_in_two_files_rejects_both_changes_until_one_gives_way() {
 #[test]
 fn an_emptied_or_unreadable_folder_changes_nothing_until_it_is_accepted() {
     let mut desk = Desk::new(&[("a.rhai", threshold("a", 1))]);
+    let scan = desk.look_as(None, false);
+    let why = "it cannot be read (permission denied); no rule of it is live";
+    assert_eq!(scan.held.get("rules").map(String::as_str), Some(why));
     desk.look();
     for files in [Some(Vec::new()), None] {
         desk.now += 100;
@@ -138,6 +142,8 @@ fn an_emptied_or_unreadable_folder_changes_nothing_until_it_is_accepted() {
         assert_eq!(names(&scan), "rules/a.rhai:a");
         assert!(scan.held.contains_key("rules"), "{:?}", scan.held);
     }
+    let scan = desk.look_as(None, true);
+    assert_eq!(names(&scan), "rules/a.rhai:a", "what cannot be read is not empty");
     let scan = desk.look_as(Some(Vec::new()), true);
     assert_eq!((names(&scan).as_str(), scan.held.len()), ("", 0));
 }

@@ -132,7 +132,6 @@ fn zero(settings: &Settings) -> Option<Complaint> {
         ("name_bytes_max", limits.name_bytes_max),
         ("value_bytes_max", limits.value_bytes_max),
         ("groups_per_rule_max", limits.groups_per_rule_max),
-        ("panes_per_group_max", limits.panes_per_group_max),
         ("batch_bytes_max", limits.batch_bytes_max),
         ("in_flight_bytes_max", limits.in_flight_bytes_max),
         ("line_bytes_max", limits.line_bytes_max),

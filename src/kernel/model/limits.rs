@@ -18,8 +18,6 @@ pub struct Limits {
     pub value_bytes_max: usize,
     /// Groups of one rule; further ones fold into the overflow group.
     pub groups_per_rule_max: usize,
-    /// Panes one group keeps, over all its windows and its baseline.
-    pub panes_per_group_max: usize,
     /// Bytes of one batch as received (an HTTP body, a read from a socket).
     pub batch_bytes_max: usize,
     /// Bytes of batches that were read and not yet judged, over all sources.
@@ -47,7 +45,6 @@ impl Default for Limits {
             name_bytes_max: 512,
             value_bytes_max: 4_096,
             groups_per_rule_max: 100_000,
-            panes_per_group_max: 10_000,
             batch_bytes_max: 16 * 1024 * 1024,
             in_flight_bytes_max: 64 * 1024 * 1024,
             line_bytes_max: 64 * 1024,

@@ -7,7 +7,7 @@ use crate::kernel::rule::view::Reduction;
 /// A window that keeps a sketch or a distinct count for each pane may have so many panes when its
 /// author asks for it: the cost of a judgement does not depend on it, but memory does.
 const SKETCH_PANES_MAX: i64 = 60;
-/// Any other window may have so many: the default of `panes_per_group_max`.
+/// Any other window may have so many.
 const PANES_MAX: i64 = 10_000;
 /// Samples that `last(n)` may hold.
 const LAST_MAX: usize = 10_000;

@@ -116,7 +116,10 @@ impl Work {
     /// nothing.
     pub(super) fn grants(&mut self) -> Grants {
         let text = std::fs::read_to_string(&self.places.grants).unwrap_or_default();
-        let parsed = Grants::parse(&text);
+        let parsed = match self.places.refused(&self.places.grants) {
+            Some(why) => Err(why),
+            None => Grants::parse(&text),
+        };
         self.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
         if let Err(error) = &parsed
             && self.grants.text.as_ref() != Some(&text)
