@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long something may take that takes a fraction of a second on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// No source but the API, any free port, and a short patience with missing files.
 const SETTINGS: &str = "\
@@ -117,7 +117,7 @@ impl Place {
 }
 
 /// Lines as they come; those that nobody asked for are forgotten with the receiver.
-fn lines(log: impl Read + Send + 'static) -> Receiver<String> {
+pub fn lines(log: impl Read + Send + 'static) -> Receiver<String> {
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(log).lines().map_while(Result::ok) {

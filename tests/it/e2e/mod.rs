@@ -11,3 +11,4 @@ mod refuse;
 mod reload;
 mod restart;
 mod stories;
+mod tls;
