@@ -6,7 +6,6 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
 
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Config, Engine, EngineWeak};
@@ -14,15 +13,12 @@ use wasmtime::{Config, Engine, EngineWeak};
 use super::cache::Cache;
 use super::counters::Counters;
 use super::error::LoadError;
-use super::limits::{Limits, WasmLimits};
+use super::limits::{Limits, TICK, WasmLimits};
 use super::manifest::Kind;
 use super::saved::{SavedState, SavedStates};
 use super::strikes::Strikes;
 use super::v0_1::{self, HasHost, HostState};
 use crate::guest::changes::Changes;
-
-/// How often a running guest is looked at; deadlines are this coarse.
-pub const TICK: Duration = Duration::from_millis(10);
 
 /// Everything that components share. Made once; [`load`] may be called from any thread that may
 /// block.

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
-use super::moment::{Moment, Ticks};
+use super::moment::{Moment, Ticks, thread_time};
 use crate::guest::grant::GuestLimits;
 
 const MIB: usize = 1024 * 1024;
+
+/// How often a running guest is looked at; deadlines are this coarse.
+pub const TICK: Duration = Duration::from_millis(10);
 
 /// Limits of rules, and of all other components; each is a default that a guest's grant may change.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +152,10 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
+/// A call that takes longer than this is rare, and worth a look at the thread's own clock, which is
+/// too dear for each call.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+
 /// The time of one call.
 #[derive(Debug)]
 pub struct Budget {
@@ -157,17 +164,20 @@ pub struct Budget {
     began: Moment,
     /// Spent inside host functions since `began`.
     outside: Ticks,
+    /// At the first look: what was used until then, and what its thread had had of a processor.
+    first: Option<(Duration, Duration)>,
 }
 
 impl Budget {
     pub fn new(limits: &Limits) -> Budget {
         let (call, wall) = (limits.call, limits.wall);
-        Budget { call, wall, began: Moment::now(), outside: 0 }
+        Budget { call, wall, began: Moment::now(), outside: 0, first: None }
     }
 
     pub fn restart(&mut self) {
         self.began = Moment::now();
         self.outside = 0;
+        self.first = None;
     }
 
     /// What the guest itself used since the call began.
@@ -175,8 +185,24 @@ impl Budget {
         Moment::now().since(self.began).saturating_sub(self.outside)
     }
 
-    pub fn left(&self) -> Duration {
-        self.call.saturating_sub(Moment::length(self.used()))
+    /// How long after its start a call is first looked at.
+    pub fn first_look(&self) -> Duration {
+        self.call.min(FIRST_LOOK)
+    }
+
+    /// What is left of the guest's own time, as its thread looks at it. From the first look on that
+    /// goes by what the system gave the thread of a processor: a machine that is busy with others
+    /// takes nothing of it.
+    pub fn left(&mut self) -> Duration {
+        self.left_of(Moment::length(self.used()), thread_time())
+    }
+
+    fn left_of(&mut self, used: Duration, thread: Option<Duration>) -> Duration {
+        let Some(thread) = thread else { return self.call.saturating_sub(used) };
+        // Whoever runs is looked at within a tick: a later look means that it did not run.
+        let at_most = self.first_look() + TICK;
+        let (before, then) = *self.first.get_or_insert((used.min(at_most), thread));
+        self.call.saturating_sub(used.min(before + thread.saturating_sub(then)))
     }
 
     /// What a host function may still wait for.
@@ -252,6 +278,36 @@ mod tests {
         limit.memory_grow_failed(wasmtime::Error::msg("no memory")).expect("never an error");
         assert_eq!(limit.bytes(), 60);
         assert!(!limit.table_growing(0, 3, None).expect("never an error"));
+    }
+
+    /// Each look as what the clock says since the start, what the thread had of a processor, and
+    /// what is left of 50 ms.
+    #[test]
+    fn a_guest_pays_for_what_it_computes_and_not_for_a_busy_machine() {
+        let millis = Duration::from_millis;
+        let looks: [&[(u64, u64, u64)]; 5] = [
+            // It runs all the time.
+            &[(25, 1_000, 25), (51, 1_026, 0)],
+            // It is kept waiting after the first look, and then runs on.
+            &[(25, 1_000, 25), (200, 1_005, 20), (230, 1_024, 1), (260, 1_030, 0)],
+            // It is kept waiting before the first look: it had run for 30 ms at most.
+            &[(300, 1_000, 20), (400, 1_001, 19)],
+            // What host functions did is no time of the guest's, whatever it cost the thread.
+            &[(20, 1_000, 30), (25, 1_500, 25)],
+            // It was moved to a thread that had less.
+            &[(25, 1_000, 25), (45, 10, 25)],
+        ];
+        for looks in looks {
+            let (call, wall) = (millis(50), millis(50));
+            let mut budget = Budget { call, wall, began: Moment::now(), outside: 0, first: None };
+            let left = looks
+                .iter()
+                .map(|(used, thread, _)| budget.left_of(millis(*used), Some(millis(*thread))));
+            let expected = looks.iter().map(|look| millis(look.2));
+            assert_eq!(left.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{looks:?}");
+        }
+        let limits = Limits { call: millis(50), ..WasmLimits::default().rule };
+        assert_eq!(Budget::new(&limits).left_of(millis(60), None), Duration::ZERO, "no such clock");
     }
 
     #[test]

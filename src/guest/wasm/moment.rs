@@ -48,6 +48,18 @@ impl Moment {
     }
 }
 
+/// What the system gave this thread of a processor so far; `None` where it does not tell.
+#[cfg(unix)]
+pub fn thread_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+}
+
+#[cfg(not(unix))]
+pub fn thread_time() -> Option<Duration> {
+    None
+}
+
 fn start() -> &'static Start {
     START.get_or_init(|| {
         let source = std::fs::read_to_string(CLOCK_SOURCE);
@@ -93,6 +105,14 @@ mod tests {
             (least - rounding..=most + rounding).contains(&Moment::length(ticks))
         };
         assert!((0..100).any(|_| agree()));
+    }
+
+    #[test]
+    fn a_threads_time_is_no_longer_than_the_clocks() {
+        let (began, thread) = (Instant::now(), thread_time());
+        let spent = thread_time().and_then(|now| Some(now - thread?));
+        assert!(spent.is_none_or(|spent| spent <= began.elapsed()), "{spent:?}");
+        assert_eq!(spent.is_some(), cfg!(unix));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline, WasmBacktra
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 
 use super::counters::{Counters, Tally};
-use super::engine::{TICK, WasmHost};
-use super::limits::{Budget, Limits, LogLimit, MemoryLimit, cut};
+use super::engine::WasmHost;
+use super::limits::{Budget, Limits, LogLimit, MemoryLimit, TICK, cut};
 use super::manifest::Kind;
 use super::saved::SavedState;
 use super::strikes::{Death, NEW_BATCHES, Strikes};
@@ -131,7 +131,7 @@ pub struct GuestStore {
     plugin: Arc<Plugin>,
     tail: Tail,
     now: StreamClock,
-    /// Epoch ticks of one call: a division too dear to make for each of them.
+    /// Epoch ticks until a call is looked at: a division too dear to make for each of them.
     call_ticks: u64,
     /// Of its memory, as the plugin's counters have it.
     counted_bytes: u64,
@@ -164,7 +164,7 @@ impl GuestStore {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(plugin.limits.hostcall_bytes);
         store.epoch_deadline_callback(past_deadline);
-        let call_ticks = ticks(plugin.limits.call);
+        let call_ticks = ticks(store.data().budget.first_look());
         let (plugin, tally) = (plugin.clone(), plugin.counters.open());
         GuestStore { store, plugin, tail, now, call_ticks, counted_bytes: 0, tally }
     }
@@ -302,8 +302,8 @@ fn ticks(length: Duration) -> u64 {
 }
 
 /// The epoch moves while a host function waits, too; so the guest's own time is what counts.
-fn past_deadline(store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
-    let left = store.data().budget.left();
+fn past_deadline(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    let left = store.data_mut().budget.left();
     if left.is_zero() {
         return Err(Trap::Interrupt.into());
     }

@@ -10,7 +10,7 @@ const LINE_CHARS_MAX: usize = 100;
 
 /// Files that are longer than the limit, and how long each may be.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("src/config/catalog.rs", 414),
+    ("src/config/catalog.rs", 410),
     ("src/config/settings/tests.rs", 420),
     ("src/guest/rhai/builder/check.rs", 401),
     ("src/guest/rhai/builder/rule.rs", 495),
