@@ -38,7 +38,7 @@ rate() {
 }
 
 shards() {
-    local work count
+    local work count input=$OUT/seed${SEED:-0}-hosts$((samples / 6000 / 20 * 20)).json
     local -A wall
     for work in t1 w1; do
         # In turns, since a shared machine is now fast and now slow: a pair sees the same machine.
@@ -47,16 +47,32 @@ shards() {
                 wall[$count]=$(SAMPLES=$samples RUNS=1 WORKS=$work FORMATS=json KINDS=native \
                     SHARDS=$count WATCHFIRE=$watchfire OUT=$OUT bash benches/works.sh | figure wall_s)
             done
-            echo "${wall[1]} ${wall[2]}"
+            echo "${wall[1]} ${wall[2]} $(crowding "benches/works/$work" "$input")"
         done >"$OUT/pairs"
-        awk '{ print $2 / $1, $1, $2 }' "$OUT/pairs" | sort -n | awk -v work="$work" '
+        awk '{ print $2 / $1, $1, $2 }' "$OUT/pairs" | sort -n | awk -v work="$work" \
+            -v crowding="$(awk '{ print $3 }' "$OUT/pairs" | sort -n | sed -n "$(((runs + 1) / 2))p")" '
             { ratio[NR] = $1; one[NR] = $2; two[NR] = $3 }
             END {
                 middle = int((NR + 1) / 2)
                 printf "shards work=%s pairs=%d two_to_one=%.2f least=%.2f most=%.2f wall_s_one=%s " \
-                    "wall_s_two=%s target=0.65\n",
-                    work, NR, ratio[middle], ratio[1], ratio[NR], one[middle], two[middle] }'
+                    "wall_s_two=%s crowding=%.2f target=0.65\n",
+                    work, NR, ratio[middle], ratio[1], ratio[NR], one[middle], two[middle], crowding }'
     done
+}
+
+# How much longer two programs at once take than one alone, neither of which knows of the other:
+# 1.00 where there are two cores to themselves. No program's two threads do better than half of it.
+crowding() { # RULES INPUT
+    local count begun wall=()
+    for count in 1 2; do
+        begun=${EPOCHREALTIME/[.,]/}
+        for _ in $(seq "$count"); do
+            "$watchfire" replay --rules "$1" --shards 1 "$2" >/dev/null 2>&1 &
+        done
+        wait
+        wall+=($((${EPOCHREALTIME/[.,]/} - begun)))
+    done
+    awk -v one="${wall[0]}" -v two="${wall[1]}" 'BEGIN { print two / one }'
 }
 
 series() {

@@ -137,14 +137,23 @@ struct Stretch<'a> {
     last: bool,
 }
 
+/// Stretches of so many bytes. The first ones are shorter: until they are decoded, sequencer and
+/// shards have nothing to do, and what a series costs it costs at its first sample.
 fn stretches(files: &[PathBuf], bytes: u64) -> io::Result<Vec<Stretch<'_>>> {
     let mut all = Vec::new();
+    let mut length = (bytes / 16).max(1);
     for file in files {
         let size = std::fs::metadata(file).map_err(|error| named(file, &error))?.len();
+        let mut start = 0;
         // An empty file has one too: it is named among those that were read.
-        for start in (0..size.max(1)).step_by(usize::try_from(bytes).unwrap_or(usize::MAX)) {
-            let end = (start + bytes).min(size);
+        loop {
+            let end = (start + length).min(size);
             all.push(Stretch { file, start, end, last: end == size });
+            length = (length * 2).min(bytes);
+            start = end;
+            if end == size {
+                break;
+            }
         }
     }
     Ok(all)
