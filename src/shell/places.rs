@@ -38,7 +38,7 @@ pub fn of(settings: &Settings) -> Result<Places, String> {
         grants: settings.paths.grants.clone(),
         own_grants,
         built_in,
-        is_strict: !settings.listen.http.ip().is_loopback(),
+        is_strict: settings.listen.is_open(),
     })
 }
 

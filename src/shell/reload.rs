@@ -35,7 +35,6 @@ mod pauses;
 mod places;
 mod report;
 
-use granting::GrantsFile;
 use pauses::Pauses;
 pub use places::{Guests, Places};
 
@@ -132,7 +131,8 @@ struct Work {
     settings: Reload,
     catalog: Catalog,
     clock: Arc<dyn Clock>,
-    grants: GrantsFile,
+    /// The grants that could be read last, for limits and pins.
+    grants: Grants,
     told: Told,
     live: Arc<Mutex<Live>>,
     pauses: Arc<Pauses>,
@@ -157,7 +157,8 @@ pub fn prepare(
 ) -> Prepared {
     let begun = Instant::now();
     let live = Arc::new(Mutex::new(Live::default()));
-    let (grants, told, pauses, ids) = (GrantsFile::default(), Told::default(), Arc::default(), 0);
+    let (grants, told, pauses, ids) =
+        (places.own_grants.clone(), Told::default(), Arc::default(), 0);
     let mut work = Work { places, settings, catalog, clock, grants, told, live, pauses, ids };
     let (scan, grants) = work.scan(false);
     Prepared { work, ruleset: scan.ruleset.clone(), scan, grants, begun }

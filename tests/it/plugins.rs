@@ -202,6 +202,12 @@ fn pinned_rules_are_replaced_by_the_file_that_their_grant_names_and_no_other() {
     instance.site.write("grants.toml", "[grants.");
     reload(&instance);
     assert_eq!(plugin(&instance, "evil")["digest"], digest_of(&first), "nothing is unpinned");
+    std::fs::remove_file(instance.site.path("grants.toml")).expect("it is ours");
+    std::fs::create_dir(instance.site.path("grants.toml")).expect("what cannot be read");
+    reload(&instance);
+    assert_eq!(plugin(&instance, "evil")["digest"], digest_of(&first), "nor now");
+    assert!(instance.site.read("log").contains("grants cannot be read; none of them count"));
+    std::fs::remove_dir(instance.site.path("grants.toml")).expect("it is empty");
     instance.site.write("grants.toml", &pin(&second));
     reload(&instance);
     told.push("swapped");

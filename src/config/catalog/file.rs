@@ -292,3 +292,37 @@ pub fn about(path: &str, what: &str, help: Option<&str>) -> Finding {
         rule: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::grant::GuestLimits;
+
+    #[test]
+    fn a_grant_changes_a_file_where_it_says_another_thing_of_it() {
+        let bytes: Arc<[u8]> = (*b"component").into();
+        let own = digest_of(&bytes);
+        let mut file = File::default();
+        for (sha256, memory_mib, is_as_before) in [
+            (None, None, true),
+            (Some(own.clone()), None, true),
+            (Some(own.to_uppercase()), None, true),
+            (Some("00".into()), None, false),
+            (Some("11".into()), None, true),
+            (Some(own), None, false),
+            (None, Some(32), false),
+            (None, Some(32), true),
+            (None, None, false),
+        ] {
+            let terms =
+                GuestTerms { limits: GuestLimits { memory_mib, ..Default::default() }, sha256 };
+            let found = Found {
+                path: "plugins/a.wasm".into(),
+                bytes: bytes.clone(),
+                settings: serde_json::Value::Null,
+                terms,
+            };
+            assert_eq!(file.is_held_as_before(&found), is_as_before, "{:?}", found.terms);
+        }
+    }
+}

@@ -43,7 +43,7 @@ pub fn check(file: File<'_>, written: &Settings, settings: &Settings) -> Result<
 /// Anyone who reaches an open port without a token could silence alerts.
 fn exposed(settings: &Settings) -> Option<Complaint> {
     let listen = &settings.listen;
-    if listen.http.ip().is_loopback() || listen.token_file.is_some() {
+    if !listen.is_open() || listen.token_file.is_some() {
         return None;
     }
     Some(Complaint {

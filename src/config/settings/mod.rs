@@ -321,6 +321,13 @@ impl Default for Paths {
     }
 }
 
+impl Listen {
+    /// Whether other machines can reach it.
+    pub fn is_open(&self) -> bool {
+        !self.http.ip().to_canonical().is_loopback()
+    }
+}
+
 impl Default for Listen {
     fn default() -> Listen {
         Listen { http: loopback(9820), names: Vec::new(), token_file: None }

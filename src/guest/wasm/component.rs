@@ -88,9 +88,11 @@ fn load_here(
     if bytes.len() > limits.file_bytes {
         return Err(LoadError::TooBig { bytes: bytes.len(), cap: limits.file_bytes });
     }
-    let judges = matches!(kind, Kind::Rule | Kind::WindowRule);
-    if judges && terms.sha256.is_some() && !terms.take(&digest_of(bytes)) {
-        return Err(LoadError::Pinned { name: key(name), digest: digest_of(bytes) });
+    if kind.judges() && terms.sha256.is_some() {
+        let digest = digest_of(bytes);
+        if !terms.take(&digest) {
+            return Err(LoadError::Pinned { name: key(name), digest });
+        }
     }
     let needs = requests(kind, manifest.as_ref(), settings)?;
     let settings = settings_text(settings);
@@ -218,8 +220,11 @@ fn requests(
 fn version_of(bytes: &[u8], settings: &str, own: GuestLimits) -> Version {
     let mut text = xxh3_64(bytes).to_le_bytes().to_vec();
     text.extend_from_slice(settings.as_bytes());
-    for limit in [own.memory_mib, own.call_ms, own.wall_ms].into_iter().flatten() {
-        text.extend_from_slice(&limit.to_le_bytes());
+    for (name, limit) in [(b'm', own.memory_mib), (b'c', own.call_ms), (b'w', own.wall_ms)] {
+        if let Some(limit) = limit {
+            text.push(name);
+            text.extend_from_slice(&limit.to_le_bytes());
+        }
     }
     Version(xxh3_64(&text))
 }

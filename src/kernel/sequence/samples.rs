@@ -36,9 +36,9 @@ struct Arrival {
 }
 
 /// So many samples' series are looked up at a time, where there are more of them than the
-/// processor's caches hold.
-const AHEAD: usize = 32;
-const CACHED: usize = 100_000;
+/// processor's caches hold. Tests have few, and go both ways.
+const AHEAD: usize = if cfg!(test) { 3 } else { 32 };
+const CACHED: usize = if cfg!(test) { 4 } else { 100_000 };
 
 impl Sequencer {
     pub fn sources(&self) -> Vec<SourceReport> {

@@ -62,9 +62,8 @@ impl Entry {
         self.marks & COUNTS != 0
     }
 
-    /// From now on, if it does.
     pub fn set_counts(&mut self, counts: bool) {
-        self.marks |= if counts { COUNTS } else { 0 };
+        self.marks = if counts { self.marks | COUNTS } else { self.marks & !COUNTS };
     }
 }
 

@@ -1,11 +1,13 @@
 //! Hands what files declare to those who run it, each with what it is granted now.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Running, UNPOISONED, Work};
 use crate::config::catalog::Scan;
-use crate::guest::grant::{Grants, GuestTerms, Request};
+use crate::guest::grant::{Grants, Request};
 use crate::shell::plugins::{self, Access, Accesses, Entry, Lock};
 use crate::shell::probes::DeclaredProbe;
 use crate::shell::sample_sinks::DeclaredSampleSink;
@@ -96,43 +98,36 @@ impl Running {
     }
 }
 
-/// The grants file as it was last read.
-#[derive(Default)]
-pub(super) struct GrantsFile {
-    text: Option<String>,
-    /// What the last text that could be read grants, with what the main config does.
-    readable: Grants,
-}
-
-impl GrantsFile {
-    /// A file that cannot be read takes nobody's limits and pins away.
-    pub(super) fn terms(&self, guest: &str) -> GuestTerms {
-        self.readable.terms(guest)
+impl Work {
+    /// Those of the main config and of the grants file as it is now; one that cannot be read grants
+    /// nothing, and takes nobody's limits and pins away.
+    pub(super) fn grants(&mut self) -> Grants {
+        let file = &self.places.grants;
+        let read = match self.places.refused(file) {
+            Some(why) => Err(why),
+            None => text_of(file).and_then(|text| Grants::parse(&text)),
+        };
+        let error = read.as_ref().err().cloned();
+        let known = &mut self.live.lock().expect(UNPOISONED).grants_error;
+        let before = std::mem::replace(known, error.clone());
+        if let Some(error) = &error
+            && before.as_ref() != Some(error)
+        {
+            let file = file.display().to_string();
+            tracing::error!(file, error, "grants cannot be read; none of them count");
+        }
+        let grants = self.places.own_grants.clone().with(read.unwrap_or_default());
+        if error.is_none() {
+            self.grants = grants.clone();
+        }
+        grants
     }
 }
 
-impl Work {
-    /// Those of the main config and of the grants file as it is now; one that cannot be read grants
-    /// nothing.
-    pub(super) fn grants(&mut self) -> Grants {
-        let text = std::fs::read_to_string(&self.places.grants).unwrap_or_default();
-        let parsed = match self.places.refused(&self.places.grants) {
-            Some(why) => Err(why),
-            None => Grants::parse(&text),
-        };
-        self.live.lock().expect(UNPOISONED).grants_error = parsed.as_ref().err().cloned();
-        if let Err(error) = &parsed
-            && self.grants.text.as_ref() != Some(&text)
-        {
-            let file = self.places.grants.display().to_string();
-            tracing::error!(file, error, "grants cannot be read; none of them count");
-        }
-        let readable = parsed.is_ok();
-        let grants = self.places.own_grants.clone().with(parsed.unwrap_or_default());
-        if readable || self.grants.text.is_none() {
-            self.grants.readable = grants.clone();
-        }
-        self.grants.text = Some(text);
-        grants
+/// No file grants nothing.
+fn text_of(file: &Path) -> Result<String, String> {
+    match std::fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| format!("it cannot be read ({error})")),
     }
 }

@@ -129,6 +129,10 @@ fn a_guest_may_have_its_own_limits() {
     let own = GuestTerms { limits, sha256: None };
     let wider = load("threshold", &bytes, &settings, &own, &host).expect("17 are, too");
     assert_ne!(loaded.version, wider.version, "so that it takes the other's place");
+    let limits = GuestLimits { call_ms: Some(17), ..GuestLimits::default() };
+    let own = GuestTerms { limits, sha256: None };
+    let slower = load("threshold", &bytes, &settings, &own, &host).expect("17 ms are enough");
+    assert_ne!(slower.version, wider.version, "the same number of another limit");
 }
 
 #[test]

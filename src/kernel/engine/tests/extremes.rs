@@ -85,3 +85,23 @@ fn a_leap_of_decades_is_told_with_few_reminders() {
         machine.step(Arrived::Batch { source: SourceId(0), batch: batch(&samples) }).events;
     assert!(events.len() < 2_100, "{}", events.len());
 }
+
+/// More series than tests have otherwise are looked up some samples ahead.
+#[test]
+fn a_batch_of_many_series_is_judged_as_its_samples_one_by_one() {
+    let mut dice = Dice::new(7);
+    let sample = |at: i64| {
+        let (host, value) = (dice.between(0, 9), dice.between(60, 120));
+        format!("{}ms cpu{{host=h{host}}} {value}", at * 37)
+    };
+    let feed = (0..300).map(sample).collect::<Vec<_>>().join(" | ");
+    let run = |size: usize| {
+        let hot = rule("hot", "cpu").when(over(90.0)).soak("100ms").make();
+        run_lines(&mut machine(2, vec![hot]), &feed, size, true)
+    };
+    let expected = run(1);
+    assert!(expected.len() > 50, "{expected:#?}");
+    for size in [2, 3, 4, 7, 299, 300] {
+        assert_eq!(run(size), expected, "batches of {size}");
+    }
+}

@@ -356,3 +356,32 @@ fn a_window_in_which_nothing_moved_is_recorded_all_the_same() {
         );
     }
 }
+
+/// A record keeps the lower half of the number of the stretch that its series was seen in.
+#[test]
+fn stretches_whose_numbers_look_alike_judge_every_row() {
+    let rules = || {
+        let mean = rule("mean", "cpu").sliding("4s", "1s").when(mean_over(50.0));
+        vec![rule("hot", "cpu").when(over(90.0)).make(), mean.make()]
+    };
+    let first = "0s cpu{host=a} 95 | 0s cpu{host=b} 10 | 1ms cpu{host=a} 96 | 1s cpu{host=b} 97";
+    let then = "2s cpu{host=a} 10 | 2s cpu{host=b} 20 | 2001ms cpu{host=a} 98 | 9s cpu{host=b} 1";
+    let run = |begin: u32, skipped: u32| {
+        let mut machine = machine(1, rules());
+        machine.engines[0].stretch.number = begin;
+        let mut lines = run_lines(&mut machine, first, 4, false);
+        let number = &mut machine.engines[0].stretch.number;
+        *number = number.wrapping_add(skipped);
+        lines.extend(run_lines(&mut machine, then, 4, true));
+        lines
+    };
+    let expected = run(0, 0);
+    assert!(expected.len() > 4, "{expected:#?}");
+    let half = u32::from(u16::MAX) + 1;
+    for skipped in [half - 2, half - 1, half, half + 1] {
+        assert_eq!(run(0, skipped), expected, "{skipped} stretches between");
+    }
+    for begin in [half - 2, half - 1, half, u32::MAX - 1, u32::MAX] {
+        assert_eq!(run(begin, 0), expected, "from {begin}");
+    }
+}
