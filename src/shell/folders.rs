@@ -23,10 +23,15 @@ pub fn read(path: &Path, imports: &BTreeSet<String>) -> Folder {
 
 /// One file alone, as a folder of its own.
 pub fn read_file(path: &Path) -> Folder {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = parent.unwrap_or(Path::new("."));
+    let folder = home(path);
     let files = found(path).map(|found| vec![found]).map_err(unlisted);
     Folder { path: shown(folder), files, libraries: rhai::Imports::new() }
+}
+
+/// The folder that a file lies in.
+pub fn home(file: &Path) -> &Path {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// A folder's name among the findings, and in the catalog.

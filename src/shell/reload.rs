@@ -336,18 +336,26 @@ impl Running {
             return None;
         }
         let look = look_at(&wishes, ReloadTrigger::Watch);
+        let grants = self.work.places.grants.clone();
         let told = move |paths: &[PathBuf]| {
-            tracing::debug!(?paths, "changed");
-            look();
+            // All kinds of files lie beside the grants.
+            let home = folders::home(&grants);
+            let is_ours = |path: &PathBuf| {
+                path.parent() != Some(home) || path.file_name() == grants.file_name()
+            };
+            if paths.is_empty() || paths.iter().any(is_ours) {
+                tracing::debug!(?paths, "changed");
+                look();
+            }
         };
         Watch::new(told)
             .inspect_err(|error| tracing::warn!(%error, "no notices of changes; only polled"))
             .ok()
     }
 
-    /// Where rules, plugins and the libraries of both lie.
+    /// Where rules, plugins, the libraries of both, and the grants lie.
     fn folders(&self) -> BTreeSet<PathBuf> {
-        let mut folders = BTreeSet::new();
+        let mut folders = BTreeSet::from([folders::home(&self.work.places.grants).to_owned()]);
         for folder in [&self.work.places.rules, &self.work.places.plugins] {
             let imports = self.work.catalog.imports(&folders::shown(folder));
             let parent = |file: &String| folder.join(file).parent().map(PathBuf::from);

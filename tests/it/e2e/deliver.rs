@@ -41,6 +41,39 @@ fn check(place: &Place, name: &str, variable: &str, receiver: &Receiver) -> [Pos
     [fired, resolved]
 }
 
+/// With `setting` nobody looks at the folders but on a notice, or not even then.
+#[track_caller]
+fn granted_and_tested(setting: &str, wait: bool) {
+    let (place, receiver) = (Place::new(), Receiver::start());
+    let sink = "sink(\"chat\").needs(\"http:HOST\")
+        .send(|alerts, cap| { cap.http.post(\"HOST/hook\", #{ n: 1 }); });\n";
+    let host = format!("http://{}", receiver.address);
+    place.write("plugins/chat.rhai", sink.replace("HOST", &host));
+    // The last table of the usual settings is that of reloads.
+    place.set(setting);
+    let instance = place.start();
+    assert_eq!(state_of(&instance.get("/api/v1/sinks").1, "chat").as_deref(), Some("blocked"));
+    place.write("unrelated", "a file beside the grants");
+    assert!(place.run(&["plugin", "grant", "chat", "--yes"]).status.success());
+    if wait {
+        let is_open = |sinks: &Value| state_of(sinks, "chat").as_deref() != Some("blocked");
+        instance.until("/api/v1/sinks", |_, sinks| is_open(sinks).then_some(()));
+    }
+    let (status, answer) = instance.post("/api/v1/sinks/chat/test", "");
+    assert_eq!((status, &answer["delivered"]), (200, &Value::from(true)), "{answer:#}");
+    assert_eq!(receiver.next().path, "/hook");
+}
+
+#[test]
+fn a_grant_counts_as_soon_as_it_is_written() {
+    granted_and_tested("poll = \"1h\"\n", true);
+}
+
+#[test]
+fn whoever_grants_a_sink_may_test_it_at_once() {
+    granted_and_tested("poll = \"1h\"\nmode = \"poll\"\n", false);
+}
+
 #[test]
 fn a_script_posts_what_it_was_granted() {
     let (place, receiver) = (Place::new(), Receiver::start());
