@@ -5,6 +5,7 @@
 //! does all of it, so two reloads never overlap.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -34,9 +35,11 @@ mod log;
 mod pauses;
 mod places;
 mod report;
+mod wishes;
 
 use pauses::Pauses;
 pub use places::{Guests, Places};
+use wishes::{Gathered, Wish, look_at};
 
 /// Reports that are kept.
 const REPORTS_MAX: usize = 100;
@@ -55,20 +58,6 @@ pub struct Live {
     pub missing_sinks: Vec<(Arc<str>, Arc<str>)>,
     pub grants_error: Option<String>,
     pub plugins: Vec<Entry>,
-}
-
-enum Wish {
-    Look(ReloadTrigger, Option<Sender<ReloadReport>>),
-    AcceptEmpty(Sender<ReloadReport>),
-    Stop,
-}
-
-/// What was wished while the folders were not quiet yet.
-#[derive(Default)]
-struct Quiet {
-    waiting: Vec<Sender<ReloadReport>>,
-    accept: bool,
-    stop: bool,
 }
 
 /// The way to the reloading thread.
@@ -139,6 +128,12 @@ struct Work {
     ids: u64,
 }
 
+/// Two, since beside the grants only one name counts.
+struct Watches {
+    folders: Watch,
+    grants: Watch,
+}
+
 struct Running {
     work: Work,
     judge: Judge,
@@ -178,7 +173,7 @@ impl Prepared {
         let mut running = Running { work, judge, hub, guests, adoptions, ruleset };
         running.first(&scan, grants, begun);
         let (wishes, wished) = unbounded();
-        let watch = running.watch(wishes.clone());
+        let watch = running.watch(&wishes);
         let look = look_at(&wishes, ReloadTrigger::Death);
         running.work.catalog.strikes().on_new_version_died(look);
         let thread = std::thread::Builder::new()
@@ -197,27 +192,27 @@ impl Running {
         self.report(scan, ReloadTrigger::Start, Adoption { rules: added }, begun, pause);
     }
 
-    fn run(mut self, wished: &Receiver<Wish>, mut watch: Option<Watch>) {
+    fn run(mut self, wished: &Receiver<Wish>, mut watch: Option<Watches>) {
+        let home = BTreeSet::from([folders::home(&self.work.places.grants).to_owned()]);
         loop {
             if let Some(watch) = &mut watch {
-                watch.set(self.folders());
+                watch.folders.set(self.folders());
+                watch.grants.set(home.clone());
             }
             let poll = self.until_next_look();
-            let (trigger, answer, accept) = match wished.recv_timeout(poll) {
-                Ok(Wish::Stop) => return,
-                Ok(Wish::AcceptEmpty(answer)) => (ReloadTrigger::Command, Some(answer), true),
-                Ok(Wish::Look(trigger, answer)) => (trigger, answer, false),
-                Err(RecvTimeoutError::Timeout) => (ReloadTrigger::Poll, None, false),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
+            let first = wished.recv_timeout(poll);
             let begun = Instant::now();
-            let Quiet { waiting, accept: accepted, stop } = self.wait_for_quiet(wished, trigger);
-            let report = self.look(trigger, accept || accepted, begun);
-            for answer in answer.into_iter().chain(waiting) {
+            let gathered = match first {
+                Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(wish) => Gathered::until_quiet(wish, wished, self.work.settings.quiet.to_std()),
+                Err(RecvTimeoutError::Timeout) => Gathered::of(ReloadTrigger::Poll),
+            };
+            let report = self.look(gathered.trigger, gathered.accept, begun);
+            for answer in gathered.waiting {
                 // Whoever asked may have gone.
                 let _ = answer.send(report.clone());
             }
-            if stop {
+            if gathered.stop {
                 return;
             }
         }
@@ -227,30 +222,6 @@ impl Running {
     fn until_next_look(&self) -> StdDuration {
         let poll = self.work.settings.poll.to_std();
         if self.work.catalog.has_missing() { poll.min(StdDuration::from_millis(250)) } else { poll }
-    }
-
-    /// Notices come in bursts: waits until none came for a while. Those who ask meanwhile get the
-    /// same answer.
-    fn wait_for_quiet(&self, wished: &Receiver<Wish>, trigger: ReloadTrigger) -> Quiet {
-        let mut came = Quiet::default();
-        if trigger == ReloadTrigger::Poll {
-            return came;
-        }
-        let quiet = self.work.settings.quiet.to_std();
-        // A folder that is never quiet is looked at all the same.
-        let end = Instant::now() + quiet * 20;
-        while Instant::now() < end && !came.stop {
-            match wished.recv_timeout(quiet) {
-                Ok(Wish::Look(_, answer)) => came.waiting.extend(answer),
-                Ok(Wish::AcceptEmpty(answer)) => {
-                    came.waiting.push(answer);
-                    came.accept = true;
-                }
-                Ok(Wish::Stop) => came.stop = true,
-                Err(_) => break,
-            }
-        }
-        came
     }
 
     fn look(&mut self, trigger: ReloadTrigger, accept: bool, begun: Instant) -> ReloadReport {
@@ -331,31 +302,29 @@ impl Running {
     }
 
     /// The system's notices, unless only the poll is wanted or notices cannot be had.
-    fn watch(&self, wishes: Sender<Wish>) -> Option<Watch> {
+    fn watch(&self, wishes: &Sender<Wish>) -> Option<Watches> {
         if self.work.settings.mode == ReloadMode::Poll {
             return None;
         }
-        let look = look_at(&wishes, ReloadTrigger::Watch);
-        let grants = self.work.places.grants.clone();
-        let told = move |paths: &[PathBuf]| {
-            // All kinds of files lie beside the grants.
-            let home = folders::home(&grants);
-            let is_ours = |path: &PathBuf| {
-                path.parent() != Some(home) || path.file_name() == grants.file_name()
-            };
-            if paths.is_empty() || paths.iter().any(is_ours) {
+        let watch = |name| {
+            let look = look_at(wishes, ReloadTrigger::Watch);
+            Watch::new(name, move |paths| {
                 tracing::debug!(?paths, "changed");
                 look();
-            }
+            })
         };
-        Watch::new(told)
+        // All kinds of files lie beside the grants, our own log perhaps among them.
+        let name = self.work.places.grants.file_name().map(OsString::from);
+        let watches =
+            watch(None).and_then(|folders| watch(name).map(|grants| Watches { folders, grants }));
+        watches
             .inspect_err(|error| tracing::warn!(%error, "no notices of changes; only polled"))
             .ok()
     }
 
-    /// Where rules, plugins, the libraries of both, and the grants lie.
+    /// Where rules, plugins and the libraries of both lie.
     fn folders(&self) -> BTreeSet<PathBuf> {
-        let mut folders = BTreeSet::from([folders::home(&self.work.places.grants).to_owned()]);
+        let mut folders = BTreeSet::new();
         for folder in [&self.work.places.rules, &self.work.places.plugins] {
             let imports = self.work.catalog.imports(&folders::shown(folder));
             let parent = |file: &String| folder.join(file).parent().map(PathBuf::from);
@@ -382,10 +351,4 @@ impl Work {
         });
         (self.catalog.scan(&folders, self.clock.now(), accept_empty), grants)
     }
-}
-
-/// Asks for a look at the folders; after the stop nothing is reloaded.
-fn look_at(wishes: &Sender<Wish>, trigger: ReloadTrigger) -> impl Fn() + Send + Sync + 'static {
-    let wishes = wishes.clone();
-    move || drop(wishes.send(Wish::Look(trigger, None)))
 }

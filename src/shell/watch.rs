@@ -5,6 +5,7 @@
 //! a build makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -20,15 +21,23 @@ pub struct Watch {
 type Identity = (u64, u64);
 
 impl Watch {
-    /// Calls `told` for every change with what changed, from a thread of its own. Nothing changed
-    /// means that notices were lost.
-    pub fn new(told: impl Fn(&[PathBuf]) + Send + 'static) -> notify::Result<Watch> {
+    /// Calls `told` with what changed, from a thread of its own, for every change of a file that
+    /// counts: one with this name, or any when there is none. Nothing changed means that notices
+    /// were lost.
+    pub fn new(
+        name: Option<OsString>,
+        told: impl Fn(&[PathBuf]) + Send + 'static,
+    ) -> notify::Result<Watch> {
+        let counts = move |path: &PathBuf| name.is_none() || path.file_name() == name.as_deref();
         let handler = move |event: notify::Result<notify::Event>| {
-            match event {
+            let paths = match event {
                 // Our own reading must not start the next look.
-                Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
-                Ok(event) => told(&event.paths),
-                Err(_) => told(&[]),
+                Ok(event) if matches!(event.kind, EventKind::Access(_)) => return,
+                Ok(event) => event.paths,
+                Err(_) => Vec::new(),
+            };
+            if paths.is_empty() || paths.iter().any(&counts) {
+                told(&paths);
             }
         };
         let watcher = notify::recommended_watcher(handler)?;
@@ -98,11 +107,16 @@ mod tests {
     }
 
     fn watch(folder: &Path) -> (Watch, Notices) {
+        watch_for(None, folder)
+    }
+
+    fn watch_for(name: Option<&str>, folder: &Path) -> (Watch, Notices) {
         let (told, notices) = channel();
         let tell = move |paths: &[PathBuf]| {
             paths.iter().for_each(|path| told.send(path.clone()).unwrap_or_default());
         };
-        let mut watch = Watch::new(tell).expect("the system gives notices");
+        let mut watch =
+            Watch::new(name.map(OsString::from), tell).expect("the system gives notices");
         watch.set(BTreeSet::from([folder.to_owned()]));
         (watch, Notices(notices))
     }
@@ -147,5 +161,16 @@ mod tests {
         write(other.path(), "b.rhai");
         let seen = notices.until("b.rhai");
         assert!(seen.iter().all(|path| path.starts_with(other.path())), "{seen:?}");
+    }
+
+    #[test]
+    fn where_one_name_counts_nothing_else_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_watch, notices) = watch_for(Some("grants.toml"), folder.path());
+        write(folder.path(), "log");
+        write(folder.path(), "grants.toml.swp");
+        write(folder.path(), "grants.toml");
+        let seen = notices.until("grants.toml");
+        assert!(seen.iter().all(|path| path.ends_with("grants.toml")), "{seen:?}");
     }
 }

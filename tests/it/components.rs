@@ -39,7 +39,7 @@ fn a_new_version_that_dies_is_taken_back() {
     let instance = with_evil("act = \"behave\"\n");
     send(&instance, "a", 1.0);
     assert_eq!(fired(&instance, "a"), [1.0]);
-    drop_into(&instance.site.path("plugins"), "evil", &guest("evil"), DEADLY);
+    instance.site.write("plugins/evil.toml", DEADLY);
     wait_for("the new version", || (instance.reloads().len() == 2).then_some(()));
     send(&instance, "a", 666.0);
     let report = wait_for("the old version", || {

@@ -128,14 +128,15 @@ pub struct ReloadReport {
     pub pause: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// When a look has several causes, the greatest is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReloadTrigger {
     Start,
-    /// The folder's watcher saw a change.
-    Watch,
     /// The regular look found a change that the watcher had missed.
     Poll,
+    /// The folder's watcher saw a change.
+    Watch,
     Signal,
     /// Asked for over the API.
     Command,
