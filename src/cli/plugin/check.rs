@@ -76,8 +76,10 @@ fn facts(bytes: &[u8], outside: &Outside<'_>, scan: &Scan) -> Vec<(&'static str,
     for rule in scan.ruleset.rules() {
         facts.push(("rule", rule.name.to_string()));
     }
-    let (of_wasi, own): (Vec<_>, Vec<_>) =
+    let (of_wasi, mut own): (Vec<_>, Vec<_>) =
         outside.imports.iter().copied().partition(|import| import.starts_with("wasi:"));
+    // In a component they stand as its linker met them, which differs from machine to machine.
+    own.sort_unstable();
     facts.extend(own.into_iter().map(|import| ("imports", import.to_owned())));
     if !of_wasi.is_empty() {
         let count = of_wasi.len();
